@@ -1,0 +1,126 @@
+//! Datasets and their versions as the catalog records them.
+
+use crate::digest::Sha256;
+use crate::extent::BoundingBox;
+use crate::id::{DatasetId, DatasetUuid, PushId, SnapshotId, VersionNumber};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What people say about a dataset, each text by language (`kk`, `ru`, `en`; `und` if nobody said which).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetMetadata {
+    /// Title by language.
+    pub title: BTreeMap<String, String>,
+    /// Description by language.
+    pub description: BTreeMap<String, String>,
+    /// Keywords by language.
+    pub keywords: BTreeMap<String, Vec<String>>,
+}
+
+impl DatasetMetadata {
+    /// The title in the first of these languages that has one, else in any.
+    pub fn title_in(&self, languages: &[&str]) -> Option<&str> {
+        languages.iter().find_map(|l| self.title.get(*l)).or_else(|| self.title.values().next()).map(String::as_str)
+    }
+
+    /// These texts, and where a kind of text is not given at all, the ones of `before`.
+    #[must_use]
+    pub fn or(self, before: &Self) -> Self {
+        fn pick<T: Clone>(now: BTreeMap<String, T>, before: &BTreeMap<String, T>) -> BTreeMap<String, T> {
+            if now.is_empty() { before.clone() } else { now }
+        }
+        Self {
+            title: pick(self.title, &before.title),
+            description: pick(self.description, &before.description),
+            keywords: pick(self.keywords, &before.keywords),
+        }
+    }
+}
+
+/// A dataset as of one commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dataset {
+    /// Its identity.
+    pub id: DatasetId,
+    /// Names its folder in the store; never reused, so that a dataset made anew shares nothing with the old one.
+    pub uuid: DatasetUuid,
+    /// When it was first published.
+    pub created: Timestamp,
+    /// What people say about it.
+    pub metadata: DatasetMetadata,
+}
+
+/// A column as it is published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    /// The published name: ASCII, snake case, stable.
+    pub name: String,
+    /// The name in the source, as it was.
+    pub source_name: String,
+    /// The Arrow data type, in Arrow's own notation; `Binary` with WKB for the geometry.
+    pub data_type: String,
+    /// Whether a value may be missing.
+    pub nullable: bool,
+}
+
+/// The bytes of a push as they were sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asset {
+    /// Hash of the bytes; names them under `raw/`.
+    pub sha256: Sha256,
+    /// How many bytes.
+    pub size_bytes: u64,
+    /// The file's name at the sender.
+    pub file_name: String,
+    /// The media type, as declared or as found.
+    pub media_type: String,
+}
+
+/// One immutable file of rows and its two companions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentRef {
+    /// Hash of the `GeoParquet` file; names it.
+    pub parquet: Sha256,
+    /// Hash of the packed R-tree over its rows; `None` for a table without places.
+    pub rtree: Option<Sha256>,
+    /// Hash of its key file.
+    pub keys: Sha256,
+    /// How many rows.
+    pub rows: u64,
+    /// How many of them have a place; these come first.
+    pub rows_with_place: u64,
+    /// Bytes of the three files together.
+    pub size_bytes: u64,
+}
+
+/// A published version of a dataset. Never changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Version {
+    /// 1, 2, 3 …
+    pub number: VersionNumber,
+    /// The commit that published it.
+    pub snapshot: SnapshotId,
+    /// When that commit was made.
+    pub committed: Timestamp,
+    /// The push that brought it.
+    pub push_id: PushId,
+    /// The bytes it came from.
+    pub asset: Asset,
+    /// The layer of those bytes.
+    pub layer: String,
+    /// The receipt: the push's report for this layer, as stored.
+    pub receipt: Sha256,
+    /// Columns in order, the geometry last.
+    pub fields: Vec<Field>,
+    /// Hash over the schema and every row's key and content: equal hash, equal version.
+    pub root_hash: Sha256,
+    /// How many rows.
+    pub rows: u64,
+    /// Box around all rows, OGC:CRS84; `None` if no row has a place.
+    pub bbox: Option<BoundingBox>,
+    /// Rows by geometry type, as in the report.
+    pub geometry_types: BTreeMap<String, u64>,
+    /// The files that hold the rows, in the order of the rows.
+    pub segments: Vec<SegmentRef>,
+}

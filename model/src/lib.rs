@@ -1,0 +1,31 @@
+//! Domain types of Ukimet Hub, shared by every other crate.
+//!
+//! Plain values: no I/O, no async, no wire format, no native library. A type stands here when two
+//! crates must mean the same thing by it.
+
+pub mod batch;
+pub mod clock;
+pub mod crs;
+pub mod dataset;
+pub mod diagnostic;
+pub mod digest;
+pub mod error;
+pub mod extent;
+pub mod id;
+pub mod lineage;
+pub mod push;
+pub mod query;
+pub mod wkb;
+
+pub use batch::{Batch, GEOMETRY_COLUMN};
+pub use clock::{Clock, SystemClock};
+pub use crs::{AuthorityCode, Crs};
+pub use dataset::{Asset, Dataset, DatasetMetadata, Field, SegmentRef, Version};
+pub use diagnostic::{Diagnostic, Example, Severity};
+pub use digest::Sha256;
+pub use error::{Error, ErrorKind, Result};
+pub use extent::BoundingBox;
+pub use id::{DatasetId, DatasetUuid, PushId, SnapshotId, VersionNumber};
+pub use lineage::ProcessStep;
+pub use push::{LayerOutcome, LayerReport, LayerSelection, PushMode, PushOutcome, PushStatus};
+pub use query::{DatasetQuery, RowQuery, VersionSelector};

@@ -1,0 +1,100 @@
+//! What a push asks for and what it answers.
+
+use crate::diagnostic::Diagnostic;
+use crate::extent::BoundingBox;
+use crate::id::{DatasetId, SnapshotId, VersionNumber};
+use crate::lineage::ProcessStep;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How a push changes a dataset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PushMode {
+    /// The rows are the full new state.
+    #[default]
+    Replace,
+}
+
+/// Which layers of a file a push means.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LayerSelection {
+    /// The only one; a file with several is a question to the publisher.
+    #[default]
+    Only,
+    /// The one of this name.
+    Named(String),
+    /// Every one, each as a dataset of its own.
+    All,
+}
+
+/// What was read, taken, repaired and refused of one layer, and how.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LayerReport {
+    /// The layer's name in the source.
+    pub layer: String,
+    /// The format's name, e.g. `ESRI Shapefile`.
+    pub format: String,
+    /// Rows that came out of the source.
+    pub rows_read: u64,
+    /// Rows that are in the version; `rows_read - rows_refused`.
+    pub rows_taken: u64,
+    /// Rows among those taken in which a value or the geometry was repaired.
+    pub rows_repaired: u64,
+    /// Rows left out, each kind named in a diagnostic.
+    pub rows_refused: u64,
+    /// Rows taken by geometry type (`Point`, `MultiPolygon`, … as in OGC Simple Features, Z and M not named).
+    pub geometry_types: BTreeMap<String, u64>,
+    /// Rows taken whose geometry is null.
+    pub geometry_nulls: u64,
+    /// The CRS the coordinates came in, e.g. `EPSG:28413`; `None` for a table without geometry.
+    pub source_crs: Option<String>,
+    /// The encoding the text came in, IANA name.
+    pub source_encoding: Option<String>,
+    /// Box around the rows taken, OGC:CRS84; `None` if no row has a place.
+    pub bbox: Option<BoundingBox>,
+    /// What the rules found.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What the rules did, in order.
+    pub steps: Vec<ProcessStep>,
+}
+
+/// How a push ended for the catalog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PushStatus {
+    /// At least one new version.
+    Published,
+    /// Every layer equals the newest version of its dataset.
+    Unchanged,
+}
+
+/// What a push did to one dataset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayerOutcome {
+    /// The dataset that the layer went into.
+    pub dataset: DatasetId,
+    /// The version that holds the rows now: new, or the one that already held them.
+    pub version: VersionNumber,
+    /// Whether that version is new.
+    pub status: PushStatus,
+    /// Rows that the version before did not have.
+    pub rows_added: u64,
+    /// Rows of the version before that are gone.
+    pub rows_removed: u64,
+    /// What was read, taken, repaired and refused.
+    #[serde(flatten)]
+    pub report: LayerReport,
+}
+
+/// The answer to a push, kept with its commit so that repeating the push repeats the answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PushOutcome {
+    /// How it ended.
+    pub status: PushStatus,
+    /// One entry a layer, in the order of the source.
+    pub layers: Vec<LayerOutcome>,
+    /// The commit that recorded it.
+    pub snapshot: SnapshotId,
+}

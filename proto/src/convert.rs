@@ -1,0 +1,1 @@
+//! Model to messages and back: the only file that knows both.
