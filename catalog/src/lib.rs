@@ -1,1 +1,48 @@
-//! placeholder
+//! Versioned state of the hub and its indexes: a library, no server, synchronous.
+//!
+//! The truth is a chain of immutable commits (`log`) and the immutable objects they name (`data`, `raw`,
+//! `receipts`). Everything else, the state in sled and the text index, is a projection that can be deleted at any
+//! time. Start with [`Catalog`]: [`Catalog::begin`] leads to a new version, [`Catalog::snapshot`] to every read.
+
+#![forbid(unsafe_code)]
+
+mod catalog;
+mod checkpoint;
+mod claims;
+mod collect;
+mod commit;
+mod disk;
+mod format;
+mod index;
+mod invariants;
+mod keys;
+mod layer;
+mod log;
+mod objects;
+mod opening;
+mod options;
+mod paths;
+mod push;
+mod receipt;
+mod rowhash;
+mod rtree;
+mod seal;
+mod search;
+mod segment;
+mod segments;
+mod snapshot;
+mod sort;
+mod state;
+mod store;
+mod transaction;
+mod verify;
+
+pub use catalog::Catalog;
+pub use layer::LayerWriter;
+pub use opening::{OpeningReport, ProjectionOpening};
+pub use options::CatalogOptions;
+pub use push::{PushIntent, PushRecord};
+pub use search::Scan;
+pub use snapshot::{SearchResult, Snapshot};
+pub use transaction::Transaction;
+pub use verify::{Finding, VerifyReport, verify};

@@ -1,2 +1,63 @@
-//! x
-fn main(){}
+//! `ukimet`: the hub and its command line.
+
+#![forbid(unsafe_code)]
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+use ukimet_hub::cli;
+use ukimet_model::{ErrorKind, Result};
+
+/// Ukimet Hub: agencies push datasets, analysts pull Arrow, every version is kept.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(Box<cli::serve::Serve>),
+    Push(Box<cli::push::Push>),
+    Search(cli::search::Search),
+    Describe(cli::describe::Describe),
+    Versions(cli::versions::Versions),
+    Export(cli::export::ExportCommand),
+    Verify(cli::verify::Verify),
+    Demo(cli::demo::Demo),
+}
+
+fn main() -> ExitCode {
+    let command = CommandLine::parse().command;
+    keep_log(&command);
+    let ended = tokio::runtime::Runtime::new()
+        .map_err(|e| ukimet_model::Error::internal("starting the runtime").caused_by(e))
+        .and_then(|runtime| runtime.block_on(run(command)));
+    match ended {
+        Ok(code) => code,
+        Err(error) => {
+            cli::output::error(&error);
+            ExitCode::from(if error.kind() == ErrorKind::Unavailable { 3 } else { 1 })
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Serve(serve) => serve.run().await,
+        Command::Push(push) => push.run().await,
+        Command::Search(search) => search.run().await,
+        Command::Describe(describe) => describe.run().await,
+        Command::Versions(versions) => versions.run().await,
+        Command::Export(export) => export.run().await,
+        Command::Verify(verify) => verify.run(),
+        Command::Demo(demo) => demo.run().await,
+    }
+}
+
+/// The log goes to standard error; `RUST_LOG` says how much. Only a server talks unasked.
+fn keep_log(command: &Command) {
+    let default = if matches!(command, Command::Serve(_)) { "info,tantivy=warn" } else { "error" };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

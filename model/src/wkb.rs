@@ -104,6 +104,7 @@ impl std::error::Error for WkbError {}
 
 /// What a walk over one geometry found.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "four independent facts about the bytes")]
 pub struct Shape {
     /// The outermost type.
     pub kind: GeometryType,

@@ -3,9 +3,11 @@
 //! `convert` is the only file that knows both the wire and the model.
 
 pub mod convert;
+pub mod ipc;
+pub mod status;
 
 /// Generated from `proto/ukimet/v1/*.proto`, where every field is described.
-#[allow(missing_docs, clippy::pedantic, unreachable_pub)]
+#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
 pub mod v1 {
     tonic::include_proto!("ukimet.v1");
 

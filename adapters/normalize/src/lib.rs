@@ -1,1 +1,26 @@
-//! placeholder
+//! Rules that turn what was read into what the hub promises.
+//!
+//! Pure: no file, network or clock. Every rule has the same parts: it looks at the raw rows (`observe`),
+//! decides once per layer (`decide`), changes batches (`apply`) and leaves a receipt. The same bytes, the same
+//! [`RULES_VERSION`] and the same declarations give the same rows.
+//!
+//! A reader makes a [`SourceLayer`], feeds a [`Survey`] while it needs more, and then sends every batch through
+//! the [`Normalizer`] of the resulting [`Plan`].
+//!
+//! Coordinate operations come from the PROJ that is linked in statically, with its database embedded. PROJ
+//! prefers a `proj.db` on disk, so the process must start with `PROJ_DATA` naming a folder without one and
+//! `PROJ_SKIP_READ_USER_WRITABLE_DIRECTORY=YES`; otherwise results depend on the machine.
+#![forbid(unsafe_code)]
+
+mod crs;
+mod findings;
+mod geometry;
+mod layer;
+mod names;
+mod places;
+mod rules;
+pub mod text;
+mod types;
+
+pub use layer::{Declared, GEOMETRY_KEY, Limits, SourceEncoding, SourceLayer, TEXT_KEY};
+pub use rules::{Normalizer, Plan, RULES_VERSION, Survey};

@@ -1,1 +1,11 @@
-//! placeholder
+//! What someone needs to write a Ukimet Hub adapter in Rust: implement [`Adapter`], then [`serve`](Server::run) it.
+
+pub mod adapter;
+pub mod memory;
+pub mod serve;
+
+pub use adapter::{
+    Adapter, AdapterDescription, AssetFile, Format, Inspection, LayerInfo, ReadEnd, ReadOptions, RowSink,
+};
+pub use memory::MemoryAdapter;
+pub use serve::{Listen, ServeConfig, ServeLimits, Server};

@@ -1,0 +1,86 @@
+# The only entry point: people and CI call these and nothing else. `make` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup packages demo build test check fmt conformance kill clients bench bless clean
+
+# One selection of crates for every command, so that cargo builds nothing twice.
+CARGO_SELECTION := --workspace --locked
+# A protoc that is left on a machine must hide nothing: the protos compile without one.
+export PROTOC := /there/is/no/protoc
+export CARGO_TERM_PROGRESS_WHEN ?= auto
+
+BIN := target/debug
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+# The hook that keeps bytecode out of the tree.
+export PYTHONDONTWRITEBYTECODE := 1
+
+KILLS ?= 10
+BENCH_KIT ?= ../shared/bench
+BENCH_WORKLOADS ?= W1
+BENCH_SYSTEMS ?= *
+BENCH_ROUNDS ?= 1
+
+help: ## List what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: packages $(VENV)/stamp ## Install what the build and the tests need; does nothing if all is there
+
+packages:
+	@setup/packages.sh
+
+# Made anew when the lock file changes.
+$(VENV)/stamp: tests/clients/requirements.lock
+	@setup/packages.sh
+	rm -rf $(VENV)
+	python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps -r tests/clients/requirements.lock
+	touch $@
+
+build: packages ## Build every crate
+	cargo build $(CARGO_SELECTION)
+
+demo: build ## Start a hub, push real files, search, export; needs no Python packages
+	$(BIN)/ukimet demo --exit
+
+test: setup build ## Everything that must hold: crates, conformance, real clients, kill -9
+	cargo test $(CARGO_SELECTION)
+	$(MAKE) --no-print-directory conformance clients kill
+
+conformance: build ## Ask a live hub and a live adapter every requirement
+	python3 tests/conformance.py
+
+clients: build $(VENV)/stamp ## Real clients against a live hub
+	$(PYTHON) -m pytest -q tests/clients -c tests/clients/pytest.ini -p no:cacheprovider
+
+kill: build $(VENV)/stamp ## Kill the hub KILLS times during pushes; nothing acknowledged may be lost
+	$(PYTHON) tests/kill/kill.py --kills $(KILLS)
+
+check: packages ## Format, lints, one version of each family, crate arrows, house rules
+	cargo fmt --all --check
+	cargo clippy $(CARGO_SELECTION) --all-targets -- -D warnings
+	@echo "one version of each family:"
+	@! cargo tree --locked --workspace -d --depth 0 \
+	  | grep -E '^(arrow|parquet|datafusion|tonic|prost|object_store|gdal-sys)[a-z-]* v' \
+	  || { echo "the crates above are there twice: their types do not fit each other"; exit 1; }
+	python3 tests/crates.py
+	python3 tests/house_rules.py
+	@tests/cargo-deny.sh
+
+fmt: ## Format every crate
+	cargo fmt --all
+
+bench: packages ## Workload W1 of the benchmark kit with this hub among the peers (BENCH_KIT, BENCH_WORKLOADS, BENCH_SYSTEMS)
+	@test -f "$(BENCH_KIT)/bench.py" || { echo "there is no benchmark kit in $(BENCH_KIT); set BENCH_KIT"; exit 1; }
+	cargo build --release $(CARGO_SELECTION)
+	bench/run.sh "$(BENCH_KIT)" -w '$(BENCH_WORKLOADS)' -s '$(BENCH_SYSTEMS)' -r $(BENCH_ROUNDS)
+
+bless: build ## Renew the stored answers of snapshot tests, then show what changed
+	UKIMET_BLESS=1 cargo test $(CARGO_SELECTION)
+	git diff --stat
+
+clean: ## Remove what was built and installed here
+	cargo clean
+	rm -rf $(VENV) bench/work

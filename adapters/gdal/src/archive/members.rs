@@ -1,0 +1,213 @@
+//! The members of an archive: which names and kinds are accepted, and what they are called here.
+
+use crate::features::ASSET_STEM;
+use crate::head::extension;
+use crate::limits::ReadLimits;
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::BufReader;
+use ukimet_model::error::quoted;
+use ukimet_model::{Error, Result};
+use zip::ZipArchive;
+
+/// Below this size a member may unpack at any ratio: small files of zeros are common and harmless.
+const RATIO_FREE_BYTES: u64 = 1 << 20;
+
+/// Endings of archives, which are not looked into.
+const ARCHIVES: &[&str] = &["zip", "kmz", "7z", "rar", "gz", "tgz", "tar", "bz2", "xz", "zst"];
+
+/// Endings of files that make GDAL reach for other files.
+const REFUSED: &[&str] = &["vrt", "ovr", "msk", "aux.xml", "gti", "ovf", "gmlas"];
+
+/// A file in an archive.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    /// Its position in the archive.
+    pub(super) index: usize,
+    /// Its name, decoded, with folders.
+    pub(super) name: String,
+    /// Its size as declared.
+    pub(super) size_bytes: u64,
+    /// Its packed size.
+    pub(super) packed_bytes: u64,
+}
+
+impl Member {
+    pub(super) fn base_name(&self) -> &str {
+        self.name.rsplit('/').next().unwrap_or(&self.name)
+    }
+
+    pub(super) fn extension(&self) -> String {
+        extension(&self.name)
+    }
+
+    /// The ending; for sidecars with two endings, such as `.shp.xml`, both.
+    pub(super) fn full_extension(&self) -> String {
+        let base = self.base_name().to_lowercase();
+        match base.split_once('.') {
+            Some((_, endings)) if endings == "shp.xml" || endings == "aux.xml" => endings.to_owned(),
+            _ => self.extension(),
+        }
+    }
+
+    /// Folder and name without endings.
+    pub(super) fn path_stem(&self) -> &str {
+        let stem = self.name.rsplit_once('.').map_or(self.name.as_str(), |(stem, _)| stem);
+        stem.strip_suffix(".shp").unwrap_or(stem)
+    }
+
+    /// The File Geodatabase that it lies in.
+    pub(super) fn geodatabase(&self) -> Option<&str> {
+        let (folder, _) = self.name.rsplit_once('/')?;
+        extension(folder).eq("gdb").then_some(folder)
+    }
+
+    /// The name it gets here: ASCII and its ending, or its own in a geodatabase, whose names were checked.
+    pub(super) fn safe_name(&self, in_geodatabase: bool) -> String {
+        if in_geodatabase { self.base_name().to_owned() } else { format!("{ASSET_STEM}.{}", self.full_extension()) }
+    }
+}
+
+/// The files of an archive, each with an acceptable name, kind and size.
+pub(super) fn list_members(
+    zip: &mut ZipArchive<BufReader<File>>,
+    archive_bytes: u64,
+    limits: &ReadLimits,
+) -> Result<Vec<Member>> {
+    if zip.len() > limits.archive_members_max {
+        return Err(Error::limit_reached(format!(
+            "an archive has at most {} members, found {}",
+            limits.archive_members_max,
+            zip.len()
+        )));
+    }
+    if zip.has_duplicate_names() {
+        return Err(Error::invalid_data("names in an archive are unique, found duplicate names"));
+    }
+    if zip.has_overlapping_files().map_err(|error| broken(&error))? {
+        return Err(Error::invalid_data("members of an archive lie apart, found overlapping ones"));
+    }
+    let mut members = Vec::new();
+    let mut names = HashSet::new();
+    let mut total = 0_u64;
+    for index in 0..zip.len() {
+        let file = zip.by_index_raw(index).map_err(|error| broken(&error))?;
+        let name = decoded_name(file.name_raw());
+        check_name(&name)?;
+        if file.is_symlink() {
+            return Err(Error::invalid_data(format!("an archive holds plain files, {} is a link", quoted(&name))));
+        }
+        if file.encrypted() {
+            return Err(Error::invalid_data(format!("an archive is open to read, {} is encrypted", quoted(&name))));
+        }
+        if file.is_dir() || name.ends_with('/') || is_litter(&name) {
+            continue;
+        }
+        if !names.insert(name.to_lowercase()) {
+            return Err(Error::invalid_data(format!("names in an archive are unique, found {} twice", quoted(&name))));
+        }
+        let member = Member { index, name, size_bytes: file.size(), packed_bytes: file.compressed_size() };
+        check_kind(&member)?;
+        total = total.saturating_add(member.size_bytes);
+        check_ratio(&member.name, member.packed_bytes, member.size_bytes, limits)?;
+        check_ratio("the archive", archive_bytes, total, limits)?;
+        members.push(member);
+    }
+    Ok(members)
+}
+
+/// A name that stays inside its folder.
+fn check_name(name: &str) -> Result<()> {
+    let is_outside = name.starts_with(['/', '\\'])
+        || name.contains(['\0', '\\'])
+        || name.get(1..2) == Some(":")
+        || name.split('/').any(|part| part == ".." || part == ".");
+    if is_outside || name.is_empty() || name.len() > 1_024 {
+        return Err(Error::invalid_data(format!(
+            "names in an archive are relative and stay inside, found member {}",
+            quoted(name)
+        )));
+    }
+    Ok(())
+}
+
+fn check_kind(member: &Member) -> Result<()> {
+    let ending = member.full_extension();
+    if ARCHIVES.contains(&ending.as_str()) {
+        return Err(Error::invalid_data(format!(
+            "an archive holds no other archives, found member {}",
+            quoted(&member.name)
+        )));
+    }
+    if REFUSED.contains(&ending.as_str()) {
+        return Err(Error::invalid_data(format!("{}: file not allowed for this format", quoted(&member.name))));
+    }
+    if member.geodatabase().is_some()
+        && !member.base_name().bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    {
+        return Err(Error::invalid_data(format!(
+            "files of a geodatabase have plain names, found member {}",
+            quoted(&member.name)
+        )));
+    }
+    Ok(())
+}
+
+/// What operating systems leave in archives.
+fn is_litter(name: &str) -> bool {
+    let base = name.rsplit('/').next().unwrap_or(name);
+    let is_lock = base.ends_with(".lock");
+    is_lock || name.starts_with("__MACOSX/") || base == ".DS_Store" || base == "Thumbs.db" || base == "desktop.ini"
+}
+
+/// Checks how much something unpacks to.
+pub(super) fn check_ratio(what: &str, packed_bytes: u64, size_bytes: u64, limits: &ReadLimits) -> Result<()> {
+    if size_bytes > limits.unpacked_bytes_max {
+        return Err(Error::limit_reached(format!(
+            "{} unpacks to at most {} bytes, found more",
+            quoted(what),
+            limits.unpacked_bytes_max
+        )));
+    }
+    if size_bytes > RATIO_FREE_BYTES && size_bytes / limits.unpack_ratio_max > packed_bytes.max(1) {
+        return Err(Error::limit_reached(format!(
+            "{} unpacks to at most {} times its size (ratio limit), found {packed_bytes} packed bytes for {size_bytes} or more",
+            quoted(what),
+            limits.unpack_ratio_max
+        )));
+    }
+    Ok(())
+}
+
+fn broken(error: &zip::result::ZipError) -> Error {
+    Error::data_loss(format!("the zip archive is cut or broken: {error}"))
+}
+
+/// A member's name: UTF-8 if it is, else the DOS code page for Cyrillic, which is what old archivers here wrote.
+///
+/// Names name layers; they never decide where a file goes.
+fn decoded_name(raw: &[u8]) -> String {
+    match std::str::from_utf8(raw) {
+        Ok(name) => name.to_owned(),
+        Err(_) => encoding_rs::IBM866.decode_without_bom_handling(raw).0.into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_leave_their_folder_are_refused() {
+        for name in ["../a.shp", "a/../../b.shp", "/etc/a.shp", "C:/a.shp", "a\\b.shp", "./a.shp", "a\0.shp", ""] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+        check_name("районы/rayony v1..2.shp").expect("inside");
+    }
+
+    #[test]
+    fn names_are_utf8_or_the_dos_code_page() {
+        assert_eq!(decoded_name("районы.shp".as_bytes()), "районы.shp");
+        assert_eq!(decoded_name(&[0xe0, 0xa0, 0xa9, 0xae, 0xad, 0xeb, b'.', b's', b'h', b'p']), "районы.shp");
+    }
+}

@@ -1,0 +1,225 @@
+//! The table of formats served, and the formats that are known by name only to be refused.
+
+mod arrow;
+mod csv;
+mod dxf;
+mod esri_json;
+mod flatgeobuf;
+mod geodatabase;
+mod geojson;
+mod geojson_sequence;
+mod geopackage;
+mod geoparquet;
+mod gml;
+mod kml;
+mod mapinfo;
+mod shapefile;
+mod spreadsheet;
+mod topojson;
+mod unserved;
+
+use crate::archive::ArchiveKind;
+use crate::head::Head;
+use crate::json::{Outline, outline};
+use crate::source::{Context, Source, Staged};
+use crate::xml::{Prolog, prolog};
+use std::path::Path;
+use ukimet_model::error::quoted;
+use ukimet_model::{Error, Result};
+
+/// A format and how it is read.
+pub(crate) struct Format {
+    /// Its name, as in reports.
+    pub(crate) name: &'static str,
+    /// The GDAL driver that opens it; `None` if we read it ourselves.
+    pub(crate) driver: Option<&'static str>,
+    /// Its media types, the best known first.
+    pub(crate) media_types: &'static [&'static str],
+    /// File name endings, the usual one first.
+    pub(crate) extensions: &'static [&'static str],
+    /// Endings of files that belong to it and may lie beside it.
+    pub(crate) sidecars: &'static [&'static str],
+    /// Whether these clues are of this format.
+    pub(crate) recognize: fn(&Clues) -> bool,
+    /// Checks the staged files and opens them.
+    pub(crate) open: fn(&Staged, Context<'_>) -> Result<Box<dyn Source>>,
+}
+
+/// Every format served, the more telling recognition before the vaguer one.
+pub(crate) const FORMATS: &[Format] = &[
+    geopackage::FORMAT,
+    flatgeobuf::FORMAT,
+    geoparquet::FORMAT,
+    arrow::FILE,
+    arrow::STREAM,
+    shapefile::FORMAT,
+    shapefile::DBASE,
+    mapinfo::TAB,
+    mapinfo::MIF,
+    kml::FORMAT,
+    gml::FORMAT,
+    topojson::FORMAT,
+    esri_json::FORMAT,
+    geojson_sequence::FORMAT,
+    geojson::FORMAT,
+    spreadsheet::XLSX,
+    spreadsheet::ODS,
+    spreadsheet::XLS,
+    geodatabase::FORMAT,
+    dxf::FORMAT,
+    csv::FORMAT,
+];
+
+/// Media types that say no more than the bytes do.
+const VAGUE_MEDIA_TYPES: &[&str] = &[
+    "",
+    "application/octet-stream",
+    "application/json",
+    "application/xml",
+    "text/xml",
+    "text/plain",
+    "application/zip",
+];
+
+/// Media types and endings of archives of datasets.
+pub(crate) const ZIP_MEDIA_TYPES: &[&str] = &[
+    "application/zip",
+    "application/x-zip-compressed",
+    "application/vnd.google-earth.kmz",
+    "application/vnd.shp+zip",
+    "application/x-shapefile",
+];
+const ZIP_EXTENSIONS: &[&str] = &["zip", "kmz", "shz"];
+
+/// What recognition goes by.
+pub(crate) struct Clues {
+    /// The first bytes.
+    pub(crate) head: Head,
+    /// The prolog, if it is XML.
+    pub(crate) xml: Option<Prolog>,
+    /// The outline, if it looks like JSON.
+    pub(crate) json: Option<Outline>,
+    /// What kind of zip it is, if it is one.
+    pub(crate) zip: Option<ArchiveKind>,
+}
+
+impl Clues {
+    /// Looks at an asset; for JSON that is one pass over the file.
+    pub(crate) fn read(path: &Path, name: &str, zip: Option<ArchiveKind>) -> Result<Self> {
+        let head = Head::read(path, name)?;
+        let text = head.text();
+        let xml = prolog(&text);
+        let is_json = text.trim_start_matches(['\u{1e}', '\u{feff}', ' ', '\t', '\r', '\n']).starts_with(['{', '[']);
+        let json = if is_json && zip.is_none() { Some(outline(path)?) } else { None };
+        Ok(Self { head, xml, json, zip })
+    }
+
+    /// Whether the first XML element has this name.
+    pub(crate) fn has_root(&self, root: &str) -> bool {
+        self.xml.as_ref().is_some_and(|xml| xml.root == root)
+    }
+
+    /// Whether the first JSON object has a `type` among these.
+    pub(crate) fn has_json_type(&self, types: &[&str]) -> bool {
+        let type_name = self.json.as_ref().and_then(|json| json.type_name.as_deref());
+        type_name.is_some_and(|type_name| types.contains(&type_name))
+    }
+}
+
+/// The format of an asset, by its bytes; its name and the declared media type must not say otherwise.
+///
+/// # Errors
+///
+/// `InvalidData` naming what was recognised and what was expected.
+pub(crate) fn recognize(clues: &Clues, media_type: Option<&str>) -> Result<&'static Format> {
+    if clues.head.size_bytes == 0 {
+        return Err(Error::invalid_data("a file with data was expected, found an empty file"));
+    }
+    let Some(format) = FORMATS.iter().find(|format| (format.recognize)(clues)) else {
+        return Err(unknown(clues));
+    };
+    check_extension(format.name, format.extensions, &clues.head.extension)?;
+    check_media_type(format.name, format.media_types, media_type)?;
+    Ok(format)
+}
+
+fn unknown(clues: &Clues) -> Error {
+    let found = unserved::name(clues);
+    let claimed = FORMATS.iter().find(|format| format.extensions.contains(&clues.head.extension.as_str()));
+    match (claimed, found) {
+        (Some(format), found) => Error::invalid_data(format!(
+            "the file is named .{} but is not a {}: recognised {found}",
+            clues.head.extension, format.name
+        )),
+        (None, found) => {
+            Error::invalid_data(format!("recognised {found}, which is not served; served are {}", served()))
+        }
+    }
+}
+
+/// Names of all formats.
+pub(crate) fn served() -> String {
+    FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().join(", ")
+}
+
+/// Refuses a name that belongs to another format than the bytes.
+fn check_extension(name: &str, own: &[&str], extension: &str) -> Result<()> {
+    let other = FORMATS.iter().find(|format| format.extensions.contains(&extension));
+    let is_archive = ZIP_EXTENSIONS.contains(&extension);
+    match other {
+        _ if own.contains(&extension) => Ok(()),
+        Some(other) => Err(Error::invalid_data(format!(
+            "the file is named .{extension}, which is {}, but its bytes are {name}",
+            other.name
+        ))),
+        None if is_archive => {
+            Err(Error::invalid_data(format!("the file is named .{extension}, an archive, but its bytes are {name}")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses a declared media type that belongs to another format than the bytes.
+fn check_media_type(name: &str, own: &[&str], declared: Option<&str>) -> Result<()> {
+    let declared = declared.unwrap_or_default();
+    let essence = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_known = FORMATS.iter().any(|format| format.media_types.contains(&essence.as_str()))
+        || ZIP_MEDIA_TYPES.contains(&essence.as_str());
+    if own.contains(&essence.as_str()) || VAGUE_MEDIA_TYPES.contains(&essence.as_str()) || !is_known {
+        return Ok(());
+    }
+    Err(Error::invalid_data(format!("the media type is {}, but the bytes are {name}", quoted(&essence))))
+}
+
+/// Refuses a name or a media type that does not fit a zip archive of datasets.
+pub(crate) fn check_archive(extension: &str, media_type: Option<&str>) -> Result<()> {
+    if ZIP_EXTENSIONS.contains(&extension) {
+        return check_media_type("a zip archive", ZIP_MEDIA_TYPES, media_type);
+    }
+    check_extension("a zip archive", ZIP_EXTENSIONS, extension)?;
+    check_media_type("a zip archive", ZIP_MEDIA_TYPES, media_type)
+}
+
+/// Whether a file with this ending is opened as a dataset when it lies in an archive.
+pub(crate) fn is_main_file(extension: &str) -> bool {
+    FORMATS.iter().any(|format| format.extensions.contains(&extension))
+}
+
+/// Whether a file with this ending may lie beside a main file with that one.
+pub(crate) fn is_sidecar(main: &str, extension: &str) -> bool {
+    FORMATS
+        .iter()
+        .filter(|format| format.extensions.contains(&main))
+        .any(|format| format.extensions.contains(&extension) || format.sidecars.contains(&extension))
+}
+
+/// Whether a file with this ending is for people or for programs that we are not, and is left where it is.
+pub(crate) fn is_decoration(extension: &str) -> bool {
+    const DECORATIONS: &[&str] = &[
+        "pdf", "md", "txt", "html", "htm", "doc", "docx", "rtf", "png", "jpg", "jpeg", "gif", "svg", "bmp", "ico",
+        "shp.xml", "xml", "lyr", "lyrx", "qml", "qmd", "sld", "qgs", "qgz", "mxd", "aprx", "wor", "sbn", "sbx", "fbn",
+        "fbx", "ain", "aih", "atx", "ixs", "mxs", "qix", "qpj", "xsd", "gfs", "css", "js", "ttf", "url", "license",
+        "readme", "",
+    ];
+    DECORATIONS.contains(&extension)
+}

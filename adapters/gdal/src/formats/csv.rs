@@ -1,0 +1,207 @@
+//! CSV by our own reader: quotes tell empty from null, nothing is guessed about types, and a cut file is noticed.
+//!
+//! The first row is the header, unless all its cells are numbers. Every column is text; what it holds (numbers with
+//! decimal commas, dates, longitudes, WKT) is the normalizer's business.
+
+mod dialect;
+mod tokens;
+
+use super::Format;
+use crate::source::{Context, Reader, Rows, Source, Staged, finding};
+use crate::transcode::{Transcoded, ensure_utf8};
+use arrow_array::builder::StringBuilder;
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use dialect::{Dialect, detect};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokens::{Record, Tokens};
+use ukimet_adapter_sdk::LayerInfo;
+use ukimet_model::error::quoted;
+use ukimet_model::{Diagnostic, Error, Example, Result, Severity};
+use ukimet_normalize::{SourceEncoding, SourceLayer};
+
+/// Bytes of text in one batch, about.
+const BATCH_BYTES: usize = 32 << 20;
+
+pub(super) const FORMAT: Format = Format {
+    name: "CSV",
+    driver: None,
+    media_types: &["text/csv", "text/tab-separated-values", "application/csv"],
+    extensions: &["csv", "tsv"],
+    sidecars: &["csvt", "prj"],
+    recognize: |clues| {
+        let is_named = matches!(clues.head.extension.as_str(), "csv" | "tsv" | "txt");
+        is_named && clues.head.is_text() && clues.xml.is_none() && clues.json.is_none()
+    },
+    open: |staged, context| CsvFile::open(staged, context),
+};
+
+struct CsvFile {
+    path: PathBuf,
+    dialect: Dialect,
+    layers: Vec<LayerInfo>,
+    transcoded: Option<Transcoded>,
+}
+
+impl CsvFile {
+    fn open(staged: &Staged, context: Context<'_>) -> Result<Box<dyn Source>> {
+        let transcoded = ensure_utf8(&staged.main, context.options.encoding.as_deref())?;
+        let dialect = detect(&staged.main)?;
+        if dialect.header.len() > context.limits.fields_max {
+            return Err(Error::limit_reached(format!(
+                "a layer has at most {} columns, found {}",
+                context.limits.fields_max,
+                dialect.header.len()
+            )));
+        }
+        let layer =
+            LayerInfo { name: staged.stem().to_owned(), fields: dialect.header.clone(), ..LayerInfo::default() };
+        Ok(Box::new(Self { path: staged.main.clone(), dialect, layers: vec![layer], transcoded }))
+    }
+}
+
+impl Source for CsvFile {
+    fn layers(&self) -> &[LayerInfo] {
+        &self.layers
+    }
+
+    fn rows(&self, _layer: usize, rows_max: usize) -> Result<Box<dyn Rows + '_>> {
+        let file = File::open(&self.path)
+            .map_err(|error| Error::unavailable("the asset could not be read").caused_by(error))?;
+        let mut tokens = Tokens::new(BufReader::with_capacity(1 << 18, file), self.dialect.separator);
+        for _ in 0..self.dialect.records_before_data {
+            tokens.next(&mut Record::default())?;
+        }
+        let fields = self.dialect.header.iter().map(|name| Field::new(name, DataType::Utf8, true));
+        let schema = Schema::new(fields.collect::<Vec<_>>()).into();
+        Ok(Box::new(CsvRows { file: self, tokens, schema, rows_max, row: 0, short: Short::default() }))
+    }
+
+    fn findings(&self) -> Vec<Diagnostic> {
+        let mut findings: Vec<Diagnostic> =
+            self.transcoded.as_ref().and_then(Transcoded::finding).into_iter().collect();
+        if !self.dialect.has_header {
+            let message =
+                "the first row holds only numbers: it was taken as data, the columns are named field_1 and so on";
+            findings.push(finding("csv.no_header", Severity::Warning, message.to_owned(), 1, &[]));
+        }
+        findings
+    }
+
+    fn reader(&self) -> Reader {
+        let separator = match self.dialect.separator {
+            b'\t' => "tab".to_owned(),
+            other => char::from(other).to_string(),
+        };
+        Reader {
+            version: format!("ukimet {}", env!("CARGO_PKG_VERSION")),
+            parameters: BTreeMap::from([("separator".to_owned(), separator)]),
+        }
+    }
+}
+
+/// Rows with fewer cells than the header.
+#[derive(Default)]
+struct Short {
+    count: u64,
+    examples: Vec<Example>,
+}
+
+struct CsvRows<'a> {
+    file: &'a CsvFile,
+    tokens: Tokens<BufReader<File>>,
+    schema: SchemaRef,
+    rows_max: usize,
+    row: u64,
+    short: Short,
+}
+
+impl CsvRows<'_> {
+    /// Checks the number of cells of a row; missing ones become null, surplus ones must be empty.
+    fn check(&mut self, record: &Record) -> Result<()> {
+        let columns = self.schema.fields().len();
+        let cells = record.len();
+        if cells < columns {
+            if self.tokens.is_cut() {
+                return Err(Error::data_loss(format!(
+                    "the CSV is cut: it ends in row {} after {cells} of {columns} cells and without a line end",
+                    self.row
+                )));
+            }
+            self.short.count += 1;
+            if self.short.examples.len() < Diagnostic::EXAMPLES_MAX {
+                let found = format!("{cells} of {columns} cells");
+                self.short.examples.push(Example { row: Some(self.row), field: None, found, taken: None });
+            }
+        }
+        match (columns..cells).find(|cell| record.cell(*cell).is_some_and(|text| !text.is_empty())) {
+            Some(cell) => Err(Error::invalid_data(format!(
+                "a row has as many cells as the header, {columns}, found {cells} in row {}, the first too many is {}",
+                self.row,
+                quoted(&String::from_utf8_lossy(record.cell(cell).unwrap_or_default()))
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Rows for CsvRows<'_> {
+    fn layer(&self) -> SourceLayer {
+        SourceLayer {
+            name: self.file.layers[0].name.clone(),
+            format: FORMAT.name.to_owned(),
+            schema: SchemaRef::clone(&self.schema),
+            raw_names: None,
+            crs: None,
+            encoding: SourceEncoding::Utf8 {
+                transcoded_from: self.file.transcoded.as_ref().map(|transcoded| transcoded.encoding.clone()),
+            },
+            untyped: true,
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let mut columns: Vec<StringBuilder> = self.schema.fields().iter().map(|_| StringBuilder::new()).collect();
+        let mut record = Record::default();
+        let (mut rows, mut bytes) = (0, 0);
+        while rows < self.rows_max && bytes < BATCH_BYTES && self.tokens.next(&mut record)? {
+            self.check(&record)?;
+            for (i, column) in columns.iter_mut().enumerate() {
+                let text = record.cell(i).map(std::str::from_utf8).transpose();
+                let text = text.map_err(|_| Error::internal("CSV that was checked to be UTF-8 is not"))?;
+                column.append_option(text);
+                bytes += text.map_or(0, str::len);
+            }
+            rows += 1;
+            self.row += 1;
+        }
+        if rows == 0 {
+            return Ok(None);
+        }
+        let columns = columns.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef).collect();
+        RecordBatch::try_new(SchemaRef::clone(&self.schema), columns)
+            .map(Some)
+            .map_err(|error| Error::internal("columns do not fit their schema").caused_by(error))
+    }
+
+    fn findings(&mut self) -> Vec<Diagnostic> {
+        let short = std::mem::take(&mut self.short);
+        if short.count == 0 {
+            return Vec::new();
+        }
+        vec![Diagnostic {
+            rule: "csv.short_row".to_owned(),
+            severity: Severity::Warning,
+            message: "rows with fewer cells than the header were filled up with nulls".to_owned(),
+            count: short.count,
+            examples: short.examples,
+        }]
+    }
+}
+
+#[cfg(test)]
+mod tests;

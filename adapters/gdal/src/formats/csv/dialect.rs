@@ -1,0 +1,97 @@
+//! What the beginning of a CSV shows: its separator and its header.
+
+use super::tokens::{Record, Tokens};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Read};
+use std::path::Path;
+use ukimet_model::{Error, Result};
+
+/// How much of the file is looked at.
+const SAMPLE_BYTES: u64 = 256 << 10;
+/// How many of its rows.
+const SAMPLE_ROWS: usize = 200;
+
+/// How a CSV is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Dialect {
+    /// The byte between cells.
+    pub(super) separator: u8,
+    /// Names of the columns.
+    pub(super) header: Vec<String>,
+    /// Whether the names stand in the file.
+    pub(super) has_header: bool,
+    /// How many records stand before the first row.
+    pub(super) records_before_data: usize,
+}
+
+/// Looks at the beginning of a UTF-8 file.
+///
+/// # Errors
+///
+/// `DataLoss` if it ends inside quotes, `InvalidData` if it has no row at all.
+pub(super) fn detect(path: &Path) -> Result<Dialect> {
+    let gone = |error: std::io::Error| Error::unavailable("the asset could not be read").caused_by(error);
+    let mut sample = Vec::new();
+    let file = File::open(path).map_err(gone)?;
+    let is_whole = file.metadata().map_err(gone)?.len() <= SAMPLE_BYTES;
+    file.take(SAMPLE_BYTES).read_to_end(&mut sample).map_err(gone)?;
+    let announced = announced_separator(&sample);
+    let separator = announced.unwrap_or_else(|| best_separator(&sample));
+    let mut first = Record::default();
+    let mut tokens = Tokens::new(BufReader::new(File::open(path).map_err(gone)?), separator);
+    let mut records_before_data = usize::from(announced.is_some());
+    for _ in 0..=records_before_data {
+        if !tokens.next(&mut first)? {
+            let found = if is_whole { "none" } else { "blank lines" };
+            return Err(Error::invalid_data(format!("a CSV with a header and rows was expected, found {found}")));
+        }
+    }
+    let cells: Vec<String> =
+        (0..first.len()).map(|i| String::from_utf8_lossy(first.cell(i).unwrap_or_default()).into_owned()).collect();
+    let has_header = !cells.iter().all(|cell| is_number(cell));
+    records_before_data += usize::from(has_header);
+    let header = if has_header { cells } else { (1..=cells.len()).map(|i| format!("field_{i}")).collect() };
+    Ok(Dialect { separator, header, has_header, records_before_data })
+}
+
+/// The separator of a first line `sep=;`, as spreadsheets write it.
+fn announced_separator(sample: &[u8]) -> Option<u8> {
+    match sample.strip_prefix(b"sep=")? {
+        [separator, b'\r' | b'\n', ..] => Some(*separator),
+        _ => None,
+    }
+}
+
+/// The separator by which most rows have as many cells as the first, more than one; a comma if none has.
+fn best_separator(sample: &[u8]) -> u8 {
+    let score = |separator: u8| {
+        let widths = widths(&mut Tokens::new(Cursor::new(sample), separator));
+        let first = widths.first().copied().filter(|width| *width > 1)?;
+        let alike = widths.iter().filter(|width| **width == first).count();
+        Some((alike * 100 / widths.len(), first))
+    };
+    b",;\t|"
+        .iter()
+        .copied()
+        .filter_map(|s| score(s).map(|score| (score, s)))
+        .max_by_key(|(score, _)| *score)
+        .map_or(b',', |(_, s)| s)
+}
+
+fn widths(tokens: &mut Tokens<impl BufRead>) -> Vec<usize> {
+    let mut record = Record::default();
+    let mut widths = Vec::new();
+    // The sample may end inside quotes: that says nothing about the file.
+    while widths.len() < SAMPLE_ROWS && matches!(tokens.next(&mut record), Ok(true)) {
+        if tokens.is_cut() && !widths.is_empty() {
+            break;
+        }
+        widths.push(record.len());
+    }
+    widths
+}
+
+fn is_number(cell: &str) -> bool {
+    let cell = cell.trim().replace(',', ".");
+    !cell.is_empty() && cell.parse::<f64>().is_ok_and(f64::is_finite)
+}

@@ -1,0 +1,63 @@
+//! Formats that are recognised only to be named in a refusal.
+
+use super::Clues;
+use crate::archive::ArchiveKind;
+use ukimet_model::error::quoted;
+
+/// Offset, magic bytes, name.
+const MAGIC: &[(usize, &[u8], &str)] = &[
+    (0, b"II*\0", "GeoTIFF or TIFF"),
+    (0, b"MM\0*", "GeoTIFF or TIFF"),
+    (0, b"II+\0", "BigTIFF"),
+    (0, b"\x89PNG", "PNG"),
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"%PDF", "PDF"),
+    (0, b"\x89HDF", "HDF5 or netCDF-4"),
+    (0, b"CDF", "netCDF"),
+    (0, b"GRIB", "GRIB"),
+    (0, b"SQLite format 3\0", "an SQLite database"),
+    (0, b"\x1f\x8b", "gzip"),
+    (0, b"7z\xbc\xaf", "7-Zip"),
+    (0, b"Rar!", "RAR"),
+    (0, b"BZh", "bzip2"),
+    (0, b"\xfd7zXZ", "xz"),
+    (0, b"\x28\xb5\x2f\xfd", "Zstandard"),
+    (257, b"ustar", "tar"),
+    (0, b"LASF", "LAS point cloud"),
+    (0, b"\0\0\x27\x0a", "an index of a Shapefile (.shx); send the .shp, or all of its files as a zip"),
+    (0, b"AC10", "DWG"),
+    (0, b"\x7fELF", "a program"),
+    (0, b"MZ", "a program"),
+    (4, b"\x0a\x09OSMHeader", "OSM PBF"),
+    (0, b"\xd0\xcf\x11\xe0", "an OLE document that is not XLS"),
+];
+
+/// What an asset is, for people.
+pub(super) fn name(clues: &Clues) -> String {
+    if let Some(kind) = clues.zip {
+        return match kind {
+            ArchiveKind::Gtfs => "a GTFS feed".to_owned(),
+            ArchiveKind::Package(name) => name.to_owned(),
+            _ => "a zip archive".to_owned(),
+        };
+    }
+    if let Some((_, _, name)) = MAGIC.iter().find(|(offset, magic, _)| clues.head.has_at(*offset, magic)) {
+        return (*name).to_owned();
+    }
+    if let Some(xml) = &clues.xml {
+        return match xml.root.as_str() {
+            _ if xml.has_dtd => "XML with a DTD (DOCTYPE), which is refused".to_owned(),
+            "OGRVRTDataSource" | "VRTDataset" | "OGRVRTLayer" => "a GDAL VRT".to_owned(),
+            "" => "XML without an element".to_owned(),
+            root => format!("XML with root element {}", quoted(root)),
+        };
+    }
+    if let Some(json) = &clues.json {
+        return match &json.type_name {
+            _ if !json.is_object => "JSON that is no object".to_owned(),
+            Some(type_name) => format!("JSON of type {}", quoted(type_name)),
+            None => "JSON without a GeoJSON type".to_owned(),
+        };
+    }
+    if clues.head.is_text() { "text without a known structure".to_owned() } else { "unknown bytes".to_owned() }
+}

@@ -1,0 +1,442 @@
+//! GDAL's handles with lifetimes and drained error state: the only file with `unsafe`.
+//!
+//! GDAL tells the end of a layer and an error in the same way, so every call here clears the error state, makes the
+//! call, and looks at what was raised meanwhile. Text is imported as bytes: GDAL promises UTF-8 and does not keep it.
+//!
+//! A handle belongs to the thread that opened it.
+#![allow(unsafe_code)]
+
+use arrow_array::ffi::{FFI_ArrowArray, from_ffi_and_data_type};
+use arrow_array::{RecordBatch, StructArray};
+use arrow_schema::ffi::FFI_ArrowSchema;
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
+use gdal::cpl::CslStringList;
+use gdal::errors::CplErrType;
+use gdal::vector::LayerAccess;
+use gdal::{Dataset, DatasetOptions, DriverManager, GdalOpenFlags};
+use std::cell::RefCell;
+use std::ffi::CStr;
+use std::path::Path;
+use std::sync::{Arc, Once};
+use ukimet_model::error::quoted;
+use ukimet_model::{AuthorityCode, Crs, Error, Result};
+use ukimet_normalize::{GEOMETRY_KEY, TEXT_KEY};
+
+/// Messages kept of one call; a broken file can raise one for each row.
+const MESSAGES_MAX: usize = 64;
+
+thread_local! {
+    static RAISED: RefCell<Raised> = RefCell::default();
+}
+
+/// What GDAL raised during one call.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Raised {
+    /// Texts of warnings.
+    pub(crate) warnings: Vec<String>,
+    /// Texts of failures.
+    pub(crate) failures: Vec<String>,
+}
+
+/// Options that hold for the whole process. What a build does not know it ignores, so the tests try each door.
+const CONFIG: &[(&str, &str)] = &[
+    ("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR"),
+    ("GDAL_PAM_ENABLED", "NO"),
+    ("GDAL_DRIVER_PATH", "disable"),
+    ("GDAL_VRT_ENABLE_PYTHON", "NO"),
+    ("GDAL_CACHEMAX", "128"),
+    ("GDAL_NUM_THREADS", "1"),
+    ("OGR_GPKG_NUM_THREADS", "1"),
+    ("GML_SKIP_RESOLVE_ELEMS", "ALL"),
+    ("GML_SKIP_CORRUPTED_FEATURES", "NO"),
+    ("OGR_EXPAT_UNLIMITED_MEM_ALLOC", "NO"),
+    ("OGR_GEOJSON_MAX_OBJ_SIZE", "256"),
+    ("SHAPE_RESTORE_SHX", "YES"),
+    ("CPL_VSIL_CURL_ALLOWED_EXTENSIONS", "{none}"),
+    ("GDAL_HTTP_PROXY", "127.0.0.1:9"),
+    ("GDAL_HTTP_NETRC", "NO"),
+    ("GDAL_HTTP_MAX_RETRY", "0"),
+    ("OGR_ARC_STEPSIZE", "4"),
+];
+
+/// Sets GDAL up once for the process: options, error handler, and no driver but these.
+pub(crate) fn set_up(drivers: &[&str], scratch: &Path) -> Result<()> {
+    static ONCE: Once = Once::new();
+    let mut outcome = Ok(());
+    ONCE.call_once(|| outcome = set_up_once(drivers, scratch));
+    outcome
+}
+
+fn set_up_once(drivers: &[&str], scratch: &Path) -> Result<()> {
+    let failed = |error| Error::internal("GDAL could not be set up").caused_by(error);
+    for (key, value) in CONFIG {
+        gdal::config::set_config_option(key, value).map_err(failed)?;
+    }
+    gdal::config::set_config_option("CPL_TMPDIR", &scratch.to_string_lossy()).map_err(failed)?;
+    gdal::config::set_error_handler(|kind, _number, text| {
+        RAISED.with_borrow_mut(|raised| {
+            let list = match kind {
+                CplErrType::None | CplErrType::Debug => return,
+                CplErrType::Warning => &mut raised.warnings,
+                CplErrType::Failure | CplErrType::Fatal => &mut raised.failures,
+            };
+            if list.len() < MESSAGES_MAX {
+                list.push(text.trim().to_owned());
+            }
+        });
+    });
+    for index in (0..DriverManager::count()).rev() {
+        let driver = DriverManager::get_driver(index).map_err(failed)?;
+        if !drivers.contains(&driver.short_name().as_str()) {
+            DriverManager::deregister_driver(&driver);
+        }
+    }
+    Ok(())
+}
+
+/// GDAL's version, e.g. `3.6.2`.
+pub(crate) fn version() -> String {
+    gdal::version::version_info("RELEASE_NAME")
+}
+
+/// Clears the error state, makes a call, and gives what was raised meanwhile.
+fn watched<T>(call: impl FnOnce() -> T) -> (T, Raised) {
+    RAISED.with_borrow_mut(|raised| *raised = Raised::default());
+    // SAFETY: the error state belongs to this thread; the call has no other condition.
+    unsafe { gdal_sys::CPLErrorReset() };
+    let value = call();
+    (value, RAISED.take())
+}
+
+/// How a file is opened.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenOptions<'a> {
+    /// The one driver that may open it.
+    pub(crate) driver: &'a str,
+    /// The driver's options, `KEY=VALUE`.
+    pub(crate) options: &'a [String],
+    /// Names of every file beside it that may be opened, its own included.
+    pub(crate) siblings: &'a [String],
+}
+
+/// What a layer declares about itself.
+#[derive(Clone, Debug)]
+pub(crate) struct OgrHead {
+    pub(crate) name: String,
+    pub(crate) rows_declared: Option<u64>,
+    pub(crate) crs: Option<Crs>,
+    pub(crate) has_geometry: bool,
+    pub(crate) fields: Vec<String>,
+}
+
+/// An open file.
+pub(crate) struct OgrSource {
+    dataset: Dataset,
+}
+
+impl OgrSource {
+    /// Opens a file that we made or linked ourselves; the path is never foreign text.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` with GDAL's text, `Internal` if the driver is not in this build of GDAL.
+    pub(crate) fn open(path: &Path, how: &OpenOptions<'_>) -> Result<(Self, Raised)> {
+        let options: Vec<&str> = how.options.iter().map(String::as_str).collect();
+        let siblings: Vec<&str> = how.siblings.iter().map(String::as_str).collect();
+        let (opened, raised) = watched(|| {
+            Dataset::open_ex(
+                path,
+                DatasetOptions {
+                    open_flags: GdalOpenFlags::GDAL_OF_VECTOR | GdalOpenFlags::GDAL_OF_VERBOSE_ERROR,
+                    allowed_drivers: Some(&[how.driver]),
+                    open_options: Some(&options),
+                    sibling_files: Some(&siblings),
+                },
+            )
+        });
+        let dataset = opened.map_err(|_| not_opened(path, how.driver, &raised))?;
+        match raised.failures.first() {
+            Some(failure) => Err(Error::data_loss(format!(
+                "driver {} opened the file and then raised {}",
+                how.driver,
+                shown(failure, path)
+            ))),
+            None => Ok((Self { dataset }, raised)),
+        }
+    }
+
+    /// The layers in the order of the source.
+    pub(crate) fn layers(&self) -> Vec<OgrHead> {
+        self.dataset.layers().map(|layer| head(&layer)).collect()
+    }
+
+    /// How many layers.
+    pub(crate) fn layer_count(&self) -> usize {
+        self.dataset.layer_count()
+    }
+
+    /// Begins to read a layer, batches of at most `rows_max`.
+    pub(crate) fn into_rows(self, layer: usize, rows_max: usize) -> Result<OgrRows> {
+        let Self { dataset } = self;
+        let (stream, raised) = watched(|| {
+            let mut options = CslStringList::new();
+            options.set_name_value("INCLUDE_FID", "NO")?;
+            options.set_name_value("MAX_FEATURES_IN_BATCH", &rows_max.to_string())?;
+            let mut layer = dataset.layer(layer)?;
+            let mut stream = ArrowStream::empty();
+            // SAFETY: the stream is empty and lives as long as the call; GDAL fills it as the C interface says.
+            unsafe { layer.read_arrow_stream(&raw mut stream.0, &options) }?;
+            Ok::<_, gdal::errors::GdalError>(stream)
+        });
+        let mut stream = stream.map_err(|error| lost(0, &raised).caused_by(error))?;
+        let columns = stream.columns()?;
+        let fields: Fields = columns.iter().map(|column| column.field.clone()).collect();
+        let raw_names = columns.into_iter().map(|column| column.raw_name).collect();
+        Ok(OgrRows {
+            stream,
+            _dataset: dataset,
+            schema: Schema::new(fields).into(),
+            raw_names,
+            rows_read: 0,
+            warnings: raised.warnings,
+        })
+    }
+}
+
+fn head(layer: &gdal::vector::Layer<'_>) -> OgrHead {
+    let definition = layer.defn();
+    // SAFETY: the definition belongs to the layer, which is borrowed.
+    let geometry_fields = unsafe { gdal_sys::OGR_FD_GetGeomFieldCount(definition.c_defn()) };
+    let crs = layer.spatial_ref().and_then(|srs| to_crs(&srs));
+    OgrHead {
+        name: layer.name(),
+        rows_declared: layer.try_feature_count(),
+        crs: crs.filter(|_| geometry_fields > 0),
+        has_geometry: geometry_fields > 0,
+        fields: definition.fields().map(|field| field.name()).collect(),
+    }
+}
+
+/// A CRS, unless it only says that nobody knows.
+fn to_crs(srs: &gdal::spatial_ref::SpatialRef) -> Option<Crs> {
+    let name = srs.name();
+    let code = srs
+        .auth_name()
+        .zip(srs.auth_code().ok())
+        .map(|(authority, code)| AuthorityCode { authority: authority.to_ascii_uppercase(), code: code.to_string() });
+    let is_unknown = name.as_ref().is_some_and(|n| {
+        let n = n.to_ascii_lowercase();
+        n.starts_with("undefined") || n == "unknown" || n == "nonearth"
+    });
+    if code.is_none() && (is_unknown || srs.is_local()) {
+        return None;
+    }
+    let definition = srs.to_projjson().or_else(|_| srs.to_wkt()).ok()?;
+    Some(Crs { definition, code, name })
+}
+
+/// A column of an OGR layer as it is imported.
+struct Column {
+    field: Field,
+    raw_name: Vec<u8>,
+}
+
+struct ArrowStream(gdal_sys::ArrowArrayStream);
+
+impl ArrowStream {
+    fn empty() -> Self {
+        Self(gdal_sys::ArrowArrayStream {
+            get_schema: None,
+            get_next: None,
+            get_last_error: None,
+            release: None,
+            private_data: std::ptr::null_mut(),
+        })
+    }
+
+    /// The columns, text as bytes. Names may be any bytes, so they are read before anything takes them for UTF-8.
+    fn columns(&mut self) -> Result<Vec<Column>> {
+        let get_schema = self.0.get_schema.ok_or_else(|| Error::internal("GDAL gave a stream without a schema"))?;
+        let mut schema = FFI_ArrowSchema::empty();
+        // SAFETY: both are structs of the Arrow C interface, laid out alike; GDAL fills the empty one.
+        let (code, raised) = watched(|| unsafe { get_schema(&raw mut self.0, (&raw mut schema).cast()) });
+        if code != 0 || !raised.failures.is_empty() {
+            return Err(lost(0, &raised));
+        }
+        schema.children().map(column).collect()
+    }
+
+    /// The next struct of columns, not yet looked at; `None` at the end.
+    fn next(&mut self) -> (Option<FFI_ArrowArray>, i32, Raised) {
+        let mut array = FFI_ArrowArray::empty();
+        let Some(get_next) = self.0.get_next else { return (None, 1, Raised::default()) };
+        // SAFETY: both are structs of the Arrow C interface, laid out alike; GDAL fills the empty one or leaves it.
+        let (code, raised) = watched(|| unsafe { get_next(&raw mut self.0, (&raw mut array).cast()) });
+        (Some(array).filter(|array| !array.is_released()), code, raised)
+    }
+}
+
+impl Drop for ArrowStream {
+    fn drop(&mut self) {
+        if let Some(release) = self.0.release {
+            // SAFETY: GDAL's own release function on the stream that it filled, once.
+            unsafe { release(&raw mut self.0) };
+        }
+    }
+}
+
+fn column(schema: &FFI_ArrowSchema) -> Result<Column> {
+    let c_schema = std::ptr::from_ref(schema).cast::<gdal_sys::ArrowSchema>();
+    // SAFETY: the two structs are laid out alike; a name is null or a C string that lives as long as the schema.
+    let raw_name = unsafe {
+        let name = (*c_schema).name;
+        if name.is_null() { Vec::new() } else { CStr::from_ptr(name).to_bytes().to_vec() }
+    };
+    let name = String::from_utf8_lossy(&raw_name).into_owned();
+    let found = |error| Error::internal(format!("column {} has no Arrow type", quoted(&name))).caused_by(error);
+    let data_type = DataType::try_from(schema).map_err(found)?;
+    let is_geometry = schema
+        .metadata()
+        .map_err(found)?
+        .get("ARROW:extension:name")
+        .is_some_and(|extension| extension == "ogc.wkb" || extension == "geoarrow.wkb");
+    let mut field = Field::new(&name, as_bytes(&data_type), true);
+    if is_geometry {
+        field = field.with_metadata([(GEOMETRY_KEY.to_owned(), "1".to_owned())].into());
+    } else if holds_text(&data_type) {
+        field = field.with_metadata([(TEXT_KEY.to_owned(), "1".to_owned())].into());
+    }
+    Ok(Column { field, raw_name })
+}
+
+fn holds_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 => true,
+        DataType::List(item) | DataType::LargeList(item) => holds_text(item.data_type()),
+        _ => false,
+    }
+}
+
+/// The type under which text is imported: the same bytes, not yet believed to be UTF-8.
+fn as_bytes(data_type: &DataType) -> DataType {
+    let item = |item: &Field| Arc::new(Field::new("item", as_bytes(item.data_type()), true));
+    match data_type {
+        DataType::Utf8 => DataType::Binary,
+        DataType::LargeUtf8 => DataType::LargeBinary,
+        DataType::List(field) => DataType::List(item(field)),
+        DataType::LargeList(field) => DataType::LargeList(item(field)),
+        other => other.clone(),
+    }
+}
+
+/// The rows of one layer. The stream goes before the file it reads from, so the order of the fields matters.
+pub(crate) struct OgrRows {
+    stream: ArrowStream,
+    _dataset: Dataset,
+    schema: SchemaRef,
+    raw_names: Vec<Vec<u8>>,
+    rows_read: u64,
+    warnings: Vec<String>,
+}
+
+impl OgrRows {
+    /// Columns in order: text as `Binary` marked with [`TEXT_KEY`], geometry as `Binary` marked with [`GEOMETRY_KEY`].
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The columns' names as bytes, before anyone decodes them.
+    pub(crate) fn raw_names(&self) -> &[Vec<u8>] {
+        &self.raw_names
+    }
+
+    /// The next rows; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// `DataLoss` with the number of rows before it and GDAL's text, if anything was raised: OGR ends a layer that it
+    /// cannot read any further as if it were complete.
+    pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let (array, code, raised) = self.stream.next();
+        if self.warnings.len() < MESSAGES_MAX {
+            self.warnings.extend(raised.warnings.iter().cloned());
+        }
+        if code != 0 || !raised.failures.is_empty() {
+            return Err(lost(self.rows_read, &raised));
+        }
+        let Some(array) = array else { return Ok(None) };
+        let struct_type = DataType::Struct(self.schema.fields().clone());
+        // SAFETY: GDAL filled the array for the schema it gave; text was replaced by bytes, which have the same layout.
+        let data = unsafe { from_ffi_and_data_type(array, struct_type) }
+            .and_then(|data| data.validate_full().map(|()| data))
+            .map_err(|error| Error::internal("GDAL gave columns that contradict their types").caused_by(error))?;
+        let rows = RecordBatch::from(StructArray::from(data));
+        let rows = rows
+            .with_schema(SchemaRef::clone(&self.schema))
+            .map_err(|error| Error::internal("GDAL gave columns of another schema").caused_by(error))?;
+        self.rows_read += rows.num_rows() as u64;
+        Ok(Some(rows))
+    }
+
+    /// The warnings so far, given away.
+    pub(crate) fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+}
+
+/// A geometry without curves and surfaces as ISO WKB: arcs as chords of 4 degrees, surfaces as polygons.
+///
+/// # Errors
+///
+/// `InvalidData` if GDAL cannot read the bytes either.
+pub(crate) fn linearize(wkb: &[u8]) -> Result<Vec<u8>> {
+    let unreadable = || Error::invalid_data("a geometry is neither linear nor a curve that GDAL knows");
+    let mut geometry: gdal_sys::OGRGeometryH = std::ptr::null_mut();
+    let length = i32::try_from(wkb.len()).map_err(|_| unreadable())?;
+    let (linear, raised) = watched(|| {
+        // SAFETY: the bytes are borrowed for the call; each handle is made here and destroyed below, once.
+        unsafe {
+            let read =
+                gdal_sys::OGR_G_CreateFromWkb(wkb.as_ptr().cast(), std::ptr::null_mut(), &raw mut geometry, length);
+            if read != gdal_sys::OGRErr::OGRERR_NONE || geometry.is_null() {
+                return None;
+            }
+            let kind = gdal_sys::OGR_G_GetGeometryType(geometry) % 1000;
+            let is_surface = matches!(kind, 15 | 16);
+            let simple = match kind {
+                15 | 16 => gdal_sys::OGR_G_ForceToMultiPolygon(geometry),
+                17 => gdal_sys::OGR_G_ForceToPolygon(geometry),
+                _ => gdal_sys::OGR_G_GetLinearGeometry(geometry, 0.0, std::ptr::null_mut()),
+            };
+            if !is_surface && kind != 17 {
+                gdal_sys::OGR_G_DestroyGeometry(geometry);
+            }
+            if simple.is_null() {
+                return None;
+            }
+            let mut bytes = vec![0_u8; usize::try_from(gdal_sys::OGR_G_WkbSize(simple)).unwrap_or_default()];
+            let written = gdal_sys::OGR_G_ExportToIsoWkb(simple, gdal_sys::OGRwkbByteOrder::wkbNDR, bytes.as_mut_ptr());
+            gdal_sys::OGR_G_DestroyGeometry(simple);
+            (written == gdal_sys::OGRErr::OGRERR_NONE).then_some(bytes)
+        }
+    });
+    linear.filter(|_| raised.failures.is_empty()).ok_or_else(unreadable)
+}
+
+fn lost(rows: u64, raised: &Raised) -> Error {
+    let text = raised.failures.first().map_or("an error without a text", String::as_str);
+    Error::data_loss(format!("the layer ends with an error after {rows} features: {}", quoted(text)))
+}
+
+fn not_opened(path: &Path, driver: &str, raised: &Raised) -> Error {
+    match raised.failures.first() {
+        Some(text) => Error::invalid_data(format!("driver {driver} did not open the file: {}", shown(text, path))),
+        None => Error::invalid_data(format!("driver {driver} did not recognise the file")),
+    }
+}
+
+/// GDAL's text without our folders.
+fn shown(text: &str, path: &Path) -> String {
+    let folder = path.parent().unwrap_or(path).to_string_lossy();
+    quoted(&text.replace(&format!("{folder}/"), ""))
+}

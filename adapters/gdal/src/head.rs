@@ -1,0 +1,76 @@
+//! The beginning of an asset and what its sender says about it: all that recognition looks at.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use ukimet_model::{Error, Result};
+
+/// How many bytes recognition looks at.
+const HEAD_BYTES: usize = 64 * 1024;
+
+/// The beginning of an asset.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    /// The first bytes.
+    pub(crate) bytes: Vec<u8>,
+    /// Size of the whole asset.
+    pub(crate) size_bytes: u64,
+    /// The ending of its name, lower case, without dot; empty if it has none.
+    pub(crate) extension: String,
+}
+
+impl Head {
+    /// Reads the beginning of a file that its sender calls `name`.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if the file cannot be read.
+    pub(crate) fn read(path: &Path, name: &str) -> Result<Self> {
+        let gone = |error: std::io::Error| Error::unavailable("the asset could not be read").caused_by(error);
+        let file = File::open(path).map_err(gone)?;
+        let size_bytes = file.metadata().map_err(gone)?.len();
+        let mut bytes = Vec::new();
+        file.take(HEAD_BYTES as u64).read_to_end(&mut bytes).map_err(gone)?;
+        Ok(Self { bytes, size_bytes, extension: extension(name) })
+    }
+
+    /// Whether the bytes begin with these.
+    pub(crate) fn starts_with(&self, magic: &[u8]) -> bool {
+        self.bytes.starts_with(magic)
+    }
+
+    /// Whether these bytes stand at an offset.
+    pub(crate) fn has_at(&self, offset: usize, magic: &[u8]) -> bool {
+        self.bytes.get(offset..).is_some_and(|rest| rest.starts_with(magic))
+    }
+
+    /// The first bytes as text: UTF-16 decoded, anything else byte by byte, without a byte order mark.
+    pub(crate) fn text(&self) -> String {
+        let bytes = &self.bytes;
+        let utf16 = |decode: fn([u8; 2]) -> u16, skip: usize| {
+            let units: Vec<u16> = bytes[skip..].chunks_exact(2).map(|pair| decode([pair[0], pair[1]])).collect();
+            String::from_utf16_lossy(&units)
+        };
+        match bytes.as_slice() {
+            [0xff, 0xfe, ..] => utf16(u16::from_le_bytes, 2),
+            [0xfe, 0xff, ..] => utf16(u16::from_be_bytes, 2),
+            [b'<', 0, ..] => utf16(u16::from_le_bytes, 0),
+            [0, b'<', ..] => utf16(u16::from_be_bytes, 0),
+            [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
+            all => String::from_utf8_lossy(all).into_owned(),
+        }
+    }
+
+    /// Whether this looks like text: no zero byte and few control characters.
+    pub(crate) fn is_text(&self) -> bool {
+        let text = self.text();
+        let controls = text.chars().filter(|c| c.is_control() && !"\t\r\n\u{c}\u{1e}".contains(*c)).count();
+        !text.contains('\0') && controls * 100 <= text.chars().count()
+    }
+}
+
+/// The ending of a name, lower case, without dot.
+pub(crate) fn extension(name: &str) -> String {
+    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    name.rsplit_once('.').map(|(_, extension)| extension.to_lowercase()).unwrap_or_default()
+}

@@ -1,0 +1,22 @@
+//! The adapter in front of GDAL and the native readers: foreign bytes to normalized rows.
+//!
+//! The way through it: `stage` puts the asset into a folder of its own under a name that we made (archives unpacked),
+//! `formats` recognises and opens it, `reader` reads every layer twice: once to decide, once to give the rows away.
+#![deny(unsafe_code)]
+
+mod archive;
+mod columnar;
+mod features;
+mod formats;
+mod gdal;
+mod head;
+mod json;
+mod limits;
+mod reader;
+mod source;
+mod stage;
+mod transcode;
+mod xml;
+
+pub use limits::ReadLimits;
+pub use reader::GdalAdapter;

@@ -1,0 +1,34 @@
+//! What the reading of one asset may use; what the operating system enforces stands in `main`.
+
+/// Limits of a read. Each that is reached ends it with `LimitReached` naming the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// Bytes that an archive may unpack to.
+    pub unpacked_bytes_max: u64,
+    /// Unpacked bytes for each packed byte, of an archive as a whole and of each member above 1 MiB.
+    pub unpack_ratio_max: u64,
+    /// Members of an archive.
+    pub archive_members_max: usize,
+    /// Layers of an asset.
+    pub layers_max: usize,
+    /// Columns of a layer.
+    pub fields_max: usize,
+    /// Positions of all geometries of a layer.
+    pub vertices_max: u64,
+    /// Rows of a layer.
+    pub rows_max: u64,
+}
+
+impl Default for ReadLimits {
+    fn default() -> Self {
+        Self {
+            unpacked_bytes_max: 8 << 30,
+            unpack_ratio_max: 100,
+            archive_members_max: 10_000,
+            layers_max: 64,
+            fields_max: 2_048,
+            vertices_max: 1 << 31,
+            rows_max: 200_000_000,
+        }
+    }
+}

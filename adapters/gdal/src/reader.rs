@@ -1,0 +1,245 @@
+//! The adapter itself: every layer is read twice, once to decide and once to give its rows away.
+
+use crate::formats::FORMATS;
+use crate::gdal;
+use crate::limits::ReadLimits;
+use crate::source::{Context, Rows, Source};
+use crate::stage::{Stage, stage};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use ukimet_adapter_sdk::adapter::select_layers;
+use ukimet_adapter_sdk::{
+    Adapter, AdapterDescription, AssetFile, Format, Inspection, LayerInfo, ReadEnd, ReadOptions, RowSink,
+};
+use ukimet_model::error::quoted;
+use ukimet_model::{Error, LayerReport, LayerSelection, ProcessStep, Result};
+use ukimet_normalize::{Declared, Limits, RULES_VERSION, Survey};
+
+/// Rows of a batch, unless they are wide.
+const BATCH_ROWS: usize = 65_536;
+/// Rows of a batch of a layer with many columns.
+const BATCH_ROWS_WIDE: usize = 16_384;
+/// From here on a layer is wide.
+const WIDE_COLUMNS: usize = 64;
+
+/// Reads the formats of the table with GDAL and the native readers.
+#[derive(Clone, Debug)]
+pub struct GdalAdapter {
+    scratch: PathBuf,
+    limits: ReadLimits,
+}
+
+impl GdalAdapter {
+    /// Sets GDAL up for the process and keeps its scratch files below `scratch`.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if GDAL refuses an option, `Unavailable` if the scratch folder cannot be made.
+    pub fn new(scratch: PathBuf, limits: ReadLimits) -> Result<Self> {
+        std::fs::create_dir_all(&scratch)
+            .map_err(|error| Error::unavailable("the scratch folder could not be made").caused_by(error))?;
+        let drivers: Vec<&str> = FORMATS.iter().filter_map(|format| format.driver).collect();
+        gdal::set_up(&drivers, &scratch)?;
+        Ok(Self { scratch, limits })
+    }
+}
+
+impl Adapter for GdalAdapter {
+    fn describe(&self) -> AdapterDescription {
+        let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        let formats = FORMATS
+            .iter()
+            .map(|format| Format {
+                name: format.name.to_owned(),
+                media_types: owned(format.media_types),
+                extensions: owned(format.extensions),
+            })
+            .collect();
+        AdapterDescription {
+            name: "gdal".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            libraries: BTreeMap::from([("GDAL".to_owned(), gdal::version())]),
+            formats,
+            rules_version: RULES_VERSION.to_owned(),
+        }
+    }
+
+    fn inspect(&self, asset: &AssetFile, options: &ReadOptions) -> Result<Inspection> {
+        let opened = Opened::open(asset, options, self)?;
+        let format = opened.stage.datasets.first().map_or("", |(_, format)| format.name).to_owned();
+        let layers = opened.layers.into_iter().map(|layer| layer.info).collect();
+        Ok(Inspection { format, media_type: opened.stage.media_type.to_owned(), layers })
+    }
+
+    fn read(&self, asset: &AssetFile, options: &ReadOptions, sink: &mut dyn RowSink) -> Result<ReadEnd> {
+        let opened = Opened::open(asset, options, self)?;
+        let names: Vec<String> = opened.layers.iter().map(|layer| layer.info.name.clone()).collect();
+        let mut rows = 0;
+        for position in select_layers(&names, &options.layers)? {
+            let layer = &opened.layers[position];
+            let read = opened.read_layer(layer, options, &self.limits, sink);
+            rows += read.map_err(|error| error.context(format!("layer {}", quoted(&layer.info.name))))?;
+        }
+        if rows == 0 {
+            let format = opened.stage.datasets.first().map_or("", |(_, format)| format.name);
+            return Err(Error::invalid_data(format!("recognised {format}, found no rows in it")));
+        }
+        Ok(ReadEnd { media_type: opened.stage.media_type.to_owned() })
+    }
+}
+
+/// An asset with its datasets open.
+struct Opened {
+    // Sources read from the stage's folder: they go first.
+    sources: Vec<Box<dyn Source>>,
+    layers: Vec<OpenedLayer>,
+    stage: Stage,
+}
+
+/// A layer of the asset: its dataset and its place in there.
+struct OpenedLayer {
+    source: usize,
+    layer: usize,
+    info: LayerInfo,
+}
+
+impl Opened {
+    fn open(asset: &AssetFile, options: &ReadOptions, adapter: &GdalAdapter) -> Result<Self> {
+        let stage = stage(asset, &adapter.scratch, &adapter.limits)?;
+        let mut sources = Vec::new();
+        let mut layers: Vec<OpenedLayer> = Vec::new();
+        for (staged, format) in &stage.datasets {
+            let source = (format.open)(staged, Context { options, limits: &adapter.limits })?;
+            for (layer, info) in source.layers().iter().enumerate() {
+                let mut info = info.clone();
+                if layers.iter().any(|other| other.info.name == info.name) {
+                    info.name = format!("{}/{}", staged.stem(), info.name);
+                }
+                layers.push(OpenedLayer { source: sources.len(), layer, info });
+            }
+            sources.push(source);
+        }
+        if layers.len() > adapter.limits.layers_max {
+            return Err(Error::limit_reached(format!(
+                "a file has at most {} layers, found {}",
+                adapter.limits.layers_max,
+                layers.len()
+            )));
+        }
+        if layers.is_empty() {
+            let format = stage.datasets.first().map_or("", |(_, format)| format.name);
+            return Err(Error::invalid_data(format!("recognised {format}, found no layer in it")));
+        }
+        Ok(Self { sources, layers, stage })
+    }
+
+    /// Gives one layer to the sink; how many rows came out of the source.
+    fn read_layer(
+        &self,
+        layer: &OpenedLayer,
+        options: &ReadOptions,
+        limits: &ReadLimits,
+        sink: &mut dyn RowSink,
+    ) -> Result<u64> {
+        let source = self.sources[layer.source].as_ref();
+        let own_choice = if layer.info.fields.len() > WIDE_COLUMNS { BATCH_ROWS_WIDE } else { BATCH_ROWS };
+        let rows_max = options.batch_rows_max.unwrap_or(own_choice).min(own_choice);
+        let plan = {
+            let mut rows = source.rows(layer.layer, rows_max)?;
+            let declared = Declared { crs: options.crs.clone(), encoding: options.encoding.clone() };
+            let mut survey = Survey::begin(&layer.source_layer(rows.as_ref()), &declared, &Limits::default())?;
+            let mut count = RowCount::new(limits.rows_max);
+            while survey.needs_more() {
+                let Some(batch) = rows.next()? else { break };
+                count.add(batch.num_rows())?;
+                survey.observe(&batch)?;
+            }
+            survey.finish()?
+        };
+        sink.begin_layer(&layer.info.name, &plan.schema())?;
+        let mut rows = source.rows(layer.layer, rows_max)?;
+        let mut normalizer = plan.normalizer();
+        let mut count = RowCount::new(limits.rows_max);
+        while let Some(batch) = rows.next()? {
+            count.add(batch.num_rows())?;
+            let batch = normalizer.normalize(&batch)?;
+            if batch.rows().num_rows() > 0 {
+                sink.batch(batch)?;
+            }
+        }
+        if count.rows == 0 && options.layers != LayerSelection::All {
+            return Err(Error::invalid_data("a layer with rows was expected, found none"));
+        }
+        let report = self.completed(normalizer.finish(), layer, rows.as_mut(), count.rows);
+        sink.end_layer(report)?;
+        Ok(count.rows)
+    }
+
+    /// The normalizer's report with what the reader did before it.
+    fn completed(&self, mut report: LayerReport, layer: &OpenedLayer, rows: &mut dyn Rows, count: u64) -> LayerReport {
+        let source = self.sources[layer.source].as_ref();
+        let reader = source.reader();
+        let mut parameters = reader.parameters;
+        parameters.insert("format".to_owned(), report.format.clone());
+        if !self.stage.members.is_empty() {
+            parameters.insert("archive".to_owned(), self.stage.members.join(", "));
+        }
+        let step =
+            ProcessStep { step: "read".to_owned(), version: reader.version, parameters, count, examples: Vec::new() };
+        report.steps.insert(0, step);
+        let mut diagnostics = source.findings();
+        diagnostics.extend(rows.findings());
+        diagnostics.append(&mut report.diagnostics);
+        report.diagnostics = merged(diagnostics);
+        report
+    }
+}
+
+impl OpenedLayer {
+    fn source_layer(&self, rows: &dyn Rows) -> ukimet_normalize::SourceLayer {
+        let mut layer = rows.layer();
+        layer.name.clone_from(&self.info.name);
+        layer
+    }
+}
+
+/// Findings of one rule become one.
+fn merged(diagnostics: Vec<ukimet_model::Diagnostic>) -> Vec<ukimet_model::Diagnostic> {
+    let mut positions: HashMap<(String, String), usize> = HashMap::new();
+    let mut merged: Vec<ukimet_model::Diagnostic> = Vec::new();
+    for diagnostic in diagnostics {
+        let key = (diagnostic.rule.clone(), diagnostic.message.clone());
+        match positions.get(&key) {
+            Some(&position) => {
+                let first = &mut merged[position];
+                first.count += diagnostic.count;
+                first.examples.extend(diagnostic.examples);
+                first.examples.truncate(ukimet_model::Diagnostic::EXAMPLES_MAX);
+            }
+            None => {
+                positions.insert(key, merged.len());
+                merged.push(diagnostic);
+            }
+        }
+    }
+    merged
+}
+
+struct RowCount {
+    rows: u64,
+    rows_max: u64,
+}
+
+impl RowCount {
+    fn new(rows_max: u64) -> Self {
+        Self { rows: 0, rows_max }
+    }
+
+    fn add(&mut self, rows: usize) -> Result<()> {
+        self.rows += rows as u64;
+        if self.rows > self.rows_max {
+            return Err(Error::limit_reached(format!("a layer has at most {} rows, found more", self.rows_max)));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! What every reader gives: layers, and for each of them rows as raw batches.
+
+use arrow_array::RecordBatch;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use ukimet_adapter_sdk::{LayerInfo, ReadOptions};
+use ukimet_model::{Diagnostic, Result};
+use ukimet_normalize::SourceLayer;
+
+use crate::limits::ReadLimits;
+
+/// The files of one dataset, in a folder of their own, under names that we made.
+#[derive(Clone, Debug)]
+pub(crate) struct Staged {
+    /// The file that is opened, `asset.<ending>`; a folder for a File Geodatabase.
+    pub(crate) main: PathBuf,
+    /// Names of all files in the folder.
+    pub(crate) names: Vec<String>,
+    /// The source's own name of the file, without folders.
+    pub(crate) source_name: String,
+}
+
+impl Staged {
+    /// The path of the file with this ending (lower case, without dot), if there is one.
+    pub(crate) fn sibling(&self, ending: &str) -> Option<PathBuf> {
+        let name = self.names.iter().find(|name| name.rsplit_once('.').is_some_and(|(_, e)| e == ending))?;
+        Some(self.main.with_file_name(name))
+    }
+
+    /// The source's name without its ending: the name of a layer that has no other.
+    pub(crate) fn stem(&self) -> &str {
+        self.source_name.rsplit_once('.').map_or(self.source_name.as_str(), |(stem, _)| stem)
+    }
+}
+
+/// What a reader is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) options: &'a ReadOptions,
+    pub(crate) limits: &'a ReadLimits,
+}
+
+/// An open dataset. May be read any number of times.
+pub(crate) trait Source {
+    /// Its layers, in order.
+    fn layers(&self) -> &[LayerInfo];
+
+    /// Begins to read a layer, batches of at most `rows_max`.
+    fn rows(&self, layer: usize, rows_max: usize) -> Result<Box<dyn Rows + '_>>;
+
+    /// What was found when it was opened, for every layer.
+    fn findings(&self) -> Vec<Diagnostic>;
+
+    /// Software and options that read it, for the receipt.
+    fn reader(&self) -> Reader;
+}
+
+/// The software that read a layer, and what it was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    pub(crate) version: String,
+    pub(crate) parameters: BTreeMap<String, String>,
+}
+
+/// The rows of one layer, once.
+pub(crate) trait Rows {
+    /// What the normalizer needs to know of the layer.
+    fn layer(&self) -> SourceLayer;
+
+    /// The next rows, at least one; `None` at the end.
+    fn next(&mut self) -> Result<Option<RecordBatch>>;
+
+    /// What was found among the rows so far, given away.
+    fn findings(&mut self) -> Vec<Diagnostic>;
+}
+
+/// A finding about a whole file.
+pub(crate) fn finding(
+    rule: &str,
+    severity: ukimet_model::Severity,
+    message: String,
+    count: u64,
+    found: &[String],
+) -> Diagnostic {
+    let examples = found
+        .iter()
+        .take(Diagnostic::EXAMPLES_MAX)
+        .map(|text| ukimet_model::Example { row: None, field: None, found: short(text), taken: None })
+        .collect();
+    Diagnostic { rule: rule.to_owned(), severity, message, count, examples }
+}
+
+fn short(text: &str) -> String {
+    const CHARACTERS_MAX: usize = 200;
+    text.chars().take(CHARACTERS_MAX).collect()
+}

@@ -1,0 +1,325 @@
+//! The geometry rule: canonical WKB in OGC:CRS84, tested by GEOS, repaired only where it is invalid.
+//!
+//! A valid geometry keeps every bit that the coordinate operation gave it. A row whose bytes are no geometry, or
+//! one of an unknown kind, is refused and counted. An invalid geometry of which no repair keeps anything stays as
+//! it is, with a diagnostic. Null stays null, empty stays empty.
+
+mod rings;
+mod validity;
+
+pub(crate) use validity::canonical;
+
+use crate::Limits;
+use crate::crs::Transform;
+use crate::findings::{Findings, example, show, step};
+use arrow_array::builder::BinaryBuilder;
+use arrow_array::{Array, BinaryArray};
+use std::collections::BTreeMap;
+use ukimet_model::wkb::{self, GeometryType, Shape, WkbError};
+use ukimet_model::{BoundingBox, Error, LayerReport, ProcessStep, Result, Severity};
+use validity::{Repair, Verdict};
+
+/// The second pass of the rule: it needs no first.
+pub(crate) struct GeometryRule {
+    limits: Limits,
+    types: BTreeMap<&'static str, u64>,
+    nulls: u64,
+    empty: u64,
+    repaired: u64,
+    bounds: Option<[f64; 4]>,
+    reasons: BTreeMap<String, u64>,
+    vertices: (u64, u64),
+    area_m2: (f64, f64),
+    area_change_max: f64,
+    step: ProcessStep,
+}
+
+/// One batch's geometries and which rows must go.
+pub(crate) struct Normalized {
+    /// Canonical WKB in OGC:CRS84, one a row; null where refused.
+    pub(crate) column: BinaryArray,
+    /// Rows that are refused; empty if none is.
+    pub(crate) refused: Vec<bool>,
+}
+
+impl GeometryRule {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            types: BTreeMap::new(),
+            nulls: 0,
+            empty: 0,
+            repaired: 0,
+            bounds: None,
+            reasons: BTreeMap::new(),
+            vertices: (0, 0),
+            area_m2: (0.0, 0.0),
+            area_change_max: 0.0,
+            step: step("geometry", []),
+        }
+    }
+
+    /// Brings one batch's geometries into published form. `refused` are rows that an earlier rule refused.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` naming row and values of coordinates that are not finite or outside the CRS's domain;
+    /// `LimitReached` naming the row of a geometry with too many positions.
+    pub(crate) fn apply(
+        &mut self,
+        raw: &BinaryArray,
+        refused: Vec<bool>,
+        transform: &mut Transform,
+        row_first: u64,
+        findings: &mut Findings,
+    ) -> Result<Normalized> {
+        let mut refused = refused;
+        let mut shapes = self.inspect(raw, &mut refused, row_first, findings)?;
+        let is_ready = transform.is_identity()
+            && refused.is_empty()
+            && shapes.iter().flatten().all(|shape| shape.is_canonical);
+        let mut column = if is_ready {
+            raw.clone()
+        } else {
+            transformed(raw, &mut shapes, transform, row_first)?
+        };
+        if transform.is_identity() {
+            check_degrees(&shapes, transform, row_first)?;
+        }
+        let repairs = self.test(&column, &mut shapes, row_first, findings);
+        if !repairs.is_empty() {
+            column = replaced(&column, &repairs);
+        }
+        self.count(&shapes, &refused);
+        Ok(Normalized { column, refused })
+    }
+
+    /// What every row is; `None` for null and for rows that are refused.
+    fn inspect(
+        &self,
+        raw: &BinaryArray,
+        refused: &mut Vec<bool>,
+        row_first: u64,
+        findings: &mut Findings,
+    ) -> Result<Vec<Option<Shape>>> {
+        let mut shapes = Vec::with_capacity(raw.len());
+        for (i, bytes) in raw.iter().enumerate() {
+            let row = row_first + i as u64;
+            let shape = match bytes.map(wkb::inspect) {
+                None => None,
+                Some(Ok(shape)) => {
+                    self.check(&shape, row)?;
+                    report_origin(&shape, row, findings);
+                    Some(shape)
+                }
+                Some(Err(error)) => {
+                    refused.resize(raw.len(), false);
+                    refused[i] = true;
+                    refuse(error, row, findings);
+                    None
+                }
+            };
+            shapes.push(shape);
+        }
+        Ok(shapes)
+    }
+
+    fn check(&self, shape: &Shape, row: u64) -> Result<()> {
+        if !shape.is_finite {
+            return Err(Error::invalid_data(format!(
+                "row {row} has a coordinate that is not a finite number, expected finite x and y in its {}",
+                shape.kind.name()
+            )));
+        }
+        if shape.vertices > self.limits.vertices_max {
+            return Err(Error::limit_reached(format!(
+                "row {row} has a {} of {} positions, the limit is {}",
+                shape.kind.name(),
+                shape.vertices,
+                self.limits.vertices_max
+            )));
+        }
+        Ok(())
+    }
+
+    /// Tests paths and faces; the repaired ones by row.
+    fn test(
+        &mut self,
+        column: &BinaryArray,
+        shapes: &mut [Option<Shape>],
+        row_first: u64,
+        findings: &mut Findings,
+    ) -> BTreeMap<usize, Vec<u8>> {
+        let mut repairs = BTreeMap::new();
+        for (i, shape) in shapes.iter_mut().enumerate() {
+            let Some(known) = shape.filter(|s| s.vertices > 0 && !is_puntal(s.kind)) else { continue };
+            let row = row_first + i as u64;
+            match validity::test(column.value(i), &known) {
+                Verdict::Valid => {}
+                Verdict::Repaired(repair) if self.is_allowed(&repair) => {
+                    *shape = wkb::inspect(&repair.wkb).ok();
+                    self.note(&repair, row, findings);
+                    repairs.insert(i, repair.wkb);
+                }
+                Verdict::Repaired(Repair { reason, .. }) | Verdict::Unrepairable { reason } => {
+                    let message = "invalid geometries that cannot be repaired within the limits stay as they are";
+                    let examples = [example(Some(row), None, &reason, None)];
+                    findings.add("geometry.unrepairable", Severity::Warning, message, 1, examples);
+                }
+            }
+        }
+        repairs
+    }
+
+    fn is_allowed(&self, repair: &Repair) -> bool {
+        repair.vertices.0 <= self.limits.repair_vertices_max
+            && repair.area_change() <= self.limits.repair_area_change_max
+    }
+
+    fn note(&mut self, repair: &Repair, row: u64, findings: &mut Findings) {
+        self.repaired += 1;
+        *self.reasons.entry(repair.reason.clone()).or_default() += 1;
+        self.vertices.0 += repair.vertices.0;
+        self.vertices.1 += repair.vertices.1;
+        self.area_m2.0 += repair.area_m2.0;
+        self.area_m2.1 += repair.area_m2.1;
+        self.area_change_max = self.area_change_max.max(repair.area_change());
+        let found = format!("{}, {} positions, {:.1} m²", repair.reason, repair.vertices.0, repair.area_m2.0);
+        let taken = format!("{} positions, {:.1} m²", repair.vertices.1, repair.area_m2.1);
+        let example = example(Some(row), None, &found, Some(&taken));
+        show(&mut self.step, || example.clone());
+        let message = "invalid geometries were repaired";
+        findings.add("geometry.invalid", Severity::Warning, message, 1, [example.clone()]);
+        if repair.is_flattened {
+            let message = "heights or measures of repaired geometries were left out";
+            findings.add("geometry.flattened", Severity::Warning, message, 1, [example]);
+        }
+    }
+
+    fn count(&mut self, shapes: &[Option<Shape>], refused: &[bool]) {
+        for (i, shape) in shapes.iter().enumerate() {
+            match shape {
+                _ if refused.get(i) == Some(&true) => {}
+                None => self.nulls += 1,
+                Some(shape) => {
+                    *self.types.entry(shape.kind.name()).or_default() += 1;
+                    self.empty += u64::from(shape.vertices == 0);
+                    self.bounds = union(self.bounds, shape.bounds);
+                }
+            }
+        }
+    }
+
+    /// Puts counts, box, receipt and findings into the report.
+    pub(crate) fn finish(mut self, report: &mut LayerReport, findings: &mut Findings) {
+        report.geometry_types = self.types.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        report.geometry_nulls = self.nulls;
+        report.rows_repaired = self.repaired;
+        report.bbox = self.bounds.map(BoundingBox::from);
+        let message = "geometries without any position stay empty; they are not null";
+        findings.add("geometry.empty", Severity::Note, message, self.empty, []);
+        self.step.count = self.repaired;
+        if self.repaired > 0 {
+            let reasons: Vec<String> = self.reasons.iter().map(|(reason, count)| format!("{reason}: {count}")).collect();
+            let parameters = [
+                ("authority", geos::version().map_or("GEOS".to_owned(), |version| format!("GEOS {version}"))),
+                ("reasons", reasons.join(", ")),
+                ("vertices_before", self.vertices.0.to_string()),
+                ("vertices_after", self.vertices.1.to_string()),
+                ("area_before_m2", format!("{:.1}", self.area_m2.0)),
+                ("area_after_m2", format!("{:.1}", self.area_m2.1)),
+                ("area_change_max", format!("{:.6}", self.area_change_max)),
+                ("area_on", "the WGS 84 ellipsoid".to_owned()),
+            ];
+            self.step.parameters.extend(parameters.map(|(key, value)| (key.to_owned(), value)));
+        }
+        report.steps.push(self.step);
+    }
+}
+
+/// Counts points at (0, 0), which mostly stand for an unknown place.
+fn report_origin(shape: &Shape, row: u64, findings: &mut Findings) {
+    let is_origin = shape.bounds.is_some_and(|bounds| bounds.iter().all(|value| *value == 0.0));
+    if shape.kind == GeometryType::Point && is_origin {
+        let message = "points at (0, 0) in the source look like unknown places; they were taken as they are";
+        findings.add("geometry.at_origin", Severity::Warning, message, 1, [example(Some(row), None, "(0, 0)", None)]);
+    }
+}
+
+fn refuse(error: WkbError, row: u64, findings: &mut Findings) {
+    let examples = [example(Some(row), None, &error.to_string(), None)];
+    match error {
+        WkbError::UnknownType { .. } => {
+            let message = "rows with curves, surfaces or other kinds outside OGC Simple Features were refused";
+            findings.add("geometry.unsupported", Severity::Error, message, 1, examples);
+        }
+        _ => {
+            let message = "rows whose geometry is damaged were refused";
+            findings.add("geometry.malformed", Severity::Error, message, 1, examples);
+        }
+    }
+}
+
+fn is_puntal(kind: GeometryType) -> bool {
+    matches!(kind, GeometryType::Point | GeometryType::MultiPoint)
+}
+
+fn union(a: Option<[f64; 4]>, b: Option<[f64; 4]>) -> Option<[f64; 4]> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some([a[0].min(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].max(b[3])]),
+        (a, b) => a.or(b),
+    }
+}
+
+fn check_degrees(shapes: &[Option<Shape>], transform: &Transform, row_first: u64) -> Result<()> {
+    for (i, shape) in shapes.iter().enumerate() {
+        if let Some(bounds) = shape.and_then(|shape| shape.bounds) {
+            transform.check_degrees(bounds, row_first + i as u64)?;
+        }
+    }
+    Ok(())
+}
+
+/// The column in canonical WKB with its positions through the operation, in one array.
+fn transformed(
+    raw: &BinaryArray,
+    shapes: &mut [Option<Shape>],
+    transform: &mut Transform,
+    row_first: u64,
+) -> Result<BinaryArray> {
+    let damaged = |error: WkbError| Error::internal(format!("a geometry changed between two walks: {error}"));
+    let mut rows: Vec<Option<Vec<u8>>> = Vec::with_capacity(raw.len());
+    let (mut xs, mut ys, mut ends) = (Vec::new(), Vec::new(), Vec::with_capacity(raw.len()));
+    for (i, shape) in shapes.iter().enumerate() {
+        let bytes = match shape {
+            Some(shape) if shape.is_canonical => Some(raw.value(i).to_vec()),
+            Some(_) => Some(wkb::to_canonical(raw.value(i), false).map_err(damaged)?),
+            None => None,
+        };
+        if let (Some(bytes), false) = (&bytes, transform.is_identity()) {
+            wkb::read_xy(bytes, &mut xs, &mut ys).map_err(damaged)?;
+        }
+        ends.push(xs.len());
+        rows.push(bytes);
+    }
+    let mut points: Vec<(f64, f64)> = xs.into_iter().zip(ys).collect();
+    transform.apply(&mut points, |at| row_first + ends.partition_point(|end| *end <= at) as u64)?;
+    let mut next = points.into_iter();
+    let mut column = BinaryBuilder::with_capacity(raw.len(), raw.value_data().len());
+    for (bytes, shape) in rows.iter_mut().zip(shapes) {
+        if let (Some(bytes), false) = (bytes.as_mut(), transform.is_identity()) {
+            wkb::write_xy(bytes, || next.next().unwrap_or((f64::NAN, f64::NAN))).map_err(damaged)?;
+            *shape = Some(wkb::inspect(bytes).map_err(damaged)?);
+        }
+        column.append_option(bytes.as_deref());
+    }
+    Ok(column.finish())
+}
+
+fn replaced(column: &BinaryArray, repairs: &BTreeMap<usize, Vec<u8>>) -> BinaryArray {
+    let values = column.iter().enumerate();
+    values.map(|(i, bytes)| repairs.get(&i).map(Vec::as_slice).or(bytes)).collect()
+}
+
+#[cfg(test)]
+mod tests;

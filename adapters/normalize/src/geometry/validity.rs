@@ -1,0 +1,114 @@
+//! Validity by one authority, GEOS: what is valid stays, what is not is repaired and measured.
+
+use super::rings;
+use geos::{CoordDimensions, Geom, Geometry, WKBWriter};
+use ukimet_model::wkb::{self, GeometryType};
+
+/// What the test of one geometry found.
+#[derive(Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// Nothing to do.
+    Valid,
+    /// Repaired.
+    Repaired(Repair),
+    /// Invalid, and no repair keeps anything of its kind.
+    Unrepairable {
+        /// Why it is invalid, without the place.
+        reason: String,
+    },
+}
+
+/// A repaired geometry and what the repair changed.
+#[derive(Debug, PartialEq)]
+pub(super) struct Repair {
+    /// Canonical WKB of the same kind of geometry.
+    pub(super) wkb: Vec<u8>,
+    /// Why it was invalid, without the place.
+    pub(super) reason: String,
+    /// Positions before and after.
+    pub(super) vertices: (u64, u64),
+    /// Square metres on the ellipsoid before and after.
+    pub(super) area_m2: (f64, f64),
+    /// Whether heights or measures were lost.
+    pub(super) is_flattened: bool,
+}
+
+impl Repair {
+    /// The change of the area against the larger of both, 0 to 1.
+    pub(super) fn area_change(&self) -> f64 {
+        let (before, after) = self.area_m2;
+        let larger = before.max(after);
+        if larger > 0.0 { (after - before).abs() / larger } else { 0.0 }
+    }
+}
+
+/// Tests one geometry in canonical WKB, and repairs it if need be.
+pub(super) fn test(bytes: &[u8], shape: &wkb::Shape) -> Verdict {
+    let flat = (shape.has_z || shape.has_m).then(|| wkb::to_canonical(bytes, true).ok()).flatten();
+    let tested = flat.as_deref().unwrap_or(bytes);
+    let (reason, completed) = match Geometry::new_from_wkb(tested) {
+        Ok(geometry) => match geometry.is_valid() {
+            Ok(true) => return Verdict::Valid,
+            _ => (reason_of(&geometry), None),
+        },
+        Err(_) => {
+            let (completed, what) = rings::complete(bytes);
+            let reason = if what.unclosed > 0 { "Ring is not closed" } else { "Too few points" };
+            (reason.to_owned(), Some(completed))
+        }
+    };
+    let repaired = repaired(completed.as_deref().unwrap_or(bytes), shape);
+    match repaired {
+        Some((wkb, after)) => Verdict::Repaired(Repair {
+            reason,
+            vertices: (shape.vertices, after.vertices),
+            area_m2: (rings::area_m2(bytes), rings::area_m2(&wkb)),
+            is_flattened: (shape.has_z, shape.has_m) != (after.has_z, after.has_m),
+            wkb,
+        }),
+        None => Verdict::Unrepairable { reason },
+    }
+}
+
+/// GEOS's reason without the coordinates.
+fn reason_of(geometry: &Geometry) -> String {
+    let reason = geometry.is_valid_reason().unwrap_or_else(|_| "Invalid".to_owned());
+    reason.split('[').next().unwrap_or_default().trim().to_owned()
+}
+
+/// A valid geometry of the same kind, canonical; `None` if nothing of that kind is left.
+fn repaired(bytes: &[u8], shape: &wkb::Shape) -> Option<(Vec<u8>, wkb::Shape)> {
+    // Measures are not known to GEOS 3.11; heights are.
+    let flat = shape.has_m.then(|| wkb::to_canonical(bytes, true).ok()).flatten();
+    let geometry = Geometry::new_from_wkb(flat.as_deref().unwrap_or(bytes)).ok()?;
+    let valid = geometry.make_valid().ok().filter(|valid| valid.is_valid().unwrap_or(false))?;
+    let wkb = canonical(&valid)?;
+    let wkb = match shape.kind {
+        GeometryType::Polygon | GeometryType::MultiPolygon => same_kind(&wkb, 3, shape.kind == GeometryType::MultiPolygon)?,
+        GeometryType::LineString | GeometryType::MultiLineString => {
+            same_kind(&wkb, 2, shape.kind == GeometryType::MultiLineString)?
+        }
+        _ => wkb,
+    };
+    let after = wkb::inspect(&wkb).ok().filter(|after| after.vertices > 0)?;
+    let is_valid = Geometry::new_from_wkb(&wkb).and_then(|geometry| geometry.is_valid()).unwrap_or(false);
+    is_valid.then_some((wkb, after))
+}
+
+/// Only the parts of one kind, as a collection if there are several or the source had one.
+fn same_kind(wkb: &[u8], member: u32, is_multi: bool) -> Option<Vec<u8>> {
+    let mut parts = rings::members(wkb, member);
+    match parts.len() {
+        0 => None,
+        1 if !is_multi => parts.pop(),
+        _ => Some(rings::join(&parts, member)),
+    }
+}
+
+/// The canonical bytes of a geometry of GEOS.
+pub(crate) fn canonical(geometry: &impl Geom) -> Option<Vec<u8>> {
+    let mut writer = WKBWriter::new().ok()?;
+    writer.set_output_dimension(CoordDimensions::ThreeD);
+    let bytes = writer.write_wkb(geometry).ok()?;
+    wkb::to_canonical(&bytes, false).ok()
+}

@@ -1,0 +1,64 @@
+use super::*;
+use std::sync::Arc;
+use ukimet_model::ErrorKind;
+
+fn plan(names: &[&str], columns: &[ArrayRef], declared: Option<&str>) -> Result<(PlacePlan, Option<String>)> {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut crs = CrsSurvey::begin(declared, None)?;
+    let mut survey = PlaceSurvey::begin(names, false, declared.is_some());
+    survey.observe(columns, 0, &mut crs)?;
+    let plan = survey.decide(false, &mut crs)?;
+    let has_places = plan.has_places();
+    Ok((plan, crs.decide(has_places)?.label))
+}
+
+fn text(values: &[Option<&str>]) -> ArrayRef {
+    Arc::new(values.iter().copied().collect::<StringArray>())
+}
+
+#[test]
+fn named_columns_become_points_on_wgs_84() {
+    let columns = [text(&[Some("43,25"), None, Some("51,1"), None]), text(&[Some("76,95"), None, Some("71,4"), Some("70")])];
+    let (mut plan, crs) = plan(&["Широта", "Долгота"], &columns, None).expect("places");
+    assert_eq!(crs.as_deref(), Some("OGC:CRS84"));
+    let (points, refused) = plan.apply(&columns, 0).expect("numbers").expect("places");
+    assert!(refused.is_empty());
+    assert_eq!(points.value(0), point(76.95, 43.25));
+    assert_eq!((points.is_null(1), points.is_null(3)), (true, true));
+    assert_eq!(plan.findings.into_diagnostics()[0].rule, "places.half");
+}
+
+#[test]
+fn wrong_coordinates_are_named_by_row_value_and_range() {
+    for (lat, words) in [("143,25", "swapped"), ("4791000", "declare the crs"), ("нет", "expected numbers")] {
+        let columns = [text(&[Some("43"), Some("44"), Some(lat)]), text(&[Some("76"), Some("76"), Some("76")])];
+        let error = plan(&["lat", "lon"], &columns, None).map(|_| ()).expect_err(lat);
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        assert!(error.message().contains("row 2") && error.message().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn metres_need_a_declared_crs() {
+    let columns = [text(&[Some("13 644 000")]), text(&[Some("4 791 000")])];
+    let (table, crs) = plan(&["x", "y"], &columns, None).expect("a table");
+    assert!(!table.has_places() && crs.is_none());
+    assert_eq!(table.findings.into_diagnostics()[0].rule, "geometry.none");
+    let (places, crs) = plan(&["x", "y"], &columns, Some("EPSG:28413")).expect("places");
+    assert!(places.has_places());
+    assert_eq!(crs.as_deref(), Some("EPSG:28413"));
+}
+
+#[test]
+fn wkt_is_taken_with_its_srid_and_refused_by_row() {
+    let columns = [text(&[Some("SRID=4326;POINT (76.9 43.2)"), Some("SRID=4326;POINT (76.9 43.3)"), Some("POINT (76.9"), None])];
+    let (mut taken, crs) = plan(&["wkt"], &columns, None).expect("places");
+    assert_eq!(crs.as_deref(), Some("EPSG:4326"));
+    let (cells, refused) = taken.apply(&columns, 0).expect("WKT").expect("places");
+    assert_eq!(cells.value(0), point(76.9, 43.2));
+    assert_eq!(refused, [false, false, true, false]);
+    let error = plan(&["wkt"], &[text(&[Some("POINT (1 1)")])], None).map(|_| ()).expect_err("no crs");
+    assert_eq!(error.kind(), ErrorKind::Undeclared);
+    let (table, _) = plan(&["geometry"], &[text(&[Some("школа"), Some("дом")])], None).expect("a table");
+    assert!(!table.has_places());
+}

@@ -1,0 +1,201 @@
+//! One job on its blocking thread: rows go out through a bounded queue, panics stay inside.
+
+use super::ServeLimits;
+use super::asset::ReceivedAsset;
+use crate::adapter::{Adapter, RowSink};
+use arrow_schema::SchemaRef;
+use futures::Stream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tonic::Status;
+use ukimet_model::batch::check_schema;
+use ukimet_model::error::quoted;
+use ukimet_model::{Batch, Error, LayerReport, Result};
+use ukimet_proto::ipc::{encode_batches, encode_schema};
+use ukimet_proto::status::to_status;
+use ukimet_proto::v1;
+use ukimet_proto::v1::read_response::Message;
+
+/// Marks a job as running; tells when it is over.
+pub(super) struct JobEnd {
+    _permit: OwnedSemaphorePermit,
+    over: Arc<Notify>,
+}
+
+impl JobEnd {
+    pub(super) fn new(permit: OwnedSemaphorePermit, over: Arc<Notify>) -> Self {
+        Self { _permit: permit, over }
+    }
+}
+
+impl Drop for JobEnd {
+    fn drop(&mut self) {
+        self.over.notify_one();
+    }
+}
+
+/// Runs an inspection. After the deadline the answer is `TimedOut`, though the thread may go on.
+pub(super) async fn run_inspect(
+    adapter: Arc<dyn Adapter>,
+    asset: ReceivedAsset,
+    deadline: Instant,
+    job: JobEnd,
+) -> Result<v1::InspectResponse> {
+    let work = tokio::task::spawn_blocking(move || {
+        let inspection = unpanicked(|| adapter.inspect(&asset.file, &asset.options));
+        drop(asset);
+        (inspection, job)
+    });
+    let (inspection, _job) = timeout_at(deadline, work)
+        .await
+        .map_err(|_| too_long())?
+        .map_err(|error| Error::internal("the adapter's thread failed").caused_by(error))?;
+    let inspection = inspection?;
+    let layers = inspection
+        .layers
+        .into_iter()
+        .map(|layer| v1::Layer {
+            name: layer.name,
+            rows_declared: layer.rows_declared,
+            crs: layer.crs,
+            has_geometry: layer.has_geometry,
+            fields: layer.fields,
+        })
+        .collect();
+    Ok(v1::InspectResponse { format: inspection.format, media_type: inspection.media_type, layers })
+}
+
+/// Runs a read. The stream ends with a summary or an error.
+pub(super) fn run_read(
+    adapter: Arc<dyn Adapter>,
+    asset: ReceivedAsset,
+    limits: ServeLimits,
+    deadline: Instant,
+    job: JobEnd,
+) -> impl Stream<Item = Result<v1::ReadResponse, Status>> + Send {
+    let (sender, receiver) = channel(limits.queue_messages.max(1));
+    let runtime = Handle::current();
+    let job = Arc::new(job);
+    let running = Arc::clone(&job);
+    tokio::task::spawn_blocking(move || {
+        let mut sink =
+            QueueSink { sender, runtime, limits, deadline, layer: None, summary: v1::ReadSummary::default() };
+        let end = unpanicked(|| adapter.read(&asset.file, &asset.options, &mut sink));
+        drop(asset);
+        let last = end.and_then(|end| sink.finish(end.media_type));
+        let last = last.map_err(|error| to_status(&error));
+        // Nobody listens if the client has gone away.
+        let _ = sink.runtime.block_on(timeout_at(deadline, sink.sender.send(last)));
+        drop(running);
+    });
+    outgoing(receiver, deadline, job)
+}
+
+/// What the queue holds, until it is closed or the deadline passes.
+fn outgoing(
+    receiver: Receiver<Result<v1::ReadResponse, Status>>,
+    deadline: Instant,
+    job: Arc<JobEnd>,
+) -> impl Stream<Item = Result<v1::ReadResponse, Status>> + Send {
+    futures::stream::unfold(Some((receiver, job)), move |state| async move {
+        let (mut receiver, job) = state?;
+        tokio::select! {
+            biased;
+            message = receiver.recv() => message.map(|message| (message, Some((receiver, job)))),
+            () = sleep_until(deadline) => Some((Err(to_status(&too_long())), None)),
+        }
+    })
+}
+
+fn unpanicked<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        tracing::error!("the adapter panicked");
+        Err(Error::internal("the adapter has a defect: it panicked on this asset"))
+    })
+}
+
+fn too_long() -> Error {
+    Error::timed_out("the adapter needed longer than a job may take")
+}
+
+struct OpenLayer {
+    name: String,
+    schema: SchemaRef,
+    rows: u64,
+}
+
+/// Encodes what the adapter gives and checks that it keeps to the contract.
+struct QueueSink {
+    sender: Sender<Result<v1::ReadResponse, Status>>,
+    runtime: Handle,
+    limits: ServeLimits,
+    deadline: Instant,
+    layer: Option<OpenLayer>,
+    summary: v1::ReadSummary,
+}
+
+impl QueueSink {
+    fn send(&self, message: Message) -> Result<()> {
+        let message = Ok(v1::ReadResponse { message: Some(message) });
+        match self.runtime.block_on(timeout_at(self.deadline, self.sender.send(message))) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Error::unavailable("the client went away")),
+            Err(_) => Err(too_long()),
+        }
+    }
+
+    fn finish(&mut self, media_type: String) -> Result<v1::ReadResponse> {
+        if let Some(layer) = &self.layer {
+            return Err(Error::internal(format!("the adapter did not end layer {}", quoted(&layer.name))));
+        }
+        self.summary.media_type = media_type;
+        Ok(v1::ReadResponse { message: Some(Message::Summary(std::mem::take(&mut self.summary))) })
+    }
+}
+
+impl RowSink for QueueSink {
+    fn begin_layer(&mut self, name: &str, schema: &SchemaRef) -> Result<()> {
+        if self.layer.is_some() {
+            return Err(Error::internal(format!("layer {} begins inside another", quoted(name))));
+        }
+        check_schema(schema).map_err(|error| error.context(format!("layer {}", quoted(name))))?;
+        let layer = v1::LayerBegin { layer: name.to_owned(), schema: encode_schema(schema)? };
+        self.layer = Some(OpenLayer { name: name.to_owned(), schema: SchemaRef::clone(schema), rows: 0 });
+        self.summary.layers += 1;
+        self.send(Message::LayerBegin(layer))
+    }
+
+    fn batch(&mut self, batch: Batch) -> Result<()> {
+        let Some(layer) = &mut self.layer else {
+            return Err(Error::internal("rows came before their layer"));
+        };
+        if batch.rows().schema_ref() != &layer.schema {
+            return Err(Error::internal(format!("rows of layer {} have another schema", quoted(&layer.name))));
+        }
+        layer.rows += batch.rows().num_rows() as u64;
+        let messages = encode_batches(batch.rows(), self.limits.batch_bytes_max, self.limits.row_bytes_max)?;
+        for encoded in messages {
+            self.summary.batches += 1;
+            self.summary.rows += encoded.rows as u64;
+            self.send(Message::Batch(encoded.message))?;
+        }
+        Ok(())
+    }
+
+    fn end_layer(&mut self, report: LayerReport) -> Result<()> {
+        match self.layer.take() {
+            Some(layer) if layer.rows == report.rows_taken => self.send(Message::LayerEnd(report.into())),
+            Some(layer) => Err(Error::internal(format!(
+                "the report of layer {} says {} rows, given were {}",
+                quoted(&layer.name),
+                report.rows_taken,
+                layer.rows
+            ))),
+            None => Err(Error::internal("a layer ended that had not begun")),
+        }
+    }
+}

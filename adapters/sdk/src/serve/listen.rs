@@ -1,0 +1,126 @@
+//! Addresses: a Unix socket, a port of this machine, or the socket that the parent process left as standard input.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::str::FromStr;
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::transport::server::Router;
+use ukimet_model::error::quoted;
+use ukimet_model::{Error, Result};
+
+/// Where an adapter listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// A Unix socket at this path: the file's permissions decide who may call.
+    Unix(PathBuf),
+    /// A loopback port; 0 for a free one.
+    Tcp(SocketAddr),
+    /// One end of a Unix socket pair, inherited as standard input: only the parent process can call.
+    Stdin,
+}
+
+impl FromStr for Listen {
+    type Err = Error;
+
+    /// Reads `unix:PATH`, `stdin`, or `HOST:PORT` with a loopback address, with or without `http://`.
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "stdin" {
+            return Ok(Self::Stdin);
+        }
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Ok(Self::Unix(path.into()));
+        }
+        let address: Option<SocketAddr> = text.strip_prefix("http://").unwrap_or(text).parse().ok();
+        match address.filter(|address| address.ip().is_loopback()) {
+            Some(address) => Ok(Self::Tcp(address)),
+            None => Err(Error::invalid_request(format!(
+                "an adapter listens at unix:PATH, at 127.0.0.1:PORT or on stdin, found {}",
+                quoted(text)
+            ))),
+        }
+    }
+}
+
+pub(super) enum Listener {
+    Unix(UnixListener, PathBuf),
+    Tcp(TcpListener, SocketAddr),
+    Stdin(UnixStream),
+}
+
+impl Listener {
+    pub(super) async fn bind(listen: &Listen) -> Result<Self> {
+        match listen {
+            Listen::Unix(path) => {
+                if UnixStream::connect(path).await.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused) {
+                    // Nobody answers: the socket is what a dead process left behind.
+                    std::fs::remove_file(path).map_err(|error| not_bound(listen, error))?;
+                }
+                let listener = UnixListener::bind(path).map_err(|error| not_bound(listen, error))?;
+                Ok(Self::Unix(listener, path.clone()))
+            }
+            Listen::Tcp(address) => {
+                let listener = TcpListener::bind(address).await.map_err(|error| not_bound(listen, error))?;
+                let address = listener.local_addr().map_err(|error| not_bound(listen, error))?;
+                Ok(Self::Tcp(listener, address))
+            }
+            Listen::Stdin => inherited().map(Self::Stdin).map_err(|error| not_bound(listen, error)),
+        }
+    }
+
+    pub(super) fn address(&self) -> String {
+        match self {
+            Self::Unix(_, path) => format!("unix:{}", path.display()),
+            Self::Tcp(_, address) => format!("http://{address}"),
+            Self::Stdin(_) => "stdin".to_owned(),
+        }
+    }
+
+    pub(super) async fn serve(
+        self,
+        router: Router,
+        end: impl Future<Output = ()>,
+    ) -> Result<(), tonic::transport::Error> {
+        match self {
+            Self::Unix(listener, path) => {
+                let served = router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), end).await;
+                // Nobody can do anything about a socket that is already gone.
+                let _ = std::fs::remove_file(path);
+                served
+            }
+            Self::Tcp(listener, _) => router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), end).await,
+            Self::Stdin(connection) => {
+                // There is one connection and there will be no other; the parent ends the process.
+                let incoming = tokio_stream::once(Ok::<_, std::io::Error>(connection)).chain(tokio_stream::pending());
+                router.serve_with_incoming_shutdown(incoming, end).await
+            }
+        }
+    }
+}
+
+/// The socket that the parent process left as standard input.
+fn inherited() -> std::io::Result<UnixStream> {
+    let connection = std::os::unix::net::UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    connection.set_nonblocking(true)?;
+    UnixStream::from_std(connection)
+}
+
+fn not_bound(listen: &Listen, error: std::io::Error) -> Error {
+    Error::unavailable(format!("the adapter could not listen at {listen:?}")).caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_adapter_listens_on_this_machine_only() {
+        assert_eq!("unix:run/a.sock".parse::<Listen>().expect("valid"), Listen::Unix("run/a.sock".into()));
+        assert!(matches!("http://127.0.0.1:0".parse::<Listen>().expect("valid"), Listen::Tcp(_)));
+        assert!("0.0.0.0:8000".parse::<Listen>().is_err());
+        assert!("hub.example:8000".parse::<Listen>().is_err());
+    }
+}

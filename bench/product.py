@@ -1,0 +1,186 @@
+"""This hub's side of the benchmark kit: what the kit calls, done the way a client would, over the wire.
+
+Data goes in by `ukimet push` (gRPC) and Flight DoPut, and comes out by Flight. The server is the release build named by
+UKIMET_BIN. What the hub does not do yet raises NotImplementedError: the kit reports it as an error line.
+"""
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from benchlib import WORK, du
+
+RUN = WORK / "run"
+STATE = RUN / "product.json"
+PID = RUN / "product.pid"
+READY = re.compile(r"^ukimet is ready on http://(\S+) ")
+STOP_SECONDS_MAX = 60
+
+
+def _bin() -> str:
+    return os.environ.get("UKIMET_BIN", "")
+
+
+def available() -> bool:
+    return os.access(_bin(), os.X_OK)
+
+
+def version() -> str:
+    return subprocess.run([_bin(), "--version"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _read_state() -> dict:
+    return json.loads(STATE.read_text())
+
+
+def _write_state(state: dict) -> None:
+    STATE.write_text(json.dumps(state))
+
+
+def start(workdir) -> None:
+    """A server over an empty catalog: a benchmark of a run before must not be found again as unchanged."""
+    data = Path(workdir) / "out" / f"ukimet-{time.time_ns()}"
+    log = open(RUN / "product.log", "ab")
+    command = [_bin(), "serve", "--data", str(data), "--listen", "127.0.0.1:0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+    line = server.stdout.readline().decode()
+    found = READY.match(line)
+    if not found:
+        server.kill()
+        server.wait()
+        raise RuntimeError(f"expected the line that says ready, found {line!r}; see {RUN / 'product.log'}")
+    PID.write_text(str(server.pid))
+    _write_state({"address": found.group(1), "data": str(data), "datasets": {}})
+
+
+def stop() -> None:
+    pid = int(PID.read_text())
+    try:
+        os.kill(pid, signal.SIGTERM)
+        end = time.monotonic() + STOP_SECONDS_MAX
+        while time.monotonic() < end and os.waitpid(pid, os.WNOHANG) == (0, 0):
+            time.sleep(0.05)
+    except (ProcessLookupError, ChildProcessError):
+        pass
+    PID.unlink(missing_ok=True)
+
+
+def _fresh(dataset: str) -> str:
+    """A dataset of this round alone; remembered under the kit's name for the cases that read it."""
+    state = _read_state()
+    name = f"bench/{dataset.replace('_', '-')}-{time.time_ns()}"
+    state["datasets"][dataset] = name
+    _write_state(state)
+    return name
+
+
+def _dataset(dataset: str) -> str:
+    return _read_state()["datasets"][dataset]
+
+
+def _ukimet(*arguments) -> dict:
+    done = subprocess.run([_bin(), *map(str, arguments), "--json"], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"ukimet {arguments[0]} exited {done.returncode}: {done.stderr[-600:]}{done.stdout[-600:]}")
+    return json.loads(done.stdout)
+
+
+def _hub() -> str:
+    return "http://" + _read_state()["address"]
+
+
+def _push(path, name: str, source_crs) -> dict:
+    # Only a format that cannot say its CRS needs to be told; a declared one would override the file's own.
+    declared = ["--crs", f"EPSG:{source_crs}"] if source_crs and Path(path).suffix == ".csv" else []
+    [layer] = _ukimet("push", path, "--dataset", name, "--hub", _hub(), *declared)["layers"]
+    return layer
+
+
+def _stored(name: str, number: int) -> int:
+    return _ukimet("describe", f"{name}@v{number}", "--hub", _hub())["dataset"]["version"]["size_bytes"]
+
+
+def ingest(path, dataset, source_crs=None, repair=True) -> dict:
+    """Repair is not a choice: an invalid geometry is repaired and said so, or its row refused."""
+    name = _fresh(dataset)
+    layer = _push(path, name, source_crs)
+    return {"rows": layer["rows_taken"], "version": f"v{layer['version']}", "bytes_stored": _stored(name, layer["version"])}
+
+
+def _points(longitude, latitude):
+    """Points as geoarrow.wkb, 21 bytes each."""
+    import numpy as np
+    import pyarrow as pa
+
+    points = np.empty(len(longitude), dtype=[("order", "u1"), ("kind", "<u4"), ("x", "<f8"), ("y", "<f8")])
+    points["order"], points["kind"], points["x"], points["y"] = 1, 1, longitude, latitude
+    offsets = pa.py_buffer(np.arange(0, 21 * (len(points) + 1), 21, dtype=np.int32))
+    return pa.Array.from_buffers(pa.binary(), len(points), [None, offsets, pa.py_buffer(points.tobytes())])
+
+
+def ingest_stream(reader, dataset) -> dict:
+    import pyarrow as pa
+    from pyarrow import flight
+
+    name = _fresh(dataset)
+    metadata = {"ARROW:extension:name": "geoarrow.wkb", "ARROW:extension:metadata": '{"crs":"OGC:CRS84","crs_type":"authority_code"}'}
+    schema = reader.schema.append(pa.field("geometry", pa.binary(), metadata=metadata))
+    rows = 0
+    with flight.connect("grpc://" + _read_state()["address"]) as client:
+        writer, answers = client.do_put(flight.FlightDescriptor.for_path(name), schema)
+        for batch in reader:
+            places = _points(batch.column("lon").to_numpy(), batch.column("lat").to_numpy())
+            writer.write_batch(pa.record_batch([*batch.columns, places], schema=schema))
+            rows += batch.num_rows
+        writer.done_writing()
+        while answers.read() is not None:
+            pass
+        writer.close()
+    return {"rows": rows, "version": "v1", "bytes_stored": _stored(name, 1)}
+
+
+def _pull(request: dict):
+    import pyarrow as pa
+    from pyarrow import flight
+
+    with flight.connect("grpc://" + _read_state()["address"]) as client:
+        info = client.get_flight_info(flight.FlightDescriptor.for_command(json.dumps(request).encode()))
+        return pa.concat_tables([client.do_get(endpoint.ticket).read_all() for endpoint in info.endpoints])
+
+
+def export_all(dataset, version=None):
+    request = {"dataset": _dataset(dataset)}
+    return _pull(request if version is None else {**request, "version": int(str(version).lstrip("v"))})
+
+
+def export_bbox(dataset, bbox, predicate=None):
+    if predicate:
+        raise NotImplementedError("a filter on attributes")
+    return _pull({"dataset": _dataset(dataset), "bbox": [float(side) for side in bbox]})
+
+
+def search_load(catalog_parquet) -> dict:
+    raise NotImplementedError("catalogue entries without data")
+
+
+def search(terms=None, prefix=None, fuzzy=None, bbox=None, facets=(), limit=20) -> dict:
+    raise NotImplementedError("prefixes, typing errors and facets")
+
+
+def commit_version(path, dataset) -> dict:
+    name, data = _dataset(dataset), Path(_read_state()["data"])
+    base = du(data)
+    layer = _push(path, name, None)
+    changed = max(layer["rows_added"], layer["rows_removed"])
+    return {"version": f"v{layer['version']}", "bytes_base": base, "bytes_added": du(data) - base, "changed": changed}
+
+
+def diff(dataset, v1, v2):
+    raise NotImplementedError("the difference of two versions")
+
+
+def count_in_zones(points_dataset, zones_parquet) -> dict:
+    raise NotImplementedError("a join by place")

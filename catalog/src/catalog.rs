@@ -1,0 +1,229 @@
+//! The catalog: opens a store, hands out snapshots, takes pushes.
+
+use crate::checkpoint;
+use crate::claims::Claims;
+use crate::commit::Committer;
+use crate::disk::RealDisk;
+use crate::objects::Objects;
+use crate::opening::{OpeningReport, Projections, open_parts};
+use crate::options::CatalogOptions;
+use crate::paths;
+use crate::push::PushIntent;
+use crate::segments::SegmentCache;
+use crate::snapshot::{Published, Snapshot};
+use crate::state::StateSlot;
+use crate::transaction::Transaction;
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use ukimet_model::{Clock, DatasetId, DatasetUuid, Error, Result, Version};
+
+/// Versioned state over one data directory. Cheap to clone; all clones are one catalog.
+///
+/// All calls block: on the disk, and commits on each other.
+#[derive(Clone)]
+pub struct Catalog {
+    shared: Arc<Shared>,
+}
+
+/// What transactions, snapshots and commits share.
+pub(crate) struct Shared {
+    pub(crate) objects: Objects,
+    pub(crate) claims: Claims,
+    pub(crate) options: CatalogOptions,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) state: Arc<StateSlot>,
+    pub(crate) committer: Committer,
+    pub(crate) segments: Arc<SegmentCache>,
+    pub(crate) published: RwLock<Arc<Published>>,
+    pub(crate) report: OpeningReport,
+    /// Folder names of datasets that a push is about to create, so that two such pushes use one folder.
+    reserved: Mutex<HashMap<DatasetId, DatasetUuid>>,
+    scratch: PathBuf,
+    _lock: Option<DirectoryLock>,
+}
+
+impl Catalog {
+    /// Opens the catalog in a directory; in an empty directory, or where there is none, makes an empty catalog.
+    ///
+    /// Projections that are missing, behind, ahead or damaged are caught up or built anew; objects that no commit
+    /// names are removed; scratch files are removed.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if another process has the directory open, `InvalidRequest` if the store has a format that this
+    /// version does not read, `Internal` naming the object if the log is damaged.
+    pub fn open(dir: &Path, options: CatalogOptions, clock: Arc<dyn Clock>) -> Result<Self> {
+        let failed = |e| Error::unavailable("creating the data directory failed").caused_by(e);
+        std::fs::create_dir_all(dir).map_err(failed)?;
+        let lock = DirectoryLock::take(dir)?;
+        let objects = Objects::new(Arc::new(RealDisk::new(dir)));
+        let projections = Projections::OnDisk(dir.join(paths::PROJECTION));
+        Self::open_with(objects, projections, options, clock, dir.join(paths::SCRATCH), Some(lock))
+    }
+
+    /// Opens a catalog over any disk and with any projections.
+    pub(crate) fn open_with(
+        objects: Objects,
+        projections: Projections,
+        options: CatalogOptions,
+        clock: Arc<dyn Clock>,
+        scratch: PathBuf,
+        lock: Option<DirectoryLock>,
+    ) -> Result<Self> {
+        let opened = open_parts(&objects, projections, &options)?;
+        let shared = Shared {
+            claims: Claims::new(objects.clone()),
+            clock,
+            state: Arc::new(opened.state),
+            committer: Committer::new(opened.turn),
+            segments: Arc::new(SegmentCache::new(objects.clone(), options.rtree_cache_bytes)),
+            published: RwLock::new(Arc::new(opened.published)),
+            report: opened.report,
+            reserved: Mutex::default(),
+            scratch,
+            objects,
+            options,
+            _lock: lock,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The state as of the newest commit. Cheap.
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.snapshot()
+    }
+
+    /// Begins to take in a push.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyUsed` if the push id was used for other content, `LimitReached` if less than the reserve is free on
+    /// the disk, `Unavailable` after a disk failure or when the catalog is closed.
+    pub fn begin(&self, push: PushIntent) -> Result<Transaction> {
+        Transaction::begin(Arc::clone(&self.shared), push)
+    }
+
+    /// What was found and done when the catalog was opened.
+    pub fn opening(&self) -> &OpeningReport {
+        &self.shared.report
+    }
+
+    /// A directory for files that need not survive: emptied when the catalog is opened.
+    ///
+    /// Names that begin with `object-` are the catalog's own.
+    pub fn scratch_dir(&self) -> &Path {
+        &self.shared.scratch
+    }
+
+    /// Bytes that are free on the disk.
+    pub fn free_bytes(&self) -> Result<u64> {
+        self.shared.objects.free_bytes()
+    }
+
+    /// Takes no more commits, flushes the projections and writes a checkpoint. Reads go on.
+    ///
+    /// The directory is free for another process once all clones and snapshots are dropped.
+    pub fn close(&self) -> Result<()> {
+        let mut turn = self.shared.committer.turn(&self.shared)?;
+        if !turn.is_closed {
+            turn.is_closed = true;
+            self.shared.state.flush();
+            if turn.checkpointed < self.shared.state.watermark().sequence {
+                self.shared.write_checkpoint();
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Shared {
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let published = Arc::clone(&self.published.read().unwrap_or_else(PoisonError::into_inner));
+        Snapshot::new(published, Arc::clone(&self.state), Arc::clone(&self.segments), self.objects.clone())
+    }
+
+    /// Shows a new state to readers.
+    pub(crate) fn publish(&self, published: Published) {
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
+    }
+
+    /// `LimitReached` below the disk reserve, `Unavailable` after a disk failure.
+    pub(crate) fn check_takes_commits(&self) -> Result<()> {
+        self.objects.check_writable()?;
+        let (free, reserve) = (self.objects.free_bytes()?, self.options.disk_reserve_bytes);
+        if free >= reserve {
+            return Ok(());
+        }
+        Err(Error::limit_reached(format!("{free} bytes are free on the disk, {reserve} are kept in reserve")))
+    }
+
+    /// The newest version of a dataset in the newest snapshot.
+    pub(crate) fn newest_version(&self, dataset: &DatasetId) -> Result<Option<Version>> {
+        let sequence = self.snapshot().id().0;
+        self.state.read(sequence, |view| view.newest_version(dataset))
+    }
+
+    /// The folder name of a dataset, chosen now if it does not exist yet.
+    pub(crate) fn uuid_of(&self, dataset: &DatasetId) -> DatasetUuid {
+        let sequence = self.state.watermark().sequence;
+        if let Ok(Some(dataset)) = self.state.read(sequence, |view| view.dataset(dataset)) {
+            return dataset.uuid;
+        }
+        let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || DatasetUuid::from_random(uuid::Uuid::new_v4().as_u128());
+        reserved.entry(dataset.clone()).or_insert_with(new).clone()
+    }
+
+    /// Writes a checkpoint. It is not the truth, so a failure is only told.
+    pub(crate) fn write_checkpoint(&self) {
+        let watermark = self.state.watermark();
+        let written = self.state.read_pairs(|pairs| Ok(checkpoint::write(&self.objects, pairs, &watermark)));
+        if let Err(error) = written.and_then(|written| written) {
+            tracing::warn!(%error, "no checkpoint was written; the next commit that is due for one tries again");
+        }
+    }
+}
+
+/// Holds a data directory for one process.
+pub(crate) struct DirectoryLock {
+    _file: File,
+}
+
+impl DirectoryLock {
+    fn take(dir: &Path) -> Result<Self> {
+        let failed = |e| Error::unavailable("locking the data directory failed").caused_by(e);
+        let path = dir.join(paths::LOCK);
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {
+                let pid = std::process::id().to_string();
+                file.set_len(0).and_then(|()| file.write_all(pid.as_bytes())).map_err(failed)?;
+                Ok(Self { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => Err(Error::unavailable(in_use(&mut file))),
+            Err(TryLockError::Error(e)) => Err(failed(e)),
+        }
+    }
+}
+
+fn in_use(file: &mut File) -> String {
+    let mut pid = String::new();
+    // The holder may be about to write its number.
+    let read = file.rewind().and_then(|()| file.take(20).read_to_string(&mut pid));
+    match read.ok().and_then(|_| pid.trim().parse::<u32>().ok()) {
+        Some(pid) => format!("data directory is in use by pid {pid}"),
+        None => "data directory is in use by another process".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

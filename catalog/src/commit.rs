@@ -1,0 +1,306 @@
+//! The commit itself: proposals that arrive together become one log entry, each judged on its own.
+
+use crate::catalog::Shared;
+use crate::index::text::TextIndex;
+use crate::invariants;
+use crate::log::{self, Change, Entry, PushCommit, Requirement};
+use crate::push::{PushIntent, PushRecord};
+use crate::snapshot::{Published, Snapshot};
+use crate::state::{Read, Staged, View, Watermark, records_of};
+use crate::transaction::PreparedLayer;
+use jiff::Timestamp;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use ukimet_model::{
+    Dataset, DatasetId, Error, ErrorKind, LayerOutcome, PushOutcome, PushStatus, Result, SnapshotId, Version,
+    VersionNumber,
+};
+
+/// What a transaction asks to become true.
+pub(crate) struct Proposal {
+    pub(crate) push: PushIntent,
+    pub(crate) layers: Vec<Arc<PreparedLayer>>,
+}
+
+/// How a proposal ended.
+#[derive(Clone)]
+pub(crate) enum Answer {
+    /// It is committed.
+    Recorded(Box<PushOutcome>, Snapshot),
+    /// An equal push was committed before, with this outcome.
+    Replayed(Box<PushOutcome>, Snapshot),
+    /// A dataset has another newest version than the one that was prepared for: prepare again.
+    Moved,
+}
+
+/// A proposal waiting for its turn, and its answer.
+pub(crate) struct Request {
+    proposal: Proposal,
+    answer: Mutex<Option<Result<Answer>>>,
+}
+
+impl Request {
+    fn answer(&self, answer: Result<Answer>) {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(answer);
+    }
+
+    fn take(&self) -> Option<Result<Answer>> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Commits one group at a time.
+pub(crate) struct Committer {
+    waiting: Mutex<VecDeque<Arc<Request>>>,
+    turn: Mutex<Turn>,
+}
+
+/// What only the thread whose turn it is touches.
+pub(crate) struct Turn {
+    pub(crate) text: Option<TextIndex>,
+    pub(crate) checkpointed: u64,
+    pub(crate) is_closed: bool,
+}
+
+/// A drafted part of an entry.
+struct Draft {
+    request: Arc<Request>,
+    outcome: Box<PushOutcome>,
+    is_replay: bool,
+}
+
+impl Committer {
+    pub(crate) fn new(turn: Turn) -> Self {
+        Self { waiting: Mutex::default(), turn: Mutex::new(turn) }
+    }
+
+    /// Commits a proposal, together with others that wait. Blocks until it is durable and visible.
+    pub(crate) fn commit(&self, shared: &Arc<Shared>, proposal: Proposal) -> Result<Answer> {
+        let request = Arc::new(Request { proposal, answer: Mutex::default() });
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(Arc::clone(&request));
+        loop {
+            let mut turn = self.turn(shared)?;
+            if let Some(answer) = request.take() {
+                return answer;
+            }
+            let group = self.next_group(shared.options.group_commits_max);
+            if let Err(error) = commit_group(shared, &mut turn, &group) {
+                for request in &group {
+                    request.answer(Err(Error::new(error.kind(), error.to_string())));
+                }
+            }
+        }
+    }
+
+    /// The turn. A thread that panicked in its turn may have left a commit half applied, so nothing follows it.
+    pub(crate) fn turn(&self, shared: &Shared) -> Result<std::sync::MutexGuard<'_, Turn>> {
+        self.turn.lock().map_err(|_| {
+            shared.objects.stop("a commit failed halfway".to_owned());
+            Error::unavailable("the catalog takes no more commits until it is opened again, because a commit failed halfway")
+        })
+    }
+
+    fn next_group(&self, commits_max: usize) -> Vec<Arc<Request>> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = waiting.len().min(commits_max.max(1));
+        waiting.drain(..count).collect()
+    }
+}
+
+fn commit_group(shared: &Arc<Shared>, turn: &mut Turn, group: &[Arc<Request>]) -> Result<()> {
+    shared.objects.check_writable()?;
+    if turn.is_closed {
+        return Err(Error::unavailable("the catalog is closed"));
+    }
+    let before = shared.state.watermark();
+    let (entry, drafts) = shared.state.read_pairs(|pairs| Ok(draft_entry(shared, group, pairs, &before)))??;
+    if !drafts.is_empty() {
+        let hash = log::append(&shared.objects, &entry)?;
+        publish(shared, turn, &entry, &hash)?;
+    }
+    let snapshot = shared.snapshot();
+    for draft in drafts {
+        let answer = if draft.is_replay { Answer::Replayed } else { Answer::Recorded };
+        draft.request.answer(Ok(answer(draft.outcome, snapshot.clone())));
+    }
+    Ok(())
+}
+
+/// Applies an entry to every projection, then shows it to readers. The entry is in the log: nothing here undoes it.
+fn publish(shared: &Arc<Shared>, turn: &mut Turn, entry: &Entry, hash: &ukimet_model::Sha256) -> Result<()> {
+    if let Err(error) = shared.state.apply(entry, hash) {
+        shared.objects.stop(format!("commit {} is durable but was not applied: {error}", entry.sequence));
+        return Err(error);
+    }
+    let watermark = shared.state.watermark();
+    let datasets: BTreeSet<DatasetId> = entry.datasets().cloned().collect();
+    let text = turn.text.as_mut().and_then(|text| text.advance(&shared.state, &watermark, &datasets));
+    shared.publish(Published { sequence: watermark.sequence, datasets: watermark.datasets, text });
+    if watermark.sequence - turn.checkpointed >= shared.options.checkpoint_every {
+        turn.checkpointed = watermark.sequence;
+        shared.write_checkpoint();
+    }
+    Ok(())
+}
+
+/// Drafts an entry of the proposals that can be committed, and answers the others.
+fn draft_entry(
+    shared: &Shared,
+    group: &[Arc<Request>],
+    pairs: &dyn Read,
+    before: &Watermark,
+) -> Result<(Entry, Vec<Draft>)> {
+    let sequence = before.sequence + 1;
+    let time = shared.clock.now();
+    let mut entry = Entry { sequence, previous: before.hash, time, pushes: Vec::new() };
+    let (mut staged, mut drafts) = (Staged::new(pairs), Vec::new());
+    for request in group {
+        let view = View::new(&staged, sequence);
+        let drafted = draft_push(shared, &request.proposal, &view, SnapshotId(sequence), time).and_then(|drafted| {
+            if let Drafted::Commit(push, _) = &drafted {
+                invariants::check(push, &view, sequence, &shared.objects)?;
+            }
+            Ok(drafted)
+        });
+        match drafted {
+            Ok(Drafted::Commit(push, outcome)) => {
+                let records = records_of(&push.changes, sequence, |id| view.dataset(id))?;
+                staged.stage(&records);
+                entry.pushes.push(push);
+                drafts.push(Draft { request: Arc::clone(request), outcome, is_replay: false });
+            }
+            // A replay of a push in this very group is answered once that one is durable.
+            Ok(Drafted::Replay(outcome)) if outcome.snapshot.0 == sequence => {
+                drafts.push(Draft { request: Arc::clone(request), outcome, is_replay: true });
+            }
+            Ok(Drafted::Replay(outcome)) => request.answer(Ok(Answer::Replayed(outcome, shared.snapshot()))),
+            Ok(Drafted::Moved) => request.answer(Ok(Answer::Moved)),
+            Err(error) => request.answer(Err(error)),
+        }
+    }
+    Ok((entry, drafts))
+}
+
+enum Drafted {
+    Commit(PushCommit, Box<PushOutcome>),
+    Replay(Box<PushOutcome>),
+    Moved,
+}
+
+fn draft_push(
+    shared: &Shared,
+    proposal: &Proposal,
+    view: &View<'_>,
+    snapshot: SnapshotId,
+    time: Timestamp,
+) -> Result<Drafted> {
+    let push = &proposal.push;
+    if let Some(record) = view.push(&push.agency, &push.push_id)? {
+        return replay(push, record).map(|outcome| Drafted::Replay(Box::new(outcome)));
+    }
+    let mut commit = PushCommit {
+        principal: push.principal.clone(),
+        requirements: vec![Requirement::PushIdUnused { agency: push.agency.clone(), push_id: push.push_id.clone() }],
+        changes: Vec::new(),
+    };
+    let mut layers = Vec::with_capacity(proposal.layers.len());
+    for layer in &proposal.layers {
+        let newest = view.newest_version(&layer.dataset)?.map_or(0, |version| version.number.0);
+        check_expected_version(push, newest)?;
+        if newest != layer.base {
+            return Ok(Drafted::Moved);
+        }
+        commit.requirements.push(Requirement::NewestVersion { dataset: layer.dataset.clone(), number: newest });
+        layers.push(draft_layer(shared, push, layer, view, snapshot, time, &mut commit.changes)?);
+    }
+    let is_published = layers.iter().any(|layer| layer.status == PushStatus::Published);
+    let status = if is_published { PushStatus::Published } else { PushStatus::Unchanged };
+    let outcome = PushOutcome { status, layers, snapshot };
+    commit.changes.push(Change::PushRecorded(Box::new(PushRecord {
+        push_id: push.push_id.clone(),
+        agency: push.agency.clone(),
+        digest: push.digest,
+        asset: push.asset.clone(),
+        outcome: outcome.clone(),
+    })));
+    Ok(Drafted::Commit(commit, Box::new(outcome)))
+}
+
+/// The answer to a push whose id was used before.
+pub(crate) fn replay(push: &PushIntent, record: PushRecord) -> Result<PushOutcome> {
+    if record.digest == push.digest {
+        return Ok(record.outcome);
+    }
+    Err(Error::already_used(format!(
+        "push id {} was used by agency {} for other content (digest {}, this push has {}), committed in snapshot {}",
+        push.push_id,
+        push.agency,
+        record.digest.short(),
+        push.digest.short(),
+        record.outcome.snapshot
+    )))
+}
+
+/// `Conflict` if the publisher built on another version than the newest one.
+pub(crate) fn check_expected_version(push: &PushIntent, newest: u64) -> Result<()> {
+    match push.expected_version {
+        Some(expected) if expected != newest => {
+            Err(Error::new(ErrorKind::Conflict, format!("expected v{expected}, current v{newest}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn draft_layer(
+    shared: &Shared,
+    push: &PushIntent,
+    layer: &PreparedLayer,
+    view: &View<'_>,
+    snapshot: SnapshotId,
+    time: Timestamp,
+    changes: &mut Vec<Change>,
+) -> Result<LayerOutcome> {
+    match view.dataset(&layer.dataset)? {
+        None => changes.push(Change::DatasetCreated(Dataset {
+            id: layer.dataset.clone(),
+            uuid: shared.uuid_of(&layer.dataset),
+            created: time,
+            metadata: push.metadata.clone(),
+        })),
+        Some(dataset) => {
+            let metadata = push.metadata.clone().or(&dataset.metadata);
+            if metadata != dataset.metadata {
+                changes.push(Change::MetadataChanged { dataset: layer.dataset.clone(), metadata });
+            }
+        }
+    }
+    let mut outcome = LayerOutcome {
+        dataset: layer.dataset.clone(),
+        version: VersionNumber(layer.base),
+        status: PushStatus::Unchanged,
+        rows_added: layer.rows_added,
+        rows_removed: layer.rows_removed,
+        report: layer.report.clone(),
+    };
+    if let Some(receipt) = layer.receipt {
+        outcome.version = VersionNumber(layer.base + 1);
+        outcome.status = PushStatus::Published;
+        let version = Version {
+            number: outcome.version,
+            snapshot,
+            committed: time,
+            push_id: push.push_id.clone(),
+            asset: push.asset.clone(),
+            layer: layer.report.layer.clone(),
+            receipt,
+            fields: layer.fields.clone(),
+            root_hash: layer.root_hash,
+            rows: layer.hashes.len() as u64,
+            bbox: layer.bounds,
+            geometry_types: layer.report.geometry_types.clone(),
+            segments: layer.segments.clone(),
+        };
+        changes.push(Change::VersionPublished { dataset: layer.dataset.clone(), version: Box::new(version) });
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,3 @@
+//! Indexes that are projections of the commits.
+
+pub(crate) mod text;

@@ -1,0 +1,146 @@
+//! The chain of commits: the truth. One immutable file a commit, each naming the hash of the one before.
+
+use crate::objects::{Objects, Put};
+use crate::paths;
+use crate::push::PushRecord;
+use crate::seal::{seal, unseal};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use ukimet_model::{Dataset, DatasetId, DatasetMetadata, Error, PushId, Result, Sha256, Version};
+
+/// One commit: several pushes that became true together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// 1, 2, 3 … without gaps.
+    pub(crate) sequence: u64,
+    /// Hash of the entry before; of the store's identity for the first.
+    pub(crate) previous: Sha256,
+    /// When it was made, UTC.
+    pub(crate) time: Timestamp,
+    /// What it holds, in order.
+    pub(crate) pushes: Vec<PushCommit>,
+}
+
+/// What one push changed, and what had to hold for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PushCommit {
+    pub(crate) principal: String,
+    pub(crate) requirements: Vec<Requirement>,
+    pub(crate) changes: Vec<Change>,
+}
+
+/// What had to hold when the commit was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Requirement {
+    /// The dataset's newest version has this number; 0 for a dataset without versions.
+    NewestVersion { dataset: DatasetId, number: u64 },
+    /// No push of the agency has this id.
+    PushIdUnused { agency: String, push_id: PushId },
+}
+
+/// One step of the state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Change {
+    DatasetCreated(Dataset),
+    MetadataChanged { dataset: DatasetId, metadata: DatasetMetadata },
+    VersionPublished { dataset: DatasetId, version: Box<Version> },
+    PushRecorded(Box<PushRecord>),
+}
+
+impl Entry {
+    /// The datasets that the entry touches.
+    pub(crate) fn datasets(&self) -> impl Iterator<Item = &DatasetId> {
+        self.pushes.iter().flat_map(|push| &push.changes).filter_map(|change| match change {
+            Change::DatasetCreated(dataset) => Some(&dataset.id),
+            Change::MetadataChanged { dataset, .. } | Change::VersionPublished { dataset, .. } => Some(dataset),
+            Change::PushRecorded(_) => None,
+        })
+    }
+}
+
+/// Appends an entry durably and tells its hash: returning is the commit.
+///
+/// # Errors
+///
+/// `LimitReached` on a full disk; nothing was appended. Every other error stops the store, because nobody knows
+/// whether the entry is there.
+pub(crate) fn append(objects: &Objects, entry: &Entry) -> Result<Sha256> {
+    let json = serde_json::to_vec(entry).map_err(|e| Error::internal("writing a log entry as JSON").caused_by(e))?;
+    let (sealed, hash) = seal(&json);
+    let key = paths::log_entry(entry.sequence);
+    match objects.put_if_absent(&key, &sealed)? {
+        Put::Created => Ok(hash),
+        Put::Existed => {
+            objects.stop(format!("object {key} was there before it was written"));
+            objects.check_writable().map(|()| hash)
+        }
+    }
+}
+
+/// Reads an entry and its hash, checked against its seal and its number.
+///
+/// # Errors
+///
+/// `Internal` naming the object if it is damaged.
+pub(crate) fn read(objects: &Objects, sequence: u64) -> Result<(Entry, Sha256)> {
+    let key = paths::log_entry(sequence);
+    let bytes = objects.get(&key)?;
+    let damaged = |e: Error| e.context(format!("object {key} is damaged"));
+    let (json, hash) = unseal(&bytes).map_err(damaged)?;
+    let entry: Entry = serde_json::from_slice(&json)
+        .map_err(|e| Error::internal(format!("object {key} is not a log entry")).caused_by(e))?;
+    if entry.sequence != sequence {
+        return Err(Error::internal(format!("object {key} is entry {}, expected {sequence}", entry.sequence)));
+    }
+    Ok((entry, hash))
+}
+
+/// The number of the last entry; 0 for an empty log.
+///
+/// # Errors
+///
+/// `Internal` naming the first missing entry if there is a gap.
+pub(crate) fn last_sequence(objects: &Objects) -> Result<u64> {
+    let names = objects.list(paths::LOG)?;
+    let mut last = 0;
+    for sequence in names.iter().filter_map(|name| paths::log_sequence(name)) {
+        if sequence != last + 1 {
+            return Err(Error::internal(format!(
+                "object {} is missing, but {} is there",
+                paths::log_entry(last + 1),
+                paths::log_entry(sequence)
+            )));
+        }
+        last = sequence;
+    }
+    Ok(last)
+}
+
+/// Walks the entries after `after` and calls `visit` with each, checking that each builds on the one before.
+///
+/// `hash` is the hash that the first of them must build on. Answers the hash of the last.
+pub(crate) fn replay(
+    objects: &Objects,
+    after: u64,
+    hash: Sha256,
+    last: u64,
+    mut visit: impl FnMut(&Entry, &Sha256) -> Result<()>,
+) -> Result<Sha256> {
+    let mut previous = hash;
+    for sequence in after + 1..=last {
+        let (entry, hash) = read(objects, sequence)?;
+        if entry.previous != previous {
+            return Err(Error::internal(format!(
+                "object {} builds on {}, the entry before has sha256 {}",
+                paths::log_entry(sequence),
+                entry.previous.short(),
+                previous.short()
+            )));
+        }
+        visit(&entry, &hash)?;
+        previous = hash;
+    }
+    Ok(previous)
+}

@@ -1,0 +1,43 @@
+//! What an operator may set.
+
+/// Limits and sizes of a catalog, each with its unit and a default that fits a small machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogOptions {
+    /// Rows in one segment file at most.
+    pub segment_rows_max: usize,
+    /// Rows in one Parquet row group; one row group is held in memory while it is written.
+    pub row_group_rows: usize,
+    /// Rows in one Parquet data page: what a small window reads at least.
+    pub page_rows: usize,
+    /// Bytes of rows that are sorted in memory before they are spilled.
+    pub sort_run_bytes: usize,
+    /// Commits between two checkpoints.
+    pub checkpoint_every: u64,
+    /// Bytes that the state projection keeps in memory.
+    pub state_cache_bytes: u64,
+    /// Bytes that the text index gathers before it writes; at least 15,000,000.
+    pub text_writer_bytes: usize,
+    /// Bytes of R-trees and file footers kept in memory.
+    pub rtree_cache_bytes: usize,
+    /// Bytes that stay free on the disk: below that no push is taken, reads go on.
+    pub disk_reserve_bytes: u64,
+    /// Pushes in one log entry at most.
+    pub group_commits_max: usize,
+}
+
+impl Default for CatalogOptions {
+    fn default() -> Self {
+        Self {
+            segment_rows_max: 1_048_576,
+            row_group_rows: 131_072,
+            page_rows: 1024,
+            sort_run_bytes: 64 << 20,
+            checkpoint_every: 1000,
+            state_cache_bytes: 64 << 20,
+            text_writer_bytes: 32_000_000,
+            rtree_cache_bytes: 256 << 20,
+            disk_reserve_bytes: 2 << 30,
+            group_commits_max: 64,
+        }
+    }
+}

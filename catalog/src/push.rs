@@ -1,0 +1,41 @@
+//! What a push brings to the catalog and what stays of it.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use ukimet_model::{Asset, DatasetMetadata, PushId, PushOutcome, Sha256};
+
+/// A push as the hub announces it.
+#[derive(Clone, Debug)]
+pub struct PushIntent {
+    /// The client's name for the push, unique within the agency.
+    pub push_id: PushId,
+    /// The agency that pushes.
+    pub agency: String,
+    /// Who pushes, for the log.
+    pub principal: String,
+    /// Hash over header and bytes: a repeated push has the same one, another push under the same id has not.
+    pub digest: Sha256,
+    /// The bytes as they were sent.
+    pub asset: Asset,
+    /// Where those bytes lie. They are copied, compressed, into the store.
+    pub raw: PathBuf,
+    /// Texts about the datasets; kinds of text that are empty stay as they were.
+    pub metadata: DatasetMetadata,
+    /// The newest version that the publisher knows of, 0 for none yet; `None` if it does not matter.
+    pub expected_version: Option<u64>,
+}
+
+/// A push that was committed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PushRecord {
+    /// The client's name for it.
+    pub push_id: PushId,
+    /// The agency that pushed.
+    pub agency: String,
+    /// Hash over header and bytes.
+    pub digest: Sha256,
+    /// The bytes it brought; they lie under `raw/`.
+    pub asset: Asset,
+    /// The answer it got.
+    pub outcome: PushOutcome,
+}

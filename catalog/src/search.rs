@@ -1,0 +1,210 @@
+//! Queries on a snapshot: candidates from an index, then the exact test, then the rows in their stored order.
+
+mod datasets;
+mod exact;
+
+pub(crate) use datasets::search_datasets;
+
+use crate::layer::schema_of;
+use crate::rtree::Candidate;
+use crate::segment::parquet_error;
+use crate::segments::{OpenSegment, SegmentCache};
+use arrow_array::cast::AsArray;
+use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_schema::{Schema, SchemaRef};
+use exact::Window;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection};
+use std::ops::Range;
+use std::sync::Arc;
+use ukimet_model::error::quoted;
+use ukimet_model::{BoundingBox, Dataset, DatasetUuid, Error, Result, RowQuery, SegmentRef, Version};
+
+/// Rows in one batch at most.
+const BATCH_ROWS: usize = 65_536;
+/// Geometries that are tested exactly at once.
+const TEST_ROWS: usize = 4096;
+
+/// The rows of a version that were asked for, as record batches in stored order. Blocks on reads.
+pub struct Scan {
+    cache: Arc<SegmentCache>,
+    dataset: DatasetUuid,
+    /// Segments that are not begun, the next one last.
+    segments: Vec<SegmentRef>,
+    /// Positions of the columns in the file, in the order that was asked for.
+    columns: Vec<usize>,
+    geometry: Option<usize>,
+    schema: SchemaRef,
+    bbox: Option<BoundingBox>,
+    rows_left: u64,
+    reader: Option<ParquetRecordBatchReader>,
+}
+
+impl Scan {
+    pub(crate) fn try_new(
+        cache: Arc<SegmentCache>,
+        dataset: &Dataset,
+        version: &Version,
+        query: &RowQuery,
+        segments: Range<usize>,
+    ) -> Result<Self> {
+        let all = schema_of(&version.fields)?;
+        let columns = match &query.columns {
+            Some(names) => names.iter().map(|name| column_index(&all, name)).collect::<Result<Vec<_>>>()?,
+            None => (0..all.fields().len()).collect(),
+        };
+        let fields: Vec<_> = columns.iter().map(|i| Arc::clone(&all.fields()[*i])).collect();
+        let end = segments.end.min(version.segments.len());
+        let segments = version.segments.get(segments.start.min(end)..end).unwrap_or_default();
+        Ok(Self {
+            cache,
+            dataset: dataset.uuid.clone(),
+            segments: segments.iter().rev().cloned().collect(),
+            columns,
+            geometry: ukimet_model::batch::geometry_index(&all),
+            schema: Arc::new(Schema::new(fields)),
+            bbox: query.bbox,
+            rows_left: query.limit.unwrap_or(u64::MAX),
+            reader: None,
+        })
+    }
+
+    /// The columns of every batch, in the order that was asked for.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        while self.rows_left > 0 {
+            if let Some(reader) = &mut self.reader {
+                if let Some(batch) = reader.next() {
+                    let batch = batch.map_err(|e| Error::internal("reading a segment failed").caused_by(e))?;
+                    let rows = self.rows_left.min(batch.num_rows() as u64);
+                    self.rows_left -= rows;
+                    return self.arrange(&batch.slice(0, rows as usize)).map(Some);
+                }
+                self.reader = None;
+            }
+            let Some(segment) = self.segments.pop() else { return Ok(None) };
+            self.reader = self.begin(&segment)?;
+        }
+        Ok(None)
+    }
+
+    /// Opens a segment; `None` if no row of it was asked for.
+    fn begin(&self, segment: &SegmentRef) -> Result<Option<ParquetRecordBatchReader>> {
+        if segment.rows == 0 {
+            return Ok(None);
+        }
+        let Some(window) = &self.bbox else {
+            let open = self.cache.segment(&self.dataset, segment)?;
+            return reader(&open, &self.columns, None, BATCH_ROWS).map(Some);
+        };
+        let rows = self.rows_in(segment, window)?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let open = self.cache.segment(&self.dataset, segment)?;
+        reader(&open, &self.columns, Some(selection(&rows, segment.rows)), BATCH_ROWS).map(Some)
+    }
+
+    /// The rows whose geometry shares a place with the window, sorted, no more than are still wanted.
+    fn rows_in(&self, segment: &SegmentRef, window: &BoundingBox) -> Result<Vec<u32>> {
+        let (Some(tree), Some(geometry)) = (self.cache.tree(&self.dataset, segment)?, self.geometry) else {
+            return Ok(Vec::new());
+        };
+        let candidates = tree.candidates(window)?;
+        let open = self.cache.segment(&self.dataset, segment)?;
+        let window = Window::new(window);
+        let (mut rows, mut from) = (Vec::new(), 0);
+        while from < candidates.len() && (rows.len() as u64) < self.rows_left {
+            let part = &candidates[from..candidates.len().min(from + TEST_ROWS)];
+            rows.extend(test(&open, part, geometry, segment.rows, &window)?);
+            from += part.len();
+        }
+        rows.truncate(usize::try_from(self.rows_left).unwrap_or(usize::MAX));
+        Ok(rows)
+    }
+
+    /// Puts the columns, which a reader gives in the file's order, into the order that was asked for.
+    fn arrange(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let mut in_file = self.columns.clone();
+        in_file.sort_unstable();
+        in_file.dedup();
+        let place = |column: &usize| in_file.binary_search(column).expect("every column asked for was read");
+        let columns = self.columns.iter().map(|column| Arc::clone(batch.column(place(column)))).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+            .map_err(|e| Error::internal("a segment does not have its version's columns").caused_by(e))
+    }
+}
+
+impl Iterator for Scan {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.next_batch();
+        if next.is_err() {
+            // After an error there are no more rows.
+            self.rows_left = 0;
+        }
+        next.transpose()
+    }
+}
+
+fn column_index(schema: &Schema, name: &str) -> Result<usize> {
+    schema.index_of(name).map_err(|_| {
+        let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        Error::invalid_request(format!("there is no column {}, the columns are {}", quoted(name), names.join(", ")))
+    })
+}
+
+fn reader(
+    open: &OpenSegment,
+    columns: &[usize],
+    selection: Option<RowSelection>,
+    batch_rows: usize,
+) -> Result<ParquetRecordBatchReader> {
+    let footer = open.footer.as_ref().clone();
+    let mask = ProjectionMask::roots(footer.parquet_schema(), columns.iter().copied());
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(open.object.clone(), footer);
+    let builder = builder.with_projection(mask).with_batch_size(batch_rows);
+    let builder = match selection {
+        Some(selection) => builder.with_row_selection(selection),
+        None => builder,
+    };
+    builder.build().map_err(parquet_error)
+}
+
+/// Sorted row numbers as ranges of rows to read.
+fn selection(rows: &[u32], rows_in_segment: u64) -> RowSelection {
+    let ranges = rows.chunk_by(|a, b| a + 1 == *b).map(|run| run[0] as usize..run[run.len() - 1] as usize + 1);
+    RowSelection::from_consecutive_ranges(ranges, rows_in_segment as usize)
+}
+
+/// The candidates that pass the exact test: those inside by their box, and of the others those whose geometry does.
+fn test(
+    open: &OpenSegment,
+    candidates: &[Candidate],
+    geometry: usize,
+    rows_in_segment: u64,
+    window: &Window,
+) -> Result<Vec<u32>> {
+    let at_border: Vec<u32> = candidates.iter().filter(|c| !c.is_inside).map(|c| c.row).collect();
+    let mut rows: Vec<u32> = candidates.iter().filter(|c| c.is_inside).map(|c| c.row).collect();
+    if at_border.is_empty() {
+        return Ok(rows);
+    }
+    let mut tested = at_border.iter();
+    for batch in reader(open, &[geometry], Some(selection(&at_border, rows_in_segment)), TEST_ROWS)? {
+        let batch = batch.map_err(|e| Error::internal("reading a segment failed").caused_by(e))?;
+        for geometry in batch.column(0).as_binary::<i32>() {
+            let row = tested.next().ok_or_else(|| Error::internal("a segment has more rows than its version"))?;
+            if geometry.is_some_and(|bytes| window.meets(bytes)) {
+                rows.push(*row);
+            }
+        }
+    }
+    rows.sort_unstable();
+    Ok(rows)
+}

@@ -1,0 +1,47 @@
+//! Which datasets match: by the text index, or without it by walking all of them.
+
+use crate::index::text::{TextSnapshot, query_words};
+use crate::snapshot::SearchResult;
+use crate::state::StateSlot;
+use ukimet_model::{DatasetId, DatasetQuery, Error, Result};
+
+/// Answers a dataset query as of a commit.
+pub(crate) fn search_datasets(
+    query: &DatasetQuery,
+    text: Option<&TextSnapshot>,
+    state: &StateSlot,
+    sequence: u64,
+) -> Result<SearchResult> {
+    let words = query_words(&query.text)?;
+    let (total, ids) = match text {
+        Some(text) => text.search(&words, query.bbox.as_ref(), query.offset, query.limit)?,
+        None if words.is_empty() => walk(query, state, sequence)?,
+        None => return Err(Error::unavailable("the text index could not be built, so words cannot be searched for now")),
+    };
+    let datasets = state.read(sequence, |view| {
+        let mut datasets = Vec::with_capacity(ids.len());
+        for id in &ids {
+            datasets.extend(view.dataset(id)?.zip(view.newest_version(id)?));
+        }
+        Ok(datasets)
+    })?;
+    Ok(SearchResult { total, datasets })
+}
+
+/// Looks at every dataset. Costs time for each, but needs no index.
+fn walk(query: &DatasetQuery, state: &StateSlot, sequence: u64) -> Result<(u64, Vec<DatasetId>)> {
+    let ids = state.read(sequence, |view| {
+        let mut ids = Vec::new();
+        view.each_dataset(&mut |dataset| ids.push(dataset.id))?;
+        let mut matching = Vec::new();
+        for id in ids {
+            let bbox = view.newest_version(&id)?.and_then(|version| version.bbox);
+            if query.bbox.is_none_or(|window| bbox.is_some_and(|bbox| window.intersects(&bbox))) {
+                matching.push(id);
+            }
+        }
+        Ok(matching)
+    })?;
+    let total = ids.len() as u64;
+    Ok((total, ids.into_iter().skip(query.offset).take(query.limit).collect()))
+}

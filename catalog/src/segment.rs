@@ -1,0 +1,245 @@
+//! Segments: `GeoParquet` files named by their content, written once, never changed.
+//!
+//! A segment holds the published columns, then a covering column of boxes for foreign readers. Row groups are large
+//! and pages small: a window is read page by page, a scan in few large pieces.
+
+use crate::claims::{Claims, ObjectClaim};
+use crate::keys::{KeyRecord, write_keys};
+use crate::objects::{FinishedObject, ObjectWriter, Objects, is_full_disk};
+use crate::options::CatalogOptions;
+use crate::paths;
+use crate::rtree::{OuterBox, build, outer_box};
+use arrow_array::{Array, ArrayRef, Float32Array, RecordBatch, StructArray};
+use arrow_buffer::NullBuffer;
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::Arc;
+use ukimet_model::wkb::Shape;
+use ukimet_model::{BoundingBox, DatasetUuid, Error, GEOMETRY_COLUMN, Result, SegmentRef, Sha256};
+use ukimet_model::crs::CRS84_PROJJSON;
+
+/// Who wrote the file, as Parquet asks; it changes when the bytes for the same rows change.
+const CREATED_BY: &str = "ukimet-catalog format 1";
+
+/// Rows as they go into a segment, with what was computed from them.
+pub(crate) struct SegmentRows<'a> {
+    pub(crate) rows: &'a RecordBatch,
+    pub(crate) hashes: &'a [u128],
+    /// Each row's geometry, `None` if it is null; empty for a table without geometry.
+    pub(crate) shapes: &'a [Option<Shape>],
+}
+
+/// Writes one segment's three files.
+pub(crate) struct SegmentWriter {
+    objects: Objects,
+    parquet: ArrowWriter<ObjectWriter>,
+    covering: Option<Covering>,
+    keys: Vec<KeyRecord>,
+    boxes: Vec<OuterBox>,
+    bounds: Option<BoundingBox>,
+    types: BTreeSet<String>,
+}
+
+/// The column of boxes.
+struct Covering {
+    schema: SchemaRef,
+    name: String,
+}
+
+impl Covering {
+    fn new(schema: &Schema) -> Self {
+        let mut name = "bbox".to_owned();
+        while schema.field_with_name(&name).is_ok() {
+            name.push('_');
+        }
+        let mut fields = schema.fields().to_vec();
+        fields.push(Arc::new(Field::new(&name, DataType::Struct(box_fields()), true)));
+        Self { schema: Arc::new(Schema::new(fields)), name }
+    }
+
+    fn add_to(&self, rows: &RecordBatch, boxes: &[Option<OuterBox>]) -> Result<RecordBatch> {
+        let side = |i: usize| -> ArrayRef {
+            Arc::new(Float32Array::from_iter_values(boxes.iter().map(|outer| outer.map_or(0.0, |outer| outer[i]))))
+        };
+        let nulls = NullBuffer::from_iter(boxes.iter().map(Option::is_some));
+        let column = StructArray::new(box_fields(), (0..4).map(side).collect(), Some(nulls));
+        let mut columns = rows.columns().to_vec();
+        columns.push(Arc::new(column));
+        RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .map_err(|e| Error::internal("adding the column of boxes").caused_by(e))
+    }
+}
+
+fn box_fields() -> Fields {
+    ["xmin", "ymin", "xmax", "ymax"].map(|side| Field::new(side, DataType::Float32, false)).to_vec().into()
+}
+
+impl SegmentWriter {
+    pub(crate) fn try_new(objects: &Objects, schema: &SchemaRef, options: &CatalogOptions) -> Result<Self> {
+        let covering = ukimet_model::batch::geometry_index(schema).map(|_| Covering::new(schema));
+        let file_schema = covering.as_ref().map_or_else(|| Arc::clone(schema), |c| Arc::clone(&c.schema));
+        let properties = properties(options, covering.as_ref());
+        let parquet = ArrowWriter::try_new(objects.writer()?, file_schema, Some(properties)).map_err(parquet_error)?;
+        Ok(Self {
+            objects: objects.clone(),
+            parquet,
+            covering,
+            keys: Vec::new(),
+            boxes: Vec::new(),
+            bounds: None,
+            types: BTreeSet::new(),
+        })
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(crate) fn write(&mut self, rows: &SegmentRows<'_>) -> Result<()> {
+        let first = self.keys.len() as u32;
+        let records = rows.hashes.iter().zip(first..);
+        self.keys.extend(records.map(|(hash, position)| KeyRecord { key: *hash, row: *hash, position }));
+        let Some(covering) = &self.covering else { return self.parquet.write(rows.rows).map_err(parquet_error) };
+        let mut boxes = Vec::with_capacity(rows.shapes.len());
+        for shape in rows.shapes {
+            let bounds = shape.and_then(|shape| shape.bounds);
+            boxes.push(bounds.map(outer_box));
+            self.boxes.extend(bounds.map(outer_box));
+            if let Some(bounds) = bounds {
+                self.bounds = Some(self.bounds.map_or(bounds.into(), |all| all.union(&bounds.into())));
+            }
+            if let Some(shape) = shape {
+                self.types.insert(format!("{}{}", shape.kind.name(), if shape.has_z { " Z" } else { "" }));
+            }
+        }
+        let with_boxes = covering.add_to(rows.rows, &boxes)?;
+        self.parquet.write(&with_boxes).map_err(parquet_error)
+    }
+
+    /// Writes what is left and publishes the files.
+    pub(crate) fn finish(mut self, claims: &Claims, dataset: &DatasetUuid) -> Result<WrittenSegment> {
+        if let Some(covering) = &self.covering {
+            let metadata = geo_metadata(&covering.name, &self.types, self.bounds);
+            self.parquet.append_key_value_metadata(KeyValue::new("geo".to_owned(), metadata));
+        }
+        let (rows, rows_with_place) = (self.keys.len() as u64, self.boxes.len() as u64);
+        let parquet = self.parquet.into_inner().map_err(parquet_error)?.finish()?;
+        let mut written = WrittenFiles { claims, claimed: Vec::new(), size_bytes: 0 };
+        let parquet = written.publish(parquet, |hash| paths::parquet(dataset, hash))?;
+        let mut keys = self.objects.writer()?;
+        write_keys(&mut keys, self.keys).map_err(|e| self.objects.write_error("writing", "a key file", e))?;
+        let keys = written.publish(keys.finish()?, |hash| paths::keys(dataset, hash))?;
+        let mut rtree = None;
+        if !self.boxes.is_empty() {
+            let mut writer = self.objects.writer()?;
+            let tree = build(&self.boxes);
+            writer.write_all(&tree).map_err(|e| self.objects.write_error("writing", "an R-tree", e))?;
+            rtree = Some(written.publish(writer.finish()?, |hash| paths::rtree(dataset, hash))?);
+        }
+        let segment = SegmentRef { parquet, rtree, keys, rows, rows_with_place, size_bytes: written.size_bytes };
+        Ok(WrittenSegment { segment, bounds: self.bounds, claims: written.claimed })
+    }
+}
+
+/// A segment whose files are durable, and the claims that keep them.
+pub(crate) struct WrittenSegment {
+    pub(crate) segment: SegmentRef,
+    pub(crate) bounds: Option<BoundingBox>,
+    pub(crate) claims: Vec<ObjectClaim>,
+}
+
+struct WrittenFiles<'a> {
+    claims: &'a Claims,
+    claimed: Vec<ObjectClaim>,
+    size_bytes: u64,
+}
+
+impl WrittenFiles<'_> {
+    fn publish(&mut self, file: FinishedObject, key: impl Fn(&Sha256) -> String) -> Result<Sha256> {
+        let (sha256, size_bytes) = (file.sha256, file.size_bytes);
+        let claim = self.claims.claim(key(&sha256))?;
+        file.publish(&claim.key)?;
+        self.claimed.push(claim);
+        self.size_bytes += size_bytes;
+        Ok(sha256)
+    }
+}
+
+fn properties(options: &CatalogOptions, covering: Option<&Covering>) -> WriterProperties {
+    let mut builder = WriterProperties::builder()
+        .set_created_by(CREATED_BY.to_owned())
+        .set_compression(Compression::LZ4_RAW)
+        .set_max_row_group_row_count(Some(options.row_group_rows))
+        .set_data_page_row_count_limit(options.page_rows)
+        .set_write_batch_size(options.page_rows)
+        .set_statistics_enabled(EnabledStatistics::Page);
+    if let Some(covering) = covering {
+        let geometry = ColumnPath::from(GEOMETRY_COLUMN);
+        builder = builder
+            .set_column_compression(geometry.clone(), Compression::UNCOMPRESSED)
+            .set_column_dictionary_enabled(geometry.clone(), false)
+            .set_column_statistics_enabled(geometry, EnabledStatistics::None);
+        for side in ["xmin", "ymin", "xmax", "ymax"] {
+            let path = ColumnPath::new(vec![covering.name.clone(), side.to_owned()]);
+            builder = builder.set_column_dictionary_enabled(path, false);
+        }
+    }
+    builder.build()
+}
+
+fn geo_metadata(covering: &str, types: &BTreeSet<String>, bounds: Option<BoundingBox>) -> String {
+    let crs: serde_json::Value = serde_json::from_str(CRS84_PROJJSON).expect("the constant is JSON, as a test shows");
+    let mut geometry = serde_json::json!({
+        "encoding": "WKB",
+        "geometry_types": types,
+        "crs": crs,
+        "covering": { "bbox": {
+            "xmin": [covering, "xmin"], "ymin": [covering, "ymin"],
+            "xmax": [covering, "xmax"], "ymax": [covering, "ymax"],
+        }},
+    });
+    if let Some(bounds) = bounds {
+        geometry["bbox"] = serde_json::json!(<[f64; 4]>::from(bounds));
+    }
+    serde_json::json!({
+        "version": "1.1.0",
+        "primary_column": GEOMETRY_COLUMN,
+        "columns": { GEOMETRY_COLUMN: geometry },
+    })
+    .to_string()
+}
+
+/// What a Parquet error means to the caller.
+pub(crate) fn parquet_error(error: ParquetError) -> Error {
+    if is_full_disk(&error) {
+        return Error::limit_reached("writing a segment: the disk is full").caused_by(error);
+    }
+    Error::internal("reading or writing a segment failed").caused_by(error)
+}
+
+/// Walks the geometries of a batch: what each one is, `None` for null.
+///
+/// # Errors
+///
+/// `InvalidData` naming the row (counted from `first_row`) whose bytes are not a geometry with finite coordinates.
+pub(crate) fn shapes(rows: &RecordBatch, first_row: u64) -> Result<Vec<Option<Shape>>> {
+    use arrow_array::cast::AsArray;
+    let Some(index) = ukimet_model::batch::geometry_index(rows.schema_ref()) else { return Ok(Vec::new()) };
+    let geometries = rows.column(index).as_binary::<i32>();
+    let shape = |i: usize| -> Result<Option<Shape>> {
+        if geometries.is_null(i) {
+            return Ok(None);
+        }
+        let refused = |reason: String| Error::invalid_data(format!("row {}: {reason}", first_row + i as u64));
+        let shape = ukimet_model::wkb::inspect(geometries.value(i)).map_err(|e| refused(e.to_string()))?;
+        if shape.is_finite { Ok(Some(shape)) } else { Err(refused("a coordinate is not finite".to_owned())) }
+    };
+    (0..geometries.len()).map(shape).collect()
+}

@@ -1,0 +1,104 @@
+//! Segments open for reading: checked once, footers and R-trees kept in memory within a limit.
+
+use crate::objects::{Object, Objects};
+use crate::paths;
+use crate::rtree::Tree;
+use crate::segment::parquet_error;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::file::metadata::PageIndexPolicy;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use ukimet_model::{DatasetUuid, Result, SegmentRef, Sha256};
+
+/// What readers of all snapshots share.
+pub(crate) struct SegmentCache {
+    objects: Objects,
+    bytes_max: usize,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    /// Keys of the objects whose bytes were found to be whole since the process began.
+    checked: HashSet<String>,
+    entries: HashMap<String, (Cached, usize)>,
+    /// Keys from the oldest entry to the newest.
+    ages: VecDeque<String>,
+    bytes: usize,
+}
+
+#[derive(Clone)]
+enum Cached {
+    Footer(Arc<ArrowReaderMetadata>),
+    Tree(Arc<Tree>),
+}
+
+/// A segment's file, checked, with its footer.
+pub(crate) struct OpenSegment {
+    pub(crate) object: Object,
+    pub(crate) footer: Arc<ArrowReaderMetadata>,
+}
+
+impl SegmentCache {
+    pub(crate) fn new(objects: Objects, bytes_max: usize) -> Self {
+        Self { objects, bytes_max, held: Mutex::default() }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens an object whose bytes are known to be whole: the first time, all of them are read and hashed.
+    fn open(&self, key: &str, hash: &Sha256) -> Result<Object> {
+        let object = self.objects.open(key)?;
+        if !self.held().checked.contains(key) {
+            object.check(hash)?;
+            self.held().checked.insert(key.to_owned());
+        }
+        Ok(object)
+    }
+
+    /// A segment's file, ready to be read.
+    pub(crate) fn segment(&self, dataset: &DatasetUuid, segment: &SegmentRef) -> Result<OpenSegment> {
+        let key = paths::parquet(dataset, &segment.parquet);
+        let object = self.open(&key, &segment.parquet)?;
+        if let Some(Cached::Footer(footer)) = self.cached(&key) {
+            return Ok(OpenSegment { object, footer });
+        }
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+        let footer = Arc::new(ArrowReaderMetadata::load(&object, options).map_err(parquet_error)?);
+        self.keep(key, Cached::Footer(Arc::clone(&footer)), footer.metadata().memory_size());
+        Ok(OpenSegment { object, footer })
+    }
+
+    /// A segment's R-tree; `None` if no row has a place.
+    pub(crate) fn tree(&self, dataset: &DatasetUuid, segment: &SegmentRef) -> Result<Option<Arc<Tree>>> {
+        let Some(hash) = &segment.rtree else { return Ok(None) };
+        let key = paths::rtree(dataset, hash);
+        if let Some(Cached::Tree(tree)) = self.cached(&key) {
+            return Ok(Some(tree));
+        }
+        let object = self.open(&key, hash)?;
+        let tree = Arc::new(Tree::try_new(&object.read(0, object.size_bytes() as usize)?)?);
+        self.keep(key, Cached::Tree(Arc::clone(&tree)), tree.size_bytes());
+        Ok(Some(tree))
+    }
+
+    fn cached(&self, key: &str) -> Option<Cached> {
+        self.held().entries.get(key).map(|(cached, _)| cached.clone())
+    }
+
+    fn keep(&self, key: String, cached: Cached, size_bytes: usize) {
+        let mut held = self.held();
+        if held.entries.insert(key.clone(), (cached, size_bytes)).is_none() {
+            held.bytes += size_bytes;
+            held.ages.push_back(key);
+        }
+        while held.bytes > self.bytes_max
+            && let Some(oldest) = held.ages.pop_front()
+        {
+            let removed = held.entries.remove(&oldest).map_or(0, |(_, size_bytes)| size_bytes);
+            held.bytes -= removed;
+        }
+    }
+}

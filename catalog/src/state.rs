@@ -1,0 +1,265 @@
+//! The state that the commits add up to, as keys that are never overwritten, so that every snapshot can read it.
+//!
+//! | key | value |
+//! |---|---|
+//! | `d/<dataset id>\0<commit, 8 bytes>` | the dataset as of that commit |
+//! | `v/<dataset id>\0<number, 8 bytes>` | the version |
+//! | `p/<agency>\0<push id>` | the push's record |
+//! | `m` | the [`Watermark`] |
+
+mod memory;
+mod reading;
+mod slot;
+
+pub(crate) use memory::MemoryState;
+pub(crate) use reading::{View, each_record};
+pub(crate) use slot::StateSlot;
+
+use crate::log::{Change, Entry};
+use crate::push::PushRecord;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use ukimet_model::{Dataset, DatasetId, Error, PushId, Sha256, Version, VersionNumber};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// A key with its value.
+pub(crate) type Pair = (Vec<u8>, Vec<u8>);
+
+/// The projection does not answer or answers nonsense: it is rebuilt from the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Damage(pub(crate) String);
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<Damage> for Error {
+    fn from(damage: Damage) -> Self {
+        Error::internal(format!("the state projection is damaged: {damage}"))
+    }
+}
+
+/// What reads need of an ordered map.
+pub(crate) trait Read {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Damage>;
+    /// The last pair with `from <= key <= to`.
+    fn last(&self, from: &[u8], to: &[u8]) -> Result<Option<Pair>, Damage>;
+    /// The first `limit` pairs with `from <= key < to`, in order.
+    fn page(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Damage>;
+}
+
+/// An ordered map that takes several pairs at once or none.
+pub(crate) trait KeyValue: Read + Send + Sync {
+    fn write(&self, pairs: &[Pair]) -> Result<(), Damage>;
+    /// Writes what is buffered to the disk, as well as the map can.
+    fn flush(&self) -> Result<(), Damage>;
+}
+
+/// How far a state has come, and a sum over all its pairs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Watermark {
+    /// The last commit applied.
+    pub(crate) sequence: u64,
+    /// Its hash; the identity's for an empty state.
+    pub(crate) hash: Sha256,
+    /// Sum of the hashes of all pairs but this one, modulo 2^128: the same for the same pairs in any order.
+    pub(crate) digest: Digest,
+    /// How many datasets there are.
+    pub(crate) datasets: u64,
+}
+
+/// A multiset digest, written as 32 hex digits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Digest(pub(crate) u128);
+
+impl Digest {
+    pub(crate) fn add(&mut self, key: &[u8], value: &[u8]) {
+        let mut bytes = Vec::with_capacity(8 + key.len() + value.len());
+        bytes.extend_from_slice(&(key.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(key);
+        bytes.extend_from_slice(value);
+        self.0 = self.0.wrapping_add(xxh3_128(&bytes));
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        format!("{:032x}", digest.0)
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        u128::from_str_radix(&text, 16).map(Self).map_err(|_| format!("a digest is 32 hex digits, found {text:?}"))
+    }
+}
+
+impl Watermark {
+    pub(crate) fn empty(identity: Sha256) -> Self {
+        Self { sequence: 0, hash: identity, digest: Digest::default(), datasets: 0 }
+    }
+}
+
+pub(crate) const WATERMARK_KEY: &[u8] = b"m";
+
+/// A part of the state on its way between log, checkpoint and map.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Record {
+    Dataset { sequence: u64, dataset: Dataset },
+    Version { dataset: DatasetId, version: Box<Version> },
+    Push(Box<PushRecord>),
+}
+
+impl Record {
+    pub(crate) fn to_pair(&self) -> Pair {
+        let json = |value: serde_json::Result<Vec<u8>>| value.expect("records have string keys only, so they are JSON");
+        match self {
+            Self::Dataset { sequence, dataset } => {
+                (dataset_key(&dataset.id, *sequence), json(serde_json::to_vec(dataset)))
+            }
+            Self::Version { dataset, version } => {
+                (version_key(dataset, version.number), json(serde_json::to_vec(version)))
+            }
+            Self::Push(record) => (push_key(&record.agency, &record.push_id), json(serde_json::to_vec(record))),
+        }
+    }
+
+    pub(crate) fn from_pair((key, value): &Pair) -> Result<Self, Damage> {
+        let damaged = || Damage(format!("the key {:?} is not one of the state", String::from_utf8_lossy(key)));
+        let (body, number) = match key.first_chunk::<2>() {
+            Some(b"d/" | b"v/") if key.len() > 11 => key[2..].split_at(key.len() - 10),
+            Some(b"p/") => return Ok(Self::Push(decode(value)?)),
+            _ => return Err(damaged()),
+        };
+        let number = u64::from_be_bytes(number.try_into().map_err(|_| damaged())?);
+        if key[0] == b'd' {
+            return Ok(Self::Dataset { sequence: number, dataset: decode(value)? });
+        }
+        let dataset = body.strip_suffix(&[0]).and_then(|id| std::str::from_utf8(id).ok()).ok_or_else(damaged)?;
+        let dataset = dataset.parse().map_err(|_| damaged())?;
+        Ok(Self::Version { dataset, version: decode(value)? })
+    }
+}
+
+pub(crate) fn decode<T: serde::de::DeserializeOwned>(value: &[u8]) -> Result<T, Damage> {
+    serde_json::from_slice(value).map_err(|e| Damage(format!("a value does not parse: {e}")))
+}
+
+fn dataset_key(id: &DatasetId, sequence: u64) -> Vec<u8> {
+    numbered_key("d/", id, sequence)
+}
+
+fn version_key(id: &DatasetId, number: VersionNumber) -> Vec<u8> {
+    numbered_key("v/", id, number.0)
+}
+
+fn numbered_key(kind: &str, id: &DatasetId, number: u64) -> Vec<u8> {
+    [kind.as_bytes(), id.as_str().as_bytes(), &[0], &number.to_be_bytes()].concat()
+}
+
+fn push_key(agency: &str, push_id: &PushId) -> Vec<u8> {
+    [b"p/", agency.as_bytes(), &[0], push_id.as_str().as_bytes()].concat()
+}
+
+/// The records that one push adds at a commit. `datasets` answers a dataset as it was before.
+pub(crate) fn records_of(
+    changes: &[Change],
+    sequence: u64,
+    mut dataset_before: impl FnMut(&DatasetId) -> Result<Option<Dataset>, Damage>,
+) -> Result<Vec<Record>, Damage> {
+    let mut created: BTreeMap<DatasetId, Dataset> = BTreeMap::new();
+    let mut records = Vec::with_capacity(changes.len());
+    for change in changes {
+        match change {
+            Change::DatasetCreated(dataset) => {
+                created.insert(dataset.id.clone(), dataset.clone());
+            }
+            Change::MetadataChanged { dataset: id, metadata } => {
+                let before = match created.remove(id) {
+                    Some(dataset) => Some(dataset),
+                    None => dataset_before(id)?,
+                };
+                let before = before.ok_or_else(|| Damage(format!("dataset {id} is changed before it is created")))?;
+                created.insert(id.clone(), Dataset { metadata: metadata.clone(), ..before });
+            }
+            Change::VersionPublished { dataset, version } => {
+                records.push(Record::Version { dataset: dataset.clone(), version: version.clone() });
+            }
+            Change::PushRecorded(record) => records.push(Record::Push(record.clone())),
+        }
+    }
+    records.extend(created.into_values().map(|dataset| Record::Dataset { sequence, dataset }));
+    Ok(records)
+}
+
+/// The pairs that an entry adds to a state, the new watermark last.
+pub(crate) fn pairs_of(
+    entry: &Entry,
+    hash: &Sha256,
+    base: &dyn Read,
+    watermark: &Watermark,
+) -> Result<(Vec<Pair>, Watermark), Damage> {
+    let mut staged = Staged::new(base);
+    let mut next = Watermark { sequence: entry.sequence, hash: *hash, ..watermark.clone() };
+    for push in &entry.pushes {
+        let view = View::new(&staged, entry.sequence);
+        let records = records_of(&push.changes, entry.sequence, |id| view.dataset(id))?;
+        staged.stage(&records);
+        next.datasets += push.changes.iter().filter(|c| matches!(c, Change::DatasetCreated(_))).count() as u64;
+    }
+    let mut pairs = staged.into_pairs();
+    for (key, value) in &pairs {
+        next.digest.add(key, value);
+    }
+    pairs.push(watermark_pair(&next));
+    Ok((pairs, next))
+}
+
+pub(crate) fn watermark_pair(watermark: &Watermark) -> Pair {
+    let json = serde_json::to_vec(watermark).expect("a watermark has no map, so it is JSON");
+    (WATERMARK_KEY.to_vec(), json)
+}
+
+/// A state with pairs on top that are not written yet.
+pub(crate) struct Staged<'a> {
+    base: &'a dyn Read,
+    pairs: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl<'a> Staged<'a> {
+    pub(crate) fn new(base: &'a dyn Read) -> Self {
+        Self { base, pairs: BTreeMap::new() }
+    }
+
+    pub(crate) fn stage(&mut self, records: &[Record]) {
+        self.pairs.extend(records.iter().map(Record::to_pair));
+    }
+
+    fn into_pairs(self) -> Vec<Pair> {
+        self.pairs.into_iter().collect()
+    }
+}
+
+impl Read for Staged<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Damage> {
+        self.pairs.get(key).map_or_else(|| self.base.get(key), |value| Ok(Some(value.clone())))
+    }
+
+    fn last(&self, from: &[u8], to: &[u8]) -> Result<Option<Pair>, Damage> {
+        let own = self.pairs.range(from.to_vec()..=to.to_vec()).next_back().map(|(k, v)| (k.clone(), v.clone()));
+        Ok(own.max(self.base.last(from, to)?))
+    }
+
+    fn page(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Damage> {
+        let mut both: BTreeMap<_, _> = self.base.page(from, to, limit)?.into_iter().collect();
+        both.extend(self.pairs.range(from.to_vec()..to.to_vec()).take(limit).map(|(k, v)| (k.clone(), v.clone())));
+        Ok(both.into_iter().take(limit).collect())
+    }
+}

@@ -1,0 +1,37 @@
+//! The conformance classes, one a file, one requirement a function.
+
+pub mod adapter_refusal;
+pub mod describe;
+pub mod ending;
+pub mod idempotence;
+pub mod inspect;
+pub mod query_refusal;
+pub mod read;
+pub mod refusal;
+pub mod resume;
+pub mod served;
+pub mod snapshot;
+pub mod visibility;
+
+use crate::adapter::Adapter;
+use crate::hub::Hub;
+use crate::requirement::Class;
+
+/// The classes for a hub.
+pub fn hub() -> Vec<Class<Hub>> {
+    vec![
+        served::class(),
+        idempotence::class(),
+        ending::class(),
+        resume::class(),
+        visibility::class(),
+        snapshot::class(),
+        refusal::class(),
+        query_refusal::class(),
+    ]
+}
+
+/// The classes for an adapter.
+pub fn adapter() -> Vec<Class<Adapter>> {
+    vec![describe::class(), inspect::class(), read::class(), adapter_refusal::class()]
+}

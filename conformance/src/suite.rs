@@ -1,0 +1,114 @@
+//! Asks a target every requirement of its classes.
+
+use crate::adapter::Adapter;
+use crate::class;
+use crate::failure::Failure;
+use crate::hub::Hub;
+use crate::known;
+use crate::report::{Finding, Report};
+use crate::requirement::{Class, Requirement};
+use std::time::{Duration, Instant};
+use ukimet_model::{Error, Result};
+
+/// What a run is told.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Only the class of this name; `None` for all.
+    pub class: Option<String>,
+    /// Where everything random comes from.
+    pub seed: u64,
+    /// How long one requirement may take before it counts as failed.
+    pub requirement_time_max: Duration,
+}
+
+/// Asks a hub.
+///
+/// # Errors
+///
+/// `InvalidRequest` if there is no such class, `Unavailable` if the hub cannot be reached.
+pub async fn run_hub(url: &str, options: &Options) -> Result<Report> {
+    let classes = chosen(class::hub(), options)?;
+    let agency = format!("conformance-{:012x}", options.seed & 0xffff_ffff_ffff);
+    let hub = Hub::connect(url, agency, options.seed).await.map_err(|failure| unreachable_target(url, failure))?;
+    Ok(ask(url, &hub, &classes, options).await)
+}
+
+/// Asks an adapter at `http://host:port` or `unix:PATH`.
+///
+/// # Errors
+///
+/// As [`run_hub`].
+pub async fn run_adapter(address: &str, options: &Options) -> Result<Report> {
+    let classes = chosen(class::adapter(), options)?;
+    let adapter =
+        Adapter::connect(address, options.seed).await.map_err(|failure| unreachable_target(address, failure))?;
+    Ok(ask(address, &adapter, &classes, options).await)
+}
+
+fn unreachable_target(address: &str, failure: Failure) -> Error {
+    let (Failure::Broken(message) | Failure::NotApplicable(message)) = failure;
+    Error::unavailable(format!("nothing answers at {address}: {message}"))
+}
+
+fn chosen<T>(mut classes: Vec<Class<T>>, options: &Options) -> Result<Vec<Class<T>>> {
+    if let Some(name) = &options.class {
+        let names: Vec<_> = classes.iter().map(|class| class.name).collect();
+        classes.retain(|class| class.name == name);
+        if classes.is_empty() {
+            return Err(Error::invalid_request(format!(
+                "a class is one of {}, found {}",
+                names.join(", "),
+                ukimet_model::error::quoted(name)
+            )));
+        }
+    }
+    Ok(classes)
+}
+
+async fn ask<T>(address: &str, target: &T, classes: &[Class<T>], options: &Options) -> Report {
+    let mut findings = Vec::new();
+    for class in classes {
+        for requirement in &class.requirements {
+            findings.push(ask_one(target, class.name, requirement, options.requirement_time_max).await);
+        }
+    }
+    Report { target: address.to_owned(), seed: options.seed, findings }
+}
+
+async fn ask_one<T>(target: &T, class: &'static str, requirement: &Requirement<T>, time_max: Duration) -> Finding {
+    let begin = Instant::now();
+    let verdict = tokio::time::timeout(time_max, (requirement.check)(target))
+        .await
+        .unwrap_or_else(|_| Err(Failure::Broken(format!("no answer within {} s", time_max.as_secs()))));
+    let reason = known::reason(known::KNOWN, class, requirement.name);
+    Finding::new(class, requirement.name, verdict, reason, begin.elapsed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_requirement_has_a_name_of_its_own_and_every_known_failure_names_one() {
+        let names: Vec<_> = (class::hub().into_iter().flat_map(|c| names_of(&c)))
+            .chain(class::adapter().into_iter().flat_map(|c| names_of(&c)))
+            .collect();
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
+        for known in known::KNOWN {
+            assert!(names.contains(&(known.class, known.requirement)), "{known:?}");
+        }
+    }
+
+    fn names_of<T>(class: &Class<T>) -> Vec<(&'static str, &'static str)> {
+        class.requirements.iter().map(|r| (class.name, r.name)).collect()
+    }
+
+    #[test]
+    fn a_class_that_does_not_exist_is_refused_with_the_names_of_those_that_do() {
+        let options =
+            Options { class: Some("resum".to_owned()), seed: 1, requirement_time_max: Duration::from_secs(1) };
+        let Err(error) = chosen(class::hub(), &options) else { panic!("there is no such class") };
+        assert!(error.message().contains("resume") && error.message().contains("\"resum\""), "{error}");
+    }
+}

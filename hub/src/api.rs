@@ -1,0 +1,7 @@
+//! The ways in and out: each decodes, calls one function below, encodes.
+
+pub mod body;
+pub mod catalog;
+pub mod flight;
+pub mod http;
+pub mod push;

@@ -1,0 +1,123 @@
+//! `ukimet.v1.CatalogService`: what is there, as of a snapshot.
+
+use crate::export::Export;
+use tonic::{Request, Response, Status};
+use ukimet_catalog::Snapshot;
+use ukimet_model::{DatasetQuery, Error, Result, VersionNumber, VersionSelector};
+use ukimet_proto::status::to_status;
+use ukimet_proto::v1;
+use ukimet_proto::v1::catalog_service_server::CatalogService;
+
+/// Answers questions about datasets.
+#[derive(Clone)]
+pub struct Questions {
+    /// Where snapshots come from.
+    pub export: Export,
+}
+
+/// Largest page.
+const PAGE_MAX: u32 = 1000;
+
+impl Questions {
+    /// Answers from one snapshot on a thread that may block.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Snapshot) -> Result<T> + Send + 'static,
+    ) -> Result<Response<T>, Status> {
+        let snapshot = self.export.snapshot();
+        tokio::task::spawn_blocking(move || question(&snapshot))
+            .await
+            .map_err(|panic| crate::api::body::panicked(&panic.into_panic()))?
+            .map(Response::new)
+            .map_err(|e| to_status(&e))
+    }
+}
+
+fn page(limit: u32, default: u32) -> Result<usize> {
+    match limit {
+        0 => Ok(default as usize),
+        1..=PAGE_MAX => Ok(limit as usize),
+        _ => Err(Error::invalid_request(format!("limit is 1 to {PAGE_MAX}, found {limit}"))),
+    }
+}
+
+fn selector(dataset: &str, version: Option<u64>) -> Result<VersionSelector> {
+    let version = match version {
+        Some(0) => return Err(Error::invalid_request("version is counted from 1, found 0")),
+        version => version.map(VersionNumber),
+    };
+    Ok(VersionSelector { dataset: dataset.parse()?, version })
+}
+
+#[tonic::async_trait]
+impl CatalogService for Questions {
+    async fn get_snapshot(
+        &self,
+        _: Request<v1::GetSnapshotRequest>,
+    ) -> Result<Response<v1::GetSnapshotResponse>, Status> {
+        self.ask(|snapshot| {
+            Ok(v1::GetSnapshotResponse { snapshot: snapshot.id().0, datasets: snapshot.dataset_count() })
+        })
+        .await
+    }
+
+    async fn search(&self, request: Request<v1::SearchRequest>) -> Result<Response<v1::SearchResponse>, Status> {
+        let request = request.into_inner();
+        self.ask(move |snapshot| {
+            let query = DatasetQuery {
+                text: request.text,
+                bbox: request.bbox.map(TryInto::try_into).transpose()?,
+                offset: request.offset as usize,
+                limit: page(request.limit, 20)?,
+            };
+            let found = snapshot.search(&query)?;
+            Ok(v1::SearchResponse {
+                snapshot: snapshot.id().0,
+                total: found.total,
+                datasets: found.datasets.into_iter().map(Into::into).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn get_dataset(
+        &self,
+        request: Request<v1::GetDatasetRequest>,
+    ) -> Result<Response<v1::GetDatasetResponse>, Status> {
+        let request = request.into_inner();
+        self.ask(move |snapshot| {
+            let found = snapshot.version(&selector(&request.dataset, request.version)?)?;
+            Ok(v1::GetDatasetResponse { snapshot: snapshot.id().0, dataset: Some(found.into()) })
+        })
+        .await
+    }
+
+    async fn list_versions(
+        &self,
+        request: Request<v1::ListVersionsRequest>,
+    ) -> Result<Response<v1::ListVersionsResponse>, Status> {
+        let request = request.into_inner();
+        self.ask(move |snapshot| {
+            let before = request.before.map(VersionNumber);
+            let versions = snapshot.versions(&request.dataset.parse()?, before, page(request.limit, 100)?)?;
+            Ok(v1::ListVersionsResponse {
+                snapshot: snapshot.id().0,
+                versions: versions.into_iter().map(Into::into).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn get_receipt(
+        &self,
+        request: Request<v1::GetReceiptRequest>,
+    ) -> Result<Response<v1::GetReceiptResponse>, Status> {
+        let request = request.into_inner();
+        self.ask(move |snapshot| {
+            let (_, version) = snapshot.version(&selector(&request.dataset, request.version)?)?;
+            let report = snapshot.receipt(&version)?;
+            Ok(v1::GetReceiptResponse { version: version.number.0, report: Some(report.into()) })
+        })
+        .await
+    }
+}

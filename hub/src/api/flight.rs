@@ -1,0 +1,393 @@
+//! Arrow Flight: lists, describes and streams versions; takes batches into the same `ingest`.
+
+use crate::api::push::Pushes;
+use crate::export::{Batches, Bound, Export, ExportRequest};
+use crate::metrics::Metrics;
+use crate::staging::{PushHeader, Upload};
+use arrow_flight::encode::FlightDataEncoderBuilder;
+use arrow_flight::error::FlightError;
+use arrow_flight::flight_descriptor::DescriptorType;
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest,
+    HandshakeResponse, IpcMessage, PollInfo, PutResult, SchemaAsIpc, SchemaResult, Ticket,
+};
+use arrow_ipc::writer::IpcWriteOptions;
+use arrow_schema::SchemaRef;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use serde::Deserialize;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+use ukimet_model::{
+    DatasetId, DatasetMetadata, DatasetQuery, Error, LayerSelection, PushId, PushMode, Result, VersionNumber,
+    VersionSelector,
+};
+use ukimet_proto::status::to_status;
+
+/// The Flight service.
+#[derive(Clone)]
+pub struct Flight {
+    /// The way out.
+    pub export: Export,
+    /// The way in.
+    pub pushes: Pushes,
+    /// Counts what happens.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Largest message that goes out, bytes: below the 4 MiB that clients take by default.
+const MESSAGE_OUT_BYTES_MAX: usize = 2 << 20;
+/// Media type of a stream of batches.
+const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
+
+type Answer<T> = Result<Response<T>, Status>;
+type Stream<T> = BoxStream<'static, Result<T, Status>>;
+
+/// Runs what blocks on a thread that may.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T, Status> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.map_err(|panic| crate::api::body::panicked(&panic.into_panic()))?.map_err(|e| to_status(&e))
+}
+
+/// The request that a descriptor means: a path `["almaty/schools", "v7"]`, or a JSON command.
+fn request_of(descriptor: &FlightDescriptor) -> Result<ExportRequest> {
+    match descriptor.r#type() {
+        DescriptorType::Cmd => ExportRequest::from_json(&descriptor.cmd),
+        DescriptorType::Path => {
+            let selector = match descriptor.path.as_slice() {
+                [dataset] => dataset.parse()?,
+                [dataset, version] => {
+                    VersionSelector { dataset: dataset.parse()?, version: Some(version.parse::<VersionNumber>()?) }
+                }
+                path => {
+                    return Err(Error::invalid_request(format!(
+                        "a path is a dataset and perhaps a version (almaty/schools, v7), found {} parts",
+                        path.len()
+                    )));
+                }
+            };
+            Ok(ExportRequest::all(selector))
+        }
+        DescriptorType::Unknown => Err(Error::invalid_request("a descriptor is a path or a command, found neither")),
+    }
+}
+
+/// One endpoint a segment, in order; a version without segments has one that gives the schema.
+fn info_of(bound: &Bound, descriptor: FlightDescriptor) -> Result<FlightInfo> {
+    let count = bound.version.segments.len();
+    let whole = bound.request.limit.is_some() || count < 2;
+    let ranges = if whole { vec![(0, count)] } else { (0..count).map(|i| (i, i + 1)).collect() };
+    let exact = bound.request.limit.is_none() && bound.request.bbox.is_none();
+    let rows = if exact { bound.version.rows.cast_signed() } else { -1 };
+    let mut info = FlightInfo::new()
+        .try_with_schema(&bound.schema)
+        .map_err(|e| Error::internal("describing a schema").caused_by(e))?
+        .with_descriptor(descriptor)
+        .with_total_records(rows)
+        .with_ordered(true)
+        .with_app_metadata(format!(r#"{{"dataset":"{}","version":{}}}"#, bound.dataset.id, bound.version.number.0));
+    for range in ranges {
+        let ticket = ExportRequest { segments: Some(range), ..bound.request.clone() };
+        info = info.with_endpoint(FlightEndpoint::new().with_ticket(Ticket::new(ticket.to_json())));
+    }
+    Ok(info)
+}
+
+/// What a `DoPut` says about itself, as a JSON command: as a push header, without a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PutCommand {
+    dataset: DatasetId,
+    push_id: Option<PushId>,
+    crs: Option<String>,
+    #[serde(default)]
+    mode: PushMode,
+    #[serde(default)]
+    metadata: DatasetMetadata,
+    expected_version: Option<u64>,
+}
+
+fn put_header(descriptor: &FlightDescriptor) -> Result<PushHeader> {
+    let command = match descriptor.r#type() {
+        DescriptorType::Cmd => serde_json::from_slice(&descriptor.cmd).map_err(|e| {
+            Error::invalid_request(format!("a put command is JSON such as {{\"dataset\": \"almaty/schools\"}}: {e}"))
+        })?,
+        _ => PutCommand {
+            dataset: match descriptor.path.as_slice() {
+                [dataset] => dataset.parse()?,
+                path => {
+                    return Err(Error::invalid_request(format!(
+                        "a put goes to one dataset, found {} path parts",
+                        path.len()
+                    )));
+                }
+            },
+            push_id: None,
+            crs: None,
+            mode: PushMode::default(),
+            metadata: DatasetMetadata::default(),
+            expected_version: None,
+        },
+    };
+    let push_id = command.push_id.map_or_else(|| format!("put-{}", uuid::Uuid::new_v4()).parse(), Ok)?;
+    Ok(PushHeader {
+        file_name: format!("{}.arrows", command.dataset.name()),
+        dataset: command.dataset,
+        push_id,
+        mode: command.mode,
+        media_type: Some(ARROW_STREAM.to_owned()),
+        crs: command.crs,
+        encoding: None,
+        layers: LayerSelection::Only,
+        metadata: command.metadata,
+        expected_version: command.expected_version,
+        size_bytes: None,
+    })
+}
+
+/// One Flight message as a message of the Arrow IPC stream format.
+fn framed(message: &FlightData) -> Vec<u8> {
+    const ALIGNMENT: usize = 8;
+    let padding = message.data_header.len().next_multiple_of(ALIGNMENT) - message.data_header.len();
+    let length = (message.data_header.len() + padding) as u32;
+    let mut bytes = Vec::with_capacity(ALIGNMENT + length as usize + message.data_body.len());
+    bytes.extend(u32::MAX.to_le_bytes());
+    bytes.extend(length.to_le_bytes());
+    bytes.extend(&message.data_header);
+    bytes.resize(bytes.len() + padding, 0);
+    bytes.extend(&message.data_body);
+    bytes
+}
+
+/// What ends a stream of Arrow IPC messages.
+const END_OF_STREAM: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+
+impl Flight {
+    async fn bind(&self, request: ExportRequest) -> Result<Bound, Status> {
+        let export = self.export.clone();
+        blocking(move || export.bind(request)).await
+    }
+
+    /// Keeps every message; the stream's true end is told from a cut by the body guard.
+    async fn receive(&self, mut messages: Streaming<FlightData>) -> Result<Upload> {
+        let first = self.next(&mut messages).await?;
+        let first = first.ok_or_else(|| Error::conflict("stream ended without a schema"))?;
+        let descriptor = first.flight_descriptor.as_ref();
+        let descriptor =
+            descriptor.ok_or_else(|| Error::invalid_request("the first message of a put has a descriptor"))?;
+        let mut upload = self.pushes.staging.claim(put_header(descriptor)?).await?;
+        // A put is not resumed: the client would have to cut its stream at a byte.
+        upload.restart()?;
+        let mut message = Some(first);
+        while let Some(data) = message {
+            upload = self.append(upload, framed(&data)).await?;
+            message = match self.next(&mut messages).await {
+                Ok(message) => message,
+                Err(error) => {
+                    upload.discard();
+                    return Err(error);
+                }
+            };
+        }
+        self.append(upload, END_OF_STREAM.to_vec()).await
+    }
+
+    async fn append(&self, mut upload: Upload, bytes: Vec<u8>) -> Result<Upload> {
+        let appended = tokio::task::spawn_blocking(move || {
+            let appended = upload.append(upload.offset(), &bytes);
+            (upload, appended)
+        });
+        let (upload, appended) = appended.await.map_err(|e| Error::internal("receiving a put").caused_by(e))?;
+        match appended {
+            Ok(_) => Ok(upload),
+            Err(error) => {
+                upload.discard();
+                Err(error)
+            }
+        }
+    }
+
+    /// The next message that carries data; messages of metadata alone say nothing here.
+    async fn next(&self, messages: &mut Streaming<FlightData>) -> Result<Option<FlightData>> {
+        loop {
+            let idle = self.pushes.idle_max;
+            match tokio::time::timeout(idle, messages.message()).await {
+                Err(_) => return Err(Error::timed_out(format!("nothing came for {} s", idle.as_secs()))),
+                Ok(Err(status)) => return Err(self.pushes.cut(&status)),
+                Ok(Ok(Some(data))) if data.data_header.is_empty() && data.flight_descriptor.is_none() => (),
+                Ok(Ok(message)) => return Ok(message),
+            }
+        }
+    }
+
+    async fn put(
+        &self,
+        messages: Streaming<FlightData>,
+        answers: &mpsc::Sender<Result<PutResult, Status>>,
+    ) -> Result<PutResult> {
+        let upload = self.receive(messages).await?;
+        let ingested = self.pushes.ingest_received(upload, answers.closed()).await?;
+        let app_metadata = serde_json::to_vec(&ingested.outcome).expect("an outcome is plain data");
+        Ok(PutResult { app_metadata: app_metadata.into() })
+    }
+}
+
+fn encode(schema: SchemaRef, batches: Batches, metrics: Arc<Metrics>) -> Stream<FlightData> {
+    metrics.export_began();
+    let batches = ReceiverStream::new(batches)
+        .inspect_ok(move |batch| metrics.rows_went_out(batch.num_rows()))
+        .map_err(|error| FlightError::Tonic(Box::new(to_status(&error))));
+    FlightDataEncoderBuilder::new()
+        .with_schema(schema)
+        .with_max_flight_data_size(MESSAGE_OUT_BYTES_MAX)
+        .build(batches)
+        .map_err(|error| match error {
+            FlightError::Tonic(status) => *status,
+            other => Status::internal(other.to_string()),
+        })
+        .boxed()
+}
+
+#[tonic::async_trait]
+impl FlightService for Flight {
+    type HandshakeStream = Stream<HandshakeResponse>;
+    type ListFlightsStream = Stream<FlightInfo>;
+    type DoGetStream = Stream<FlightData>;
+    type DoPutStream = Stream<PutResult>;
+    type DoActionStream = Stream<arrow_flight::Result>;
+    type ListActionsStream = Stream<ActionType>;
+    type DoExchangeStream = Stream<FlightData>;
+
+    /// One flight a dataset: its newest version. The criteria are search words.
+    async fn list_flights(&self, request: Request<Criteria>) -> Answer<Self::ListFlightsStream> {
+        let text = String::from_utf8(request.into_inner().expression.to_vec())
+            .map_err(|_| Status::invalid_argument("the criteria are search words in UTF-8"))?;
+        let export = self.export.clone();
+        let (sender, flights) = mpsc::channel(16);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = list(&export, &text, &sender) {
+                let _ = sender.blocking_send(Err(to_status(&error)));
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(flights).boxed()))
+    }
+
+    async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
+        let descriptor = request.into_inner();
+        let bound = self.bind(request_of(&descriptor).map_err(|e| to_status(&e))?).await?;
+        info_of(&bound, descriptor).map(Response::new).map_err(|e| to_status(&e))
+    }
+
+    async fn get_schema(&self, request: Request<FlightDescriptor>) -> Answer<SchemaResult> {
+        let bound = self.bind(request_of(&request.into_inner()).map_err(|e| to_status(&e))?).await?;
+        let options = IpcWriteOptions::default();
+        let message: IpcMessage = SchemaAsIpc::new(&bound.schema, &options)
+            .try_into()
+            .map_err(|e: arrow_schema::ArrowError| Status::internal(e.to_string()))?;
+        Ok(Response::new(SchemaResult { schema: message.0 }))
+    }
+
+    async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
+        let request = ExportRequest::from_json(&request.into_inner().ticket).map_err(|e| to_status(&e))?;
+        let bound = self.bind(request).await?;
+        let schema = Arc::clone(&bound.schema);
+        let batches = self.export.read(bound).map_err(|e| to_status(&e))?;
+        Ok(Response::new(encode(schema, batches, Arc::clone(&self.metrics))))
+    }
+
+    async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
+        let permit = self.pushes.admit().map_err(|e| to_status(&e))?;
+        let (answers, stream) = mpsc::channel(1);
+        let flight = self.clone();
+        tokio::spawn(async move {
+            let ended = flight.put(request.into_inner(), &answers).await.map_err(|e| to_status(&e));
+            let _ = answers.send(ended).await;
+            drop(permit);
+        });
+        Ok(Response::new(ReceiverStream::new(stream).boxed()))
+    }
+
+    async fn handshake(&self, _: Request<Streaming<HandshakeRequest>>) -> Answer<Self::HandshakeStream> {
+        Err(Status::unimplemented("this hub asks for no handshake"))
+    }
+
+    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Answer<PollInfo> {
+        Err(Status::unimplemented("every flight is ready at once: call GetFlightInfo"))
+    }
+
+    async fn do_action(&self, _: Request<Action>) -> Answer<Self::DoActionStream> {
+        Err(Status::unimplemented("this hub has no actions"))
+    }
+
+    async fn list_actions(&self, _: Request<Empty>) -> Answer<Self::ListActionsStream> {
+        Ok(Response::new(futures::stream::empty().boxed()))
+    }
+
+    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Answer<Self::DoExchangeStream> {
+        Err(Status::unimplemented("this hub exchanges nothing: call DoGet or DoPut"))
+    }
+}
+
+/// How many datasets are listed from one look at the index.
+const LIST_PAGE: usize = 500;
+
+/// Lists every dataset of one snapshot, page after page.
+fn list(export: &Export, text: &str, sender: &mpsc::Sender<Result<FlightInfo, Status>>) -> Result<()> {
+    let snapshot = export.snapshot();
+    let mut offset = 0;
+    loop {
+        let query = DatasetQuery { text: text.to_owned(), bbox: None, offset, limit: LIST_PAGE };
+        let found = snapshot.search(&query)?;
+        if found.datasets.is_empty() {
+            return Ok(());
+        }
+        offset += found.datasets.len();
+        for (dataset, version) in found.datasets {
+            let selector = VersionSelector { dataset: dataset.id, version: Some(version.number) };
+            let path = vec![selector.dataset.to_string(), version.number.to_string()];
+            let bound = export.bind(ExportRequest::all(selector))?;
+            if sender.blocking_send(Ok(info_of(&bound, FlightDescriptor::new_path(path))?)).is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_descriptor_names_a_dataset_and_perhaps_a_version() {
+        let of =
+            |path: &[&str]| request_of(&FlightDescriptor::new_path(path.iter().map(|p| (*p).to_owned()).collect()));
+        assert_eq!(of(&["almaty/schools"]).expect("valid").version, None);
+        assert_eq!(of(&["almaty/schools", "v7"]).expect("valid").version, Some(VersionNumber(7)));
+        assert_eq!(of(&["almaty/schools@v7"]).expect("valid").version, Some(VersionNumber(7)));
+        for path in [&[][..], &["a"], &["a/b", "x"], &["a/b", "v1", "v2"]] {
+            assert!(of(path).is_err(), "{path:?}");
+        }
+        let command = FlightDescriptor::new_cmd(&br#"{"dataset":"a/b","bbox":[1,2,3,4]}"#[..]);
+        assert!(request_of(&command).expect("valid").bbox.is_some());
+    }
+
+    #[test]
+    fn flight_messages_become_aligned_ipc_messages() {
+        let message =
+            FlightData { data_header: vec![7; 13].into(), data_body: vec![9; 8].into(), ..FlightData::default() };
+        let bytes = framed(&message);
+        assert_eq!(bytes.len(), 8 + 16 + 8);
+        assert_eq!(bytes[..8], [0xff, 0xff, 0xff, 0xff, 16, 0, 0, 0]);
+        assert_eq!(bytes[8 + 13..8 + 16], [0; 3]);
+    }
+
+    #[test]
+    fn a_put_goes_to_one_dataset() {
+        let header = put_header(&FlightDescriptor::new_path(vec!["a/b".to_owned()])).expect("valid");
+        assert!(header.push_id.as_str().starts_with("put-"));
+        assert!(put_header(&FlightDescriptor::new_cmd(&br#"{"dataset":"a/b","push_id":"x y"}"#[..])).is_err());
+    }
+}

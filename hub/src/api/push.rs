@@ -1,0 +1,349 @@
+//! `ukimet.v1.IngestService`: receives a push, then hands it to `ingest`.
+
+use crate::api::body::panicked;
+use crate::ingest::{Ingest, Ingested};
+use crate::metrics::Metrics;
+use crate::staging::{PushHeader, Staging, Upload};
+use futures::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Response, Status, Streaming};
+use ukimet_model::error::quoted;
+use ukimet_model::{DatasetMetadata, Error, ErrorKind, Result, Sha256};
+use ukimet_proto::convert::layer_selection_from_wire;
+use ukimet_proto::status::to_status;
+use ukimet_proto::v1;
+use ukimet_proto::v1::ingest_service_server::IngestService;
+use ukimet_proto::v1::push_request::Message;
+
+/// Receives pushes, from gRPC and from Flight alike.
+#[derive(Clone)]
+pub struct Pushes {
+    /// Where bytes wait.
+    pub staging: Staging,
+    /// Where finished pushes go.
+    pub ingest: Ingest,
+    /// Largest gRPC message, bytes; named in the error about a larger one.
+    pub message_bytes_max: u64,
+    /// Longest silence of a client.
+    pub idle_max: Duration,
+    /// Room for pushes being received.
+    pub room: Arc<Semaphore>,
+    /// Cancelled when the hub drains.
+    pub draining: CancellationToken,
+    /// Counts what happens.
+    pub metrics: Arc<Metrics>,
+}
+
+type Answers = mpsc::Sender<Result<v1::PushResponse, Status>>;
+type Answer = v1::push_response::Message;
+
+/// How many answers may wait for a slow client.
+const ANSWERS_WAITING_MAX: usize = 16;
+/// How often a client hears how far the reading has come.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
+#[tonic::async_trait]
+impl IngestService for Pushes {
+    type PushStream = ReceiverStream<Result<v1::PushResponse, Status>>;
+
+    async fn push(&self, request: Request<Streaming<v1::PushRequest>>) -> Result<Response<Self::PushStream>, Status> {
+        let permit = self.admit().map_err(|e| to_status(&e))?;
+        let (answers, stream) = mpsc::channel(ANSWERS_WAITING_MAX);
+        let pushes = self.clone();
+        tokio::spawn(async move {
+            let push = pushes.push_and_answer(request.into_inner(), &answers);
+            let last = match AssertUnwindSafe(push).catch_unwind().await {
+                Ok(Ok(ingested)) => Ok(outcome_answer(ingested)),
+                Ok(Err(error)) => Err(to_status(&error)),
+                Err(panic) => Err(panicked(panic.as_ref())),
+            };
+            // A client that left does not hear it.
+            let _ = answers.send(last).await;
+            drop(permit);
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+fn answer(message: Answer) -> v1::PushResponse {
+    v1::PushResponse { message: Some(message) }
+}
+
+fn outcome_answer(ingested: Ingested) -> v1::PushResponse {
+    let mut outcome = v1::PushOutcome::from(ingested.outcome);
+    outcome.replayed = ingested.replayed;
+    answer(Answer::Outcome(outcome))
+}
+
+impl Pushes {
+    /// Room for one more push.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` while the hub drains, `LimitReached` if too many pushes are being received.
+    pub fn admit(&self) -> Result<tokio::sync::OwnedSemaphorePermit> {
+        if self.draining.is_cancelled() {
+            return Err(Error::unavailable("the hub is stopping, push again when it is back"));
+        }
+        Arc::clone(&self.room).try_acquire_owned().map_err(|_| {
+            Error::limit_reached("as many pushes are being received as pushes-max allows, try again shortly")
+        })
+    }
+
+    async fn push_and_answer(&self, mut requests: Streaming<v1::PushRequest>, answers: &Answers) -> Result<Ingested> {
+        let header = match self.next(&mut requests).await? {
+            Some(Message::Header(header)) => push_header(header)?,
+            Some(_) => return Err(Error::invalid_request("the first message of a push is its header")),
+            None => return Err(ended_without_finish(0)),
+        };
+        let upload = self.staging.claim(header).await?;
+        let resume = v1::PushResume { offset: upload.offset() };
+        // A client that left is noticed by its request stream.
+        let _ = answers.send(Ok(answer(Answer::Resume(resume)))).await;
+        let (upload, sha256) = self.receive(upload, &mut requests, answers).await?;
+        self.finish(upload, sha256, answers).await
+    }
+
+    /// Receives chunks until the finish. A cut keeps the bytes for a later call, a wrong message drops them.
+    async fn receive(
+        &self,
+        mut upload: Upload,
+        requests: &mut Streaming<v1::PushRequest>,
+        answers: &Answers,
+    ) -> Result<(Upload, Sha256)> {
+        let mut frames = 0_u64;
+        loop {
+            let taken_over = upload.taken_over.clone();
+            let message = tokio::select! {
+                message = self.next(requests) => message,
+                () = taken_over.cancelled() => Err(Error::conflict("another connection has taken this push over")),
+            };
+            frames += 1;
+            let step = match message {
+                Ok(Some(Message::Chunk(chunk))) => blocking(move || {
+                    let durable = upload.append(chunk.offset, &chunk.data);
+                    (upload, durable)
+                }),
+                Ok(Some(Message::Finish(finish))) => return self.check_end(upload, &finish, requests).await,
+                Ok(Some(Message::Header(_))) => {
+                    upload.discard();
+                    return Err(Error::invalid_request("a push has one header, found a second"));
+                }
+                Ok(None) => return Err(keep(upload, ended_without_finish(frames)).await),
+                Err(error) => return Err(keep(upload, error).await),
+            };
+            let (back, durable) = step.await?;
+            upload = back;
+            match durable {
+                Ok(Some(offset)) => {
+                    let _ = answers.send(Ok(answer(Answer::Durable(v1::PushDurable { offset })))).await;
+                }
+                Ok(None) => (),
+                Err(error) => {
+                    upload.discard();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// After the finish only the end of the stream may come; a client that waits for the outcome may leave it open.
+    async fn check_end(
+        &self,
+        upload: Upload,
+        finish: &v1::PushFinish,
+        requests: &mut Streaming<v1::PushRequest>,
+    ) -> Result<(Upload, Sha256)> {
+        let checked = Sha256::try_from(finish.sha256.as_ref()).and_then(|sha256| {
+            upload.check(&sha256, finish.size_bytes)?;
+            Ok(sha256)
+        });
+        let checked = match (checked, requests.message().now_or_never()) {
+            (Ok(_), Some(Ok(Some(_)))) => Err(Error::invalid_request("frame after Finish")),
+            (Ok(_), Some(Err(status))) => return Err(keep(upload, self.cut(&status)).await),
+            (checked, _) => checked,
+        };
+        match checked {
+            Ok(sha256) => Ok((upload, sha256)),
+            Err(error) => {
+                upload.discard();
+                Err(error)
+            }
+        }
+    }
+
+    /// Ingests a complete upload; a client that leaves meanwhile, or a newer connection, stops it.
+    async fn finish(&self, mut upload: Upload, sha256: Sha256, answers: &Answers) -> Result<Ingested> {
+        upload = blocking(move || {
+            let synced = upload.sync();
+            synced.map(|_| upload)
+        })
+        .await??;
+        let rows = Arc::new(AtomicU64::new(0));
+        let bytes = upload.offset();
+        let ticking = tell_progress(answers, bytes, &rows);
+        let ended = tokio::select! {
+            ended = self.ingest.ingest(&upload, sha256, Arc::clone(&rows)) => ended,
+            () = answers.closed() => Err(Error::unavailable("the client left before the push was committed")),
+            () = upload.taken_over.cancelled() => Err(Error::unavailable("another connection has taken this push over")),
+            () = ticking => Err(Error::unavailable("the client left before the push was committed")),
+        };
+        self.metrics.push_ended(ended.as_ref().map(|i| (i.outcome.status, rows.load(Ordering::Relaxed), bytes)));
+        match &ended {
+            // The same bytes may be taken later: they stay for a call with the same id.
+            Err(error) if error.kind() == ErrorKind::Unavailable => drop(upload),
+            _ => upload.discard(),
+        }
+        ended
+    }
+
+    /// Ingests bytes that came another way; the caller has checked that they are complete.
+    ///
+    /// # Errors
+    ///
+    /// As the push service.
+    pub async fn ingest_received(&self, upload: Upload, answers_closed: impl Future<Output = ()>) -> Result<Ingested> {
+        let sha256 = upload.sha256();
+        let (answers, mut ignored) = mpsc::channel(ANSWERS_WAITING_MAX);
+        let ignoring = async { while ignored.recv().await.is_some() {} };
+        tokio::select! {
+            ended = self.finish(upload, sha256, &answers) => ended,
+            () = ignoring => Err(Error::internal("the answers of a push ended before it")),
+            () = answers_closed => Err(Error::unavailable("the client left before the push was committed")),
+        }
+    }
+
+    async fn next(&self, requests: &mut Streaming<v1::PushRequest>) -> Result<Option<Message>> {
+        let request = tokio::select! {
+            request = tokio::time::timeout(self.idle_max, requests.message()) => request,
+            () = self.draining.cancelled() => {
+                return Err(Error::unavailable("the hub is stopping, push again when it is back: it resumes"));
+            }
+        };
+        match request {
+            Err(_) => {
+                Err(Error::timed_out(format!("nothing came for {} s; call again to resume", self.idle_max.as_secs())))
+            }
+            Ok(Err(status)) => Err(self.cut(&status)),
+            Ok(Ok(None)) => Ok(None),
+            Ok(Ok(Some(request))) => match request.message {
+                Some(message) => Ok(Some(message)),
+                None => Err(Error::invalid_request(
+                    "a message of a push is a header, a chunk or a finish, found none of them",
+                )),
+            },
+        }
+    }
+
+    /// What a broken request stream means.
+    pub fn cut(&self, status: &Status) -> Error {
+        match status.code() {
+            Code::OutOfRange | Code::ResourceExhausted => Error::limit_reached(format!(
+                "a message has at most {} bytes: {}",
+                self.message_bytes_max,
+                status.message()
+            )),
+            Code::Internal | Code::InvalidArgument => {
+                Error::internal(format!("a message of the push did not decode: {}", status.message()))
+            }
+            _ => Error::conflict(format!("the stream was cut before its finish: {}", status.message())),
+        }
+    }
+}
+
+fn ended_without_finish(frames: u64) -> Error {
+    Error::conflict(format!("stream ended without Finish after {frames} frames; call again to resume"))
+}
+
+/// Keeps what has come so far, durably, for a later call.
+async fn keep(mut upload: Upload, error: Error) -> Error {
+    let synced = blocking(move || upload.sync().map(drop)).await;
+    if let Ok(Err(sync_error)) | Err(sync_error) = synced {
+        tracing::warn!(error = %sync_error, "the bytes of a cut push were not made durable");
+    }
+    error
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("receiving a push").caused_by(e))
+}
+
+/// Tells the client now and then how far the reading has come; ends when it has left.
+async fn tell_progress(answers: &Answers, bytes: u64, rows: &Arc<AtomicU64>) {
+    loop {
+        tokio::time::sleep(PROGRESS_EVERY).await;
+        let progress = v1::PushProgress { stage: "reading".to_owned(), bytes, rows: rows.load(Ordering::Relaxed) };
+        if answers.send(Ok(answer(Answer::Progress(progress)))).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Checks a header as it came.
+fn push_header(header: v1::PushHeader) -> Result<PushHeader> {
+    let mode = v1::PushMode::try_from(header.mode)
+        .map_err(|_| Error::invalid_request(format!("mode {} is not one of this version", header.mode)))?;
+    Ok(PushHeader {
+        push_id: header.push_id.parse()?,
+        dataset: header.dataset.parse()?,
+        mode: mode.try_into()?,
+        file_name: file_name(&header.file_name)?,
+        media_type: Some(header.media_type).filter(|text| !text.is_empty()),
+        crs: header.crs.filter(|text| !text.is_empty()),
+        encoding: header.encoding.filter(|text| !text.is_empty()),
+        layers: layer_selection_from_wire(header.layers),
+        metadata: header.metadata.map(DatasetMetadata::try_from).transpose()?.unwrap_or_default(),
+        expected_version: header.expected_version,
+        size_bytes: header.size_bytes,
+    })
+}
+
+/// Longest file name, bytes.
+const FILE_NAME_BYTES_MAX: usize = 255;
+
+/// Only the last part of a path is kept: folders of the sender mean nothing here.
+fn file_name(name: &str) -> Result<String> {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    if last.is_empty() || last.len() > FILE_NAME_BYTES_MAX || last.chars().any(char::is_control) {
+        return Err(Error::invalid_request(format!(
+            "file_name is 1 to {FILE_NAME_BYTES_MAX} bytes without control characters, found {}",
+            quoted(name)
+        )));
+    }
+    Ok(last.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> v1::PushHeader {
+        v1::PushHeader {
+            push_id: "p".to_owned(),
+            dataset: "almaty/schools".to_owned(),
+            file_name: "C:\\data\\школы.csv".to_owned(),
+            ..v1::PushHeader::default()
+        }
+    }
+
+    #[test]
+    fn a_header_is_checked_field_by_field() {
+        assert_eq!(push_header(header()).expect("valid").file_name, "школы.csv");
+        let wrong = [
+            v1::PushHeader { push_id: String::new(), ..header() },
+            v1::PushHeader { dataset: "../x".to_owned(), ..header() },
+            v1::PushHeader { mode: 99, ..header() },
+            v1::PushHeader { file_name: "a/".to_owned(), ..header() },
+            v1::PushHeader { file_name: "a\u{1b}[31m".to_owned(), ..header() },
+        ];
+        for header in wrong {
+            assert_eq!(push_header(header).expect_err("refused").kind(), ErrorKind::InvalidRequest);
+        }
+    }
+}

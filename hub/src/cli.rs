@@ -1,0 +1,13 @@
+//! The command line: one file a subcommand.
+//!
+//! Exit codes: 0 done; 1 refused or failed; 2 the command line is wrong; 3 no hub answers.
+
+pub mod demo;
+pub mod describe;
+pub mod export;
+pub mod output;
+pub mod push;
+pub mod search;
+pub mod serve;
+pub mod verify;
+pub mod versions;

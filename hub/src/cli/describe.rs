@@ -1,0 +1,76 @@
+//! `ukimet describe`.
+
+use crate::cli::output;
+use crate::cli::search::{dataset_json, time, title};
+use crate::client::{Client, DEFAULT_HUB};
+use clap::Args;
+use serde_json::json;
+use std::process::ExitCode;
+use ukimet_model::{LayerReport, Result, VersionSelector};
+use ukimet_proto::status::from_status;
+use ukimet_proto::v1;
+
+/// Show one dataset: columns, extent, and what was done to the data.
+#[derive(Args)]
+pub struct Describe {
+    /// The dataset, and perhaps its version.
+    #[arg(value_name = "DATASET[@vN]")]
+    dataset: VersionSelector,
+    /// The hub.
+    #[arg(long, value_name = "URL", default_value = DEFAULT_HUB)]
+    hub: String,
+    /// Print it as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Describe {
+    /// Asks and prints.
+    pub async fn run(self) -> Result<ExitCode> {
+        let mut catalog = Client::connect(&self.hub).await?.catalog();
+        let (dataset, version) = (self.dataset.dataset.to_string(), self.dataset.version.map(|v| v.0));
+        let request = v1::GetDatasetRequest { dataset: dataset.clone(), version };
+        let found = catalog.get_dataset(request).await.map_err(|status| from_status(&status))?.into_inner();
+        let described = found.dataset.unwrap_or_default();
+        let version = described.version.as_ref().map(|v| v.number);
+        let request = v1::GetReceiptRequest { dataset, version };
+        let receipt = catalog.get_receipt(request).await.map_err(|status| from_status(&status))?.into_inner();
+        let report = LayerReport::try_from(receipt.report.unwrap_or_default())?;
+        if self.json {
+            output::document(
+                &json!({ "snapshot": found.snapshot, "dataset": dataset_json(&described), "receipt": report }),
+            );
+        } else {
+            print_dataset(&described, &report);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print_dataset(dataset: &v1::Dataset, report: &LayerReport) {
+    let version = dataset.version.clone().unwrap_or_default();
+    output::line(&format!("{}@v{}  {}", dataset.id, version.number, title(dataset)));
+    let committed = version.committed.as_ref().map_or_else(String::new, time);
+    output::line(&format!(
+        "  {} rows, committed {committed}, from {}",
+        output::grouped(version.rows),
+        version.file_name
+    ));
+    if let Some(b) = &version.bbox {
+        output::line(&format!("  extent {} {} … {} {} (longitude latitude)", b.west, b.south, b.east, b.north));
+    }
+    for (kind, count) in &report.geometry_types {
+        output::line(&format!("  {} {kind}", output::grouped(*count)));
+    }
+    let rows: Vec<_> =
+        version.fields.iter().map(|f| vec![f.name.clone(), f.data_type.clone(), f.source_name.clone()]).collect();
+    output::table(&["column", "type", "in the source"], &rows);
+    output::line("what was done to the data:");
+    for step in &report.steps {
+        let parameters: Vec<_> = step.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        output::line(&format!("  {} ({}): {} changed; {}", step.step, step.version, step.count, parameters.join(", ")));
+    }
+    for diagnostic in &report.diagnostics {
+        output::line(&format!("  {}: {} ({}×)", diagnostic.rule, diagnostic.message, diagnostic.count));
+    }
+}

@@ -1,0 +1,97 @@
+//! `ukimet export`.
+
+use crate::cli::output;
+use crate::client::{Client, DEFAULT_HUB};
+use crate::export::ExportRequest;
+use crate::files::RowFile;
+use clap::Args;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use ukimet_model::{BoundingBox, Error, Result, VersionSelector};
+
+/// Export a dataset or a part of it into a file.
+///
+/// The ending of the file says the format: .parquet (GeoParquet), .arrow (Arrow IPC), .geojson, .ndjson (a GeoJSON feature a line),
+/// .csv (geometry as WKT).
+#[derive(Args)]
+pub struct ExportCommand {
+    /// The dataset, and perhaps its version.
+    #[arg(value_name = "DATASET[@vN]")]
+    dataset: VersionSelector,
+    /// The file to write; it appears when it is complete.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Only rows whose geometry shares a place with this box, degrees.
+    #[arg(long, value_name = "WEST,SOUTH,EAST,NORTH", allow_hyphen_values = true)]
+    bbox: Option<BoundingBox>,
+    /// Only these columns, in this order.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    columns: Option<Vec<String>>,
+    /// How many rows at most.
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<u64>,
+    /// The hub.
+    #[arg(long, value_name = "URL", default_value = DEFAULT_HUB)]
+    hub: String,
+    /// Print what was written as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl ExportCommand {
+    /// Pulls the rows over Flight and writes them.
+    pub async fn run(self) -> Result<ExitCode> {
+        let request = ExportRequest {
+            columns: self.columns.clone(),
+            bbox: self.bbox,
+            limit: self.limit,
+            ..ExportRequest::all(self.dataset.clone())
+        };
+        let client = Client::connect(&self.hub).await?;
+        let rows = export(&client, &request, &self.output).await?;
+        let path = self.output.display();
+        if self.json {
+            output::document(&json!({ "dataset": self.dataset.to_string(), "rows": rows, "file": path.to_string() }));
+        } else {
+            output::line(&format!("{} rows of {} in {path}", output::grouped(rows), self.dataset));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Writes what a request means into a file, which appears when it is complete; answers with the number of rows.
+pub async fn export(client: &Client, request: &ExportRequest, path: &Path) -> Result<u64> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let unwritable = |e: std::io::Error| Error::invalid_request(format!("{} cannot be written: {e}", path.display()));
+    let temporary = tempfile::Builder::new().prefix(".ukimet-export-").tempfile_in(dir).map_err(unwritable)?;
+    let mut file: Option<RowFile> = None;
+    let mut rows = 0;
+    let bar = output::bar(None, "rows", false);
+    let target = temporary.as_file().try_clone().map_err(unwritable)?;
+    let (opened, taken) = (&mut file, &mut rows);
+    // Both closures need the file, one after the other.
+    let shared = std::cell::RefCell::new(opened);
+    client
+        .pull(
+            request.to_json(),
+            |schema, total| {
+                if let Some(total) = total {
+                    bar.set_length(total);
+                }
+                **shared.borrow_mut() = Some(RowFile::create(path, target, &schema)?);
+                Ok(())
+            },
+            |batch| {
+                *taken += batch.num_rows() as u64;
+                bar.set_position(*taken);
+                shared.borrow_mut().as_mut().expect("the schema comes before the rows").write(&batch)
+            },
+        )
+        .await?;
+    bar.finish_and_clear();
+    file.expect("a pull that ended well has begun").finish()?;
+    temporary.as_file().sync_all().map_err(unwritable)?;
+    temporary.persist(path).map_err(|e| unwritable(e.error))?;
+    Ok(rows)
+}

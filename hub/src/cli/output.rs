@@ -1,0 +1,118 @@
+//! What a person and a script see: the only file that prints.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+use ukimet_model::{Error, Result};
+use ukimet_proto::status::code;
+
+/// Prints one line to standard output; a reader that went away ends nothing.
+pub fn line(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+    let _ = std::io::stdout().flush();
+}
+
+/// Prints one JSON document to standard output.
+pub fn document(value: &Value) {
+    line(&serde_json::to_string_pretty(value).expect("a JSON value is printable"));
+}
+
+/// Prints an error to standard error.
+pub fn error(error: &Error) {
+    eprintln!("error: {error}");
+}
+
+/// An error as scripts see it.
+pub fn error_json(error: &Error) -> Value {
+    json!({ "code": code_name(error), "number": code(error.kind()) as i32, "message": error.to_string() })
+}
+
+/// The gRPC name of an error's code, e.g. `INVALID_ARGUMENT`.
+pub fn code_name(error: &Error) -> String {
+    let name = format!("{:?}", code(error.kind()));
+    let mut words = String::new();
+    for (i, letter) in name.chars().enumerate() {
+        if letter.is_uppercase() && i > 0 {
+            words.push('_');
+        }
+        words.push(letter.to_ascii_uppercase());
+    }
+    words
+}
+
+/// A table with a line per row, columns as wide as their widest cell.
+pub fn table(header: &[&str], rows: &[Vec<String>]) {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain([header[column].len()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let print = |cells: Vec<&str>| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| {
+            let missing = width.saturating_sub(cell.chars().count());
+            format!("{cell}{}", " ".repeat(missing))
+        });
+        line(padded.collect::<Vec<_>>().join("  ").trim_end());
+    };
+    print(header.to_vec());
+    for row in rows {
+        print(row.iter().map(String::as_str).collect());
+    }
+}
+
+/// A bar on standard error for work of known or unknown length; hidden in scripts.
+pub fn bar(total: Option<u64>, what: &'static str, is_bytes: bool) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let counted = if is_bytes { "{bytes}/{total_bytes}" } else { "{human_pos}/{human_len}" };
+    let template = match total {
+        Some(_) => format!("{{msg}} [{{bar:30}}] {counted} {{eta}}"),
+        None => "{msg} {spinner} {human_pos}".to_owned(),
+    };
+    let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+    bar.set_style(ProgressStyle::with_template(&template).expect("the template is well formed"));
+    bar.set_message(what);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Numbers with a thin border between thousands, for people.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            grouped.push(' ');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// Reads `LANG=TEXT`.
+pub fn parse_text(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((language, text)) if !text.is_empty() => Ok((language.to_owned(), text.to_owned())),
+        _ => Err(format!("expected LANG=TEXT such as ru=Школы, found {text:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_have_their_grpc_names() {
+        assert_eq!(code_name(&Error::undeclared("")), "FAILED_PRECONDITION");
+        assert_eq!(code_name(&Error::data_loss("")), "DATA_LOSS");
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(1_234_567), "1 234 567");
+    }
+}

@@ -1,0 +1,218 @@
+//! `ukimet push`.
+
+use crate::bundle::Bundle;
+use crate::cli::output;
+use crate::client::{Client, DEFAULT_HUB, PushEvent, PushFile};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use ukimet_model::{DatasetId, LayerOutcome, LayerSelection, PushOutcome, PushStatus, Result, Severity};
+use ukimet_proto::convert::layer_selection_to_wire;
+use ukimet_proto::v1;
+
+/// Push a file into a dataset.
+///
+/// A Shapefile or MapInfo table brings its companion files along; a File Geodatabase may be a folder. Pushing the same content again
+/// makes no new version. A push that is cut resumes by itself.
+#[derive(Args)]
+pub struct Push {
+    /// The file.
+    file: PathBuf,
+    /// The dataset to push into, made if it does not exist.
+    #[arg(long, value_name = "AGENCY/NAME")]
+    dataset: DatasetId,
+    /// The hub.
+    #[arg(long, value_name = "URL", default_value = DEFAULT_HUB)]
+    hub: String,
+    /// The layer to push, if the file has several.
+    #[arg(long, value_name = "NAME", conflicts_with = "all_layers")]
+    layer: Option<String>,
+    /// Push every layer, each into AGENCY/NAME-<layer>.
+    #[arg(long)]
+    all_layers: bool,
+    /// The CRS of the coordinates (EPSG:28413, WKT, PROJJSON), if the file does not say or says it wrongly.
+    #[arg(long, value_name = "CRS")]
+    crs: Option<String>,
+    /// The encoding of the text (windows-1251, KZ-1048, …), if the file does not say or says it wrongly.
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
+    /// How the push changes the dataset.
+    #[arg(long, value_enum, default_value_t = Mode::Replace)]
+    mode: Mode,
+    /// The media type, if the file's name and bytes do not tell.
+    #[arg(long, value_name = "TYPE")]
+    media_type: Option<String>,
+    /// A title in a language; may be repeated.
+    #[arg(long, value_name = "LANG=TEXT", value_parser = output::parse_text)]
+    title: Vec<(String, String)>,
+    /// A description in a language; may be repeated.
+    #[arg(long, value_name = "LANG=TEXT", value_parser = output::parse_text)]
+    description: Vec<(String, String)>,
+    /// A keyword in a language; may be repeated.
+    #[arg(long, value_name = "LANG=WORD", value_parser = output::parse_text)]
+    keyword: Vec<(String, String)>,
+    /// Names this push: repeated with the same id it changes nothing and gives the same answer. By default a new one.
+    #[arg(long = "push-id", value_name = "ID")]
+    id: Option<String>,
+    /// The newest version as you know it, 0 for none: refused if another came first.
+    #[arg(long, value_name = "NUMBER")]
+    expected_version: Option<u64>,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Mode {
+    /// The rows are the full new state.
+    Replace,
+}
+
+impl Push {
+    /// Pushes and prints the outcome.
+    pub async fn run(self) -> Result<ExitCode> {
+        let json = self.json;
+        match self.push().await {
+            Ok((outcome, replayed)) => {
+                if json {
+                    output::document(&outcome_json(&outcome, replayed));
+                } else {
+                    print_outcome(&outcome, replayed);
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(error) => {
+                if json {
+                    output::document(
+                        &json!({ "status": "refused", "layers": [], "error": output::error_json(&error) }),
+                    );
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn push(self) -> Result<(PushOutcome, bool)> {
+        let bundle = Bundle::of(&self.file)?;
+        let client = Client::connect(&self.hub).await?;
+        let bar = output::bar(None, "pushing", true);
+        let file = PushFile { header: self.header(&bundle.file_name), path: bundle.path.clone() };
+        let pushed = client
+            .push(&file, |event| match event {
+                PushEvent::Sent(bytes, total) => {
+                    bar.set_length(total);
+                    bar.set_position(bytes);
+                }
+                PushEvent::Rows(rows) => {
+                    bar.set_message("reading rows");
+                    bar.set_position(rows);
+                }
+            })
+            .await;
+        bar.finish_and_clear();
+        pushed
+    }
+
+    fn header(&self, file_name: &str) -> v1::PushHeader {
+        let layers = match &self.layer {
+            Some(name) => LayerSelection::Named(name.clone()),
+            None if self.all_layers => LayerSelection::All,
+            None => LayerSelection::Only,
+        };
+        let Mode::Replace = self.mode;
+        v1::PushHeader {
+            push_id: self.id.clone().unwrap_or_else(|| format!("cli-{}", uuid::Uuid::new_v4())),
+            dataset: self.dataset.to_string(),
+            mode: v1::PushMode::Replace.into(),
+            file_name: file_name.to_owned(),
+            media_type: self.media_type.clone().unwrap_or_default(),
+            size_bytes: None,
+            crs: self.crs.clone(),
+            encoding: self.encoding.clone(),
+            layers: layer_selection_to_wire(layers),
+            metadata: Some(metadata(&self.title, &self.description, &self.keyword)),
+            expected_version: self.expected_version,
+        }
+    }
+}
+
+/// Texts by language as a message.
+pub fn metadata(
+    titles: &[(String, String)],
+    descriptions: &[(String, String)],
+    keywords: &[(String, String)],
+) -> v1::DatasetMetadata {
+    let mut by_language: HashMap<String, v1::Keywords> = HashMap::new();
+    for (language, word) in keywords {
+        by_language.entry(language.clone()).or_default().words.push(word.clone());
+    }
+    v1::DatasetMetadata {
+        title: titles.iter().cloned().collect(),
+        description: descriptions.iter().cloned().collect(),
+        keywords: by_language,
+    }
+}
+
+/// The outcome as scripts see it.
+pub fn outcome_json(outcome: &PushOutcome, replayed: bool) -> Value {
+    let mut value = serde_json::to_value(outcome).expect("an outcome is plain data");
+    value["replayed"] = json!(replayed);
+    value
+}
+
+/// The outcome as people see it.
+pub fn print_outcome(outcome: &PushOutcome, replayed: bool) {
+    if replayed {
+        output::line("this push had ended before; its outcome was:");
+    }
+    outcome.layers.iter().for_each(print_layer);
+}
+
+fn print_layer(layer: &LayerOutcome) {
+    let word = match layer.status {
+        PushStatus::Published => "published",
+        PushStatus::Unchanged => "unchanged",
+    };
+    let report = &layer.report;
+    output::line(&format!(
+        "{word} {}@{} from layer {} ({})",
+        layer.dataset, layer.version, report.layer, report.format
+    ));
+    output::line(&format!("  {}", counts(layer)));
+    let source = [("CRS", &report.source_crs), ("encoding", &report.source_encoding)];
+    let source: Vec<_> =
+        source.iter().filter_map(|(what, value)| Some(format!("{what} {}", value.as_ref()?))).collect();
+    if !source.is_empty() {
+        output::line(&format!("  came in {}", source.join(", ")));
+    }
+    for diagnostic in &report.diagnostics {
+        let word = match diagnostic.severity {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "refused",
+        };
+        output::line(&format!("  {word}: {} ({}, {}×)", diagnostic.message, diagnostic.rule, diagnostic.count));
+    }
+}
+
+/// How many rows were taken, mended, left out, and what changed.
+fn counts(layer: &LayerOutcome) -> String {
+    let report = &layer.report;
+    let mut parts = vec![format!(
+        "{} rows taken of {} read",
+        output::grouped(report.rows_taken),
+        output::grouped(report.rows_read)
+    )];
+    for (count, what) in [(report.rows_repaired, "repaired"), (report.rows_refused, "refused")] {
+        if count > 0 {
+            parts.push(format!("{} {what}", output::grouped(count)));
+        }
+    }
+    if layer.status == PushStatus::Published && layer.version.0 > 1 {
+        let (added, removed) = (output::grouped(layer.rows_added), output::grouped(layer.rows_removed));
+        parts.push(format!("against the version before {added} added and {removed} removed"));
+    }
+    parts.join(", ")
+}

@@ -1,0 +1,120 @@
+//! `ukimet search`.
+
+use crate::cli::output;
+use crate::client::{Client, DEFAULT_HUB};
+use clap::Args;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+use ukimet_model::{BoundingBox, Result};
+use ukimet_proto::status::from_status;
+use ukimet_proto::v1;
+
+/// Find datasets by words and place.
+#[derive(Args)]
+pub struct Search {
+    /// Words that must all occur, in any language; none lists every dataset.
+    words: Vec<String>,
+    /// Only datasets that share a place with this box, degrees.
+    #[arg(long, value_name = "WEST,SOUTH,EAST,NORTH", allow_hyphen_values = true)]
+    bbox: Option<BoundingBox>,
+    /// How many hits at most.
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    limit: u32,
+    /// The hub.
+    #[arg(long, value_name = "URL", default_value = DEFAULT_HUB)]
+    hub: String,
+    /// Print the hits as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Search {
+    /// Searches and prints the hits.
+    pub async fn run(self) -> Result<ExitCode> {
+        let client = Client::connect(&self.hub).await?;
+        let found = search(&client, &self.words.join(" "), self.bbox, self.limit).await?;
+        if self.json {
+            let datasets: Vec<_> = found.datasets.iter().map(dataset_json).collect();
+            output::document(&json!({ "snapshot": found.snapshot, "total": found.total, "datasets": datasets }));
+        } else {
+            print_datasets(&found);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Asks a hub for datasets.
+pub async fn search(client: &Client, text: &str, bbox: Option<BoundingBox>, limit: u32) -> Result<v1::SearchResponse> {
+    let request = v1::SearchRequest { text: text.to_owned(), bbox: bbox.map(Into::into), offset: 0, limit };
+    let response = client.catalog().search(request).await;
+    Ok(response.map_err(|status| from_status(&status))?.into_inner())
+}
+
+/// One line a dataset.
+pub fn print_datasets(found: &v1::SearchResponse) {
+    let rows: Vec<_> = found.datasets.iter().map(row).collect();
+    if !rows.is_empty() {
+        output::table(&["dataset", "version", "rows", "title"], &rows);
+    }
+    let shown = if found.total == rows.len() as u64 { String::new() } else { format!("{} of ", rows.len()) };
+    output::line(&format!("{shown}{} datasets as of snapshot {}", found.total, found.snapshot));
+}
+
+fn row(dataset: &v1::Dataset) -> Vec<String> {
+    let version = dataset.version.as_ref();
+    vec![
+        dataset.id.clone(),
+        version.map_or_else(String::new, |v| format!("v{}", v.number)),
+        version.map_or_else(String::new, |v| output::grouped(v.rows)),
+        title(dataset).to_owned(),
+    ]
+}
+
+/// The title in Kazakh, Russian or English, whichever there is first.
+pub fn title(dataset: &v1::Dataset) -> &str {
+    let titles = dataset.metadata.as_ref().map(|m| &m.title);
+    let title = titles.and_then(|titles| ["kk", "ru", "en", "und"].iter().find_map(|language| titles.get(*language)));
+    title.map_or("", String::as_str)
+}
+
+/// A dataset as scripts see it.
+pub fn dataset_json(dataset: &v1::Dataset) -> Value {
+    let metadata = dataset.metadata.clone().unwrap_or_default();
+    let keywords: serde_json::Map<_, _> = metadata.keywords.into_iter().map(|(l, k)| (l, json!(k.words))).collect();
+    json!({
+        "dataset": dataset.id,
+        "created": dataset.created.as_ref().map(time),
+        "title": metadata.title,
+        "description": metadata.description,
+        "keywords": keywords,
+        "version": dataset.version.as_ref().map(version_json),
+    })
+}
+
+/// A version as scripts see it.
+pub fn version_json(version: &v1::Version) -> Value {
+    json!({
+        "number": version.number,
+        "snapshot": version.snapshot,
+        "committed": version.committed.as_ref().map(time),
+        "push_id": version.push_id,
+        "file_name": version.file_name,
+        "asset_sha256": hex::encode(&version.asset_sha256),
+        "layer": version.layer,
+        "rows": version.rows,
+        "root_hash": hex::encode(&version.root_hash),
+        "bbox": version.bbox.as_ref().map(|b| [b.west, b.south, b.east, b.north]),
+        "geometry_types": version.geometry_types,
+        "size_bytes": version.size_bytes,
+        "fields": version.fields.iter().map(field_json).collect::<Vec<_>>(),
+    })
+}
+
+fn field_json(field: &v1::Field) -> Value {
+    json!({ "name": field.name, "source_name": field.source_name, "data_type": field.data_type, "nullable": field.nullable })
+}
+
+/// A time as people and scripts read it: RFC 3339, UTC.
+pub fn time(time: &prost_types::Timestamp) -> String {
+    jiff::Timestamp::new(time.seconds, time.nanos).map_or_else(|_| "?".to_owned(), |time| time.to_string())
+}

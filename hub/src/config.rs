@@ -1,0 +1,149 @@
+//! What an operator may set: every limit with its unit and default.
+
+use clap::Args;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use ukimet_catalog::CatalogOptions;
+use ukimet_model::{Error, Result};
+
+/// Settings of a hub. Sizes are bytes and take the suffixes KiB, MiB, GiB; times take s, min, h.
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    /// Directory that holds the catalog; made if it does not exist.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+
+    /// Address to listen on for gRPC, Flight and HTTP alike; port 0 takes a free one.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8815")]
+    pub listen: SocketAddr,
+
+    /// Listen beyond this machine although nobody has to say who they are. Anyone who reaches the port may publish.
+    #[arg(long)]
+    pub allow_anonymous_network: bool,
+
+    /// Largest file of one push.
+    #[arg(long, value_name = "SIZE", default_value = "16GiB", value_parser = parse_bytes)]
+    pub push_bytes_max: u64,
+
+    /// Largest single gRPC message, and so the largest batch of a Flight `DoPut`.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_bytes)]
+    pub message_bytes_max: u64,
+
+    /// A push tells how far its bytes are durable each time this many have come.
+    #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = parse_bytes)]
+    pub durable_every_bytes: u64,
+
+    /// A push whose client is silent this long is ended; its bytes are kept.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
+    pub push_idle_max: Duration,
+
+    /// Bytes of a push that was not finished are kept this long.
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_time)]
+    pub staging_keep: Duration,
+
+    /// Pushes that may be received at the same time.
+    #[arg(long, value_name = "COUNT", default_value_t = 256)]
+    pub pushes_max: usize,
+
+    /// Files that are read by adapters at the same time; further pushes wait.
+    #[arg(long, value_name = "COUNT", default_value_t = 2)]
+    pub adapter_jobs_max: usize,
+
+    /// The bundled adapter's program; by default `ukimet-adapter-gdal` beside this one.
+    #[arg(long, value_name = "FILE")]
+    pub adapter_program: Option<PathBuf>,
+
+    /// Another adapter, asked for the media types it describes, before the bundled one. May be repeated.
+    #[arg(long = "adapter", value_name = "URL")]
+    pub adapters: Vec<String>,
+
+    /// Wall-clock time an adapter may take for one file.
+    #[arg(long, value_name = "TIME", default_value = "30min", value_parser = parse_time)]
+    pub adapter_time_max: Duration,
+
+    /// Memory an adapter process may map.
+    #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = parse_bytes)]
+    pub adapter_memory_max: u64,
+
+    /// Bytes that an archive may unpack to.
+    #[arg(long, value_name = "SIZE", default_value = "32GiB", value_parser = parse_bytes)]
+    pub unpacked_bytes_max: u64,
+
+    /// Rows of one layer.
+    #[arg(long, value_name = "COUNT", default_value_t = 200_000_000)]
+    pub rows_max: u64,
+
+    /// Exports that may run at the same time.
+    #[arg(long, value_name = "COUNT", default_value_t = 64)]
+    pub exports_max: usize,
+
+    /// Free disk space below which nothing is written; reading goes on.
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = parse_bytes)]
+    pub disk_reserve: u64,
+
+    /// After SIGTERM or Ctrl-C, running calls have this long to end.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
+    pub drain_max: Duration,
+}
+
+impl Config {
+    /// Checks what no single setting can say.
+    pub fn check(&self) -> Result<()> {
+        if !self.listen.ip().is_loopback() && !self.allow_anonymous_network {
+            return Err(Error::invalid_request(format!(
+                "{} can be reached from other machines, and this hub does not yet ask callers who they are: \
+                 listen on 127.0.0.1 behind a proxy that does, or pass --allow-anonymous-network",
+                self.listen
+            )));
+        }
+        Ok(())
+    }
+
+    /// What the catalog needs of these settings.
+    pub fn catalog_options(&self) -> CatalogOptions {
+        CatalogOptions { disk_reserve_bytes: self.disk_reserve, ..CatalogOptions::default() }
+    }
+}
+
+/// Reads a size such as `64MiB`, `2 GiB` or `4096`.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
+    let unit = match text[digits.len()..].trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        other => return Err(format!("a size ends in B, KiB, MiB or GiB, found {other:?}")),
+    };
+    let count: u64 = digits.parse().map_err(|_| format!("a size is a whole number and a unit, found {text:?}"))?;
+    count.checked_mul(unit).ok_or_else(|| format!("{text} is more than can be counted"))
+}
+
+/// Reads a time such as `30s`, `5min` or `24h`.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
+    let seconds = match text[digits.len()..].trim() {
+        "s" => 1,
+        "min" => 60,
+        "h" => 3600,
+        other => return Err(format!("a time ends in s, min or h, found {other:?}")),
+    };
+    let count: u64 = digits.parse().map_err(|_| format!("a time is a whole number and a unit, found {text:?}"))?;
+    Ok(Duration::from_secs(count.saturating_mul(seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_have_units() {
+        assert_eq!(parse_bytes("64MiB"), Ok(64 << 20));
+        assert_eq!(parse_bytes("2 GiB"), Ok(2 << 30));
+        assert_eq!(parse_bytes("4096"), Ok(4096));
+        assert!(parse_bytes("1.5GiB").is_err() && parse_bytes("3MB").is_err() && parse_bytes("GiB").is_err());
+        assert_eq!(parse_time("5min"), Ok(Duration::from_mins(5)));
+        assert!(parse_time("5").is_err() && parse_time("5ms").is_err());
+    }
+}

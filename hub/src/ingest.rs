@@ -1,0 +1,247 @@
+//! The write path, top to bottom: bytes that were received become a version, or a clear refusal.
+//!
+//! One file conducts; what it calls never calls back into it. The adapter's messages are checked here, since
+//! an adapter is not trusted: its counts must agree with what came.
+
+use crate::adapters::{Adapters, ReadStream, Reading};
+use crate::staging::{PushHeader, Upload};
+use bytes::Bytes;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::mpsc;
+use ukimet_catalog::{Catalog, LayerWriter, PushIntent, Transaction};
+use ukimet_model::error::quoted;
+use ukimet_model::{Asset, Batch, DatasetId, Error, LayerReport, LayerSelection, PushOutcome, Result, Sha256};
+use ukimet_proto::ipc::{self, IpcLimits};
+use ukimet_proto::v1;
+use ukimet_proto::v1::read_response::Message;
+
+/// The write path.
+#[derive(Clone)]
+pub struct Ingest {
+    /// Where versions go.
+    pub catalog: Catalog,
+    /// Who reads foreign bytes.
+    pub adapters: Adapters,
+    /// What a batch from an adapter may be.
+    pub ipc_limits: IpcLimits,
+}
+
+/// A push that has ended.
+#[derive(Clone, Debug)]
+pub struct Ingested {
+    /// Its answer.
+    pub outcome: PushOutcome,
+    /// Whether it had ended before.
+    pub replayed: bool,
+}
+
+/// How many messages may wait between the adapter and the catalog; each is at most one gRPC message.
+const MESSAGES_WAITING_MAX: usize = 4;
+
+impl Ingest {
+    /// Turns a complete upload into versions. Dropping the future before it commits leaves nothing behind.
+    ///
+    /// `rows` tells how many rows have been read so far.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyUsed` if the push id stands for other content, what the adapter says about the bytes, what the
+    /// catalog says about the rows.
+    pub async fn ingest(&self, upload: &Upload, sha256: Sha256, rows: Arc<AtomicU64>) -> Result<Ingested> {
+        let intent = push_intent(upload, sha256);
+        if let Some(outcome) = self.replay(&intent, &upload.header)? {
+            return Ok(Ingested { outcome, replayed: true });
+        }
+        let mut reading = self.adapters.read(&reading(&upload.header, upload.path())).await?;
+        let (messages, received) = mpsc::channel(MESSAGES_WAITING_MAX);
+        let writer = Writer {
+            catalog: self.catalog.clone(),
+            limits: self.ipc_limits,
+            dataset: upload.header.dataset.clone(),
+            layers: upload.header.layers.clone(),
+            rows,
+        };
+        let writing = tokio::task::spawn_blocking(move || writer.write(intent, received));
+        let read = forward(&mut reading, messages).await;
+        let written = writing.await.map_err(|e| Error::internal("writing a version").caused_by(e))?;
+        // The reader's error says more than the writer's, which then only saw the messages end.
+        read?;
+        Ok(Ingested { outcome: written?, replayed: false })
+    }
+
+    /// The outcome of a push that ended before.
+    fn replay(&self, intent: &PushIntent, header: &PushHeader) -> Result<Option<PushOutcome>> {
+        let Some(record) = self.catalog.snapshot().push(&intent.agency, &intent.push_id)? else {
+            return Ok(None);
+        };
+        if record.digest == intent.digest {
+            return Ok(Some(record.outcome));
+        }
+        let first =
+            record.outcome.layers.first().map_or_else(String::new, |l| format!(" for {} {}", l.dataset, l.version));
+        Err(Error::already_used(format!(
+            "push_id {} was used{first} with other bytes or declarations (sha256 {}, now {}); choose another id",
+            header.push_id,
+            record.asset.sha256.short(),
+            intent.asset.sha256.short()
+        )))
+    }
+}
+
+fn reading(header: &PushHeader, path: PathBuf) -> Reading {
+    Reading {
+        path,
+        file_name: header.file_name.clone(),
+        media_type: header.media_type.clone(),
+        crs: header.crs.clone(),
+        encoding: header.encoding.clone(),
+        layers: header.layers.clone(),
+    }
+}
+
+fn push_intent(upload: &Upload, sha256: Sha256) -> PushIntent {
+    let header = &upload.header;
+    PushIntent {
+        push_id: header.push_id.clone(),
+        agency: header.dataset.agency().to_owned(),
+        principal: "anonymous".to_owned(),
+        digest: header.digest(Some(&sha256)),
+        asset: Asset {
+            sha256,
+            size_bytes: upload.offset(),
+            file_name: header.file_name.clone(),
+            media_type: header.media_type.clone().unwrap_or_else(|| "application/octet-stream".to_owned()),
+        },
+        raw: upload.path(),
+        metadata: header.metadata.clone(),
+        expected_version: header.expected_version,
+    }
+}
+
+/// Hands the adapter's messages on until it has said everything or the writer stops listening.
+async fn forward(reading: &mut ReadStream, messages: mpsc::Sender<Message>) -> Result<()> {
+    while let Some(message) = reading.next().await? {
+        if messages.send(message).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The blocking half: messages to rows, rows to a transaction.
+struct Writer {
+    catalog: Catalog,
+    limits: IpcLimits,
+    dataset: DatasetId,
+    layers: LayerSelection,
+    rows: Arc<AtomicU64>,
+}
+
+/// The layer that is being written.
+struct OpenLayer {
+    name: String,
+    writer: LayerWriter,
+    schema: arrow_schema::SchemaRef,
+}
+
+/// What has come so far, to be compared with what the adapter says came.
+#[derive(Debug, Default, PartialEq)]
+struct Counts {
+    layers: u32,
+    batches: u64,
+    rows: u64,
+}
+
+impl Writer {
+    fn write(self, intent: PushIntent, mut messages: mpsc::Receiver<Message>) -> Result<PushOutcome> {
+        let mut transaction = self.catalog.begin(intent)?;
+        let mut layer = None;
+        let mut counts = Counts::default();
+        while let Some(message) = messages.blocking_recv() {
+            match message {
+                Message::LayerBegin(begin) => {
+                    no_layer_is_open(layer.as_ref())?;
+                    layer = Some(self.begin_layer(&mut transaction, &begin, &mut counts)?);
+                }
+                Message::Batch(batch) => self.append(open_layer(&mut layer)?, &batch, &mut counts)?,
+                Message::LayerEnd(report) => {
+                    let open = layer.take().ok_or_else(|| out_of_order("a layer's end before its begin"))?;
+                    end_layer(&mut transaction, open, report)?;
+                }
+                Message::Summary(summary) => {
+                    no_layer_is_open(layer.as_ref())?;
+                    check_summary(&counts, &summary)?;
+                    return Ok(transaction.commit()?.0);
+                }
+            }
+        }
+        Err(Error::data_loss(format!("the adapter's answer ended without a summary after {counts:?}")))
+    }
+
+    fn begin_layer(
+        &self,
+        transaction: &mut Transaction,
+        begin: &v1::LayerBegin,
+        counts: &mut Counts,
+    ) -> Result<OpenLayer> {
+        let dataset = match self.layers {
+            LayerSelection::All => self.dataset.for_layer(&begin.layer, counts.layers as usize + 1)?,
+            LayerSelection::Only | LayerSelection::Named(_) => self.dataset.clone(),
+        };
+        let schema = ipc::decode_schema(&begin.schema, &self.limits)?;
+        let writer = transaction.begin_layer(dataset, Arc::clone(&schema))?;
+        counts.layers += 1;
+        Ok(OpenLayer { name: begin.layer.clone(), writer, schema })
+    }
+
+    fn append(&self, layer: &mut OpenLayer, batch: &Bytes, counts: &mut Counts) -> Result<()> {
+        let rows = ipc::decode_batch(batch, &layer.schema, &self.limits)?;
+        counts.batches += 1;
+        counts.rows += rows.num_rows() as u64;
+        self.rows.store(counts.rows, Ordering::Relaxed);
+        layer.writer.append(Batch::try_new(rows)?)
+    }
+}
+
+fn open_layer(layer: &mut Option<OpenLayer>) -> Result<&mut OpenLayer> {
+    layer.as_mut().ok_or_else(|| out_of_order("a batch before its layer"))
+}
+
+fn no_layer_is_open(layer: Option<&OpenLayer>) -> Result<()> {
+    match layer {
+        Some(open) => Err(out_of_order(&format!("layer {} has no end", quoted(&open.name)))),
+        None => Ok(()),
+    }
+}
+
+fn out_of_order(what: &str) -> Error {
+    Error::internal(format!("the adapter's answer is out of order: {what}"))
+}
+
+fn end_layer(transaction: &mut Transaction, layer: OpenLayer, report: v1::LayerReport) -> Result<()> {
+    let report = LayerReport::try_from(report)?;
+    if report.rows_taken != layer.writer.rows() || report.rows_taken + report.rows_refused != report.rows_read {
+        return Err(Error::data_loss(format!(
+            "layer {}: the adapter read {} rows, refused {} and took {}, but {} arrived",
+            quoted(&layer.name),
+            report.rows_read,
+            report.rows_refused,
+            report.rows_taken,
+            layer.writer.rows()
+        )));
+    }
+    transaction.end_layer(layer.writer, report)
+}
+
+fn check_summary(counts: &Counts, summary: &v1::ReadSummary) -> Result<()> {
+    let declared = Counts { layers: summary.layers, batches: summary.batches, rows: summary.rows };
+    if *counts != declared {
+        return Err(Error::data_loss(format!("the adapter declared {declared:?}, received {counts:?}")));
+    }
+    if counts.layers == 0 {
+        return Err(Error::invalid_data("the file has no layers"));
+    }
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! The hub: the write path, the read path, the ways in and out, and the command line.
+//!
+//! The parts are public for the program beside them and for its tests; nothing else is built on them.
+
+#![forbid(unsafe_code)]
+
+pub mod adapters;
+pub mod api;
+pub mod bundle;
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod export;
+pub mod files;
+pub mod hashing;
+pub mod ingest;
+pub mod metrics;
+pub mod server;
+pub mod staging;

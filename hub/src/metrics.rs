@@ -1,0 +1,91 @@
+//! What the hub counts about itself, in the Prometheus text form.
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use ukimet_model::{Error, PushStatus};
+use ukimet_proto::status::code;
+
+/// Counters and gauges of one hub.
+#[derive(Default)]
+pub struct Metrics {
+    pushes: Family<Outcome, Counter>,
+    rows_read: Counter,
+    bytes_received: Counter,
+    exports: Counter,
+    rows_exported: Counter,
+    snapshot: Gauge,
+    datasets: Gauge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: String,
+}
+
+impl Metrics {
+    /// A push has ended: status, rows and bytes, or why it failed.
+    pub fn push_ended(&self, ended: Result<(PushStatus, u64, u64), &Error>) {
+        let outcome = match ended {
+            Ok((PushStatus::Published, ..)) => "published".to_owned(),
+            Ok((PushStatus::Unchanged, ..)) => "unchanged".to_owned(),
+            Err(error) => format!("{:?}", code(error.kind())),
+        };
+        self.pushes.get_or_create(&Outcome { outcome }).inc();
+        if let Ok((_, rows, bytes)) = ended {
+            self.rows_read.inc_by(rows);
+            self.bytes_received.inc_by(bytes);
+        }
+    }
+
+    /// An export began.
+    pub fn export_began(&self) {
+        self.exports.inc();
+    }
+
+    /// Rows went out.
+    pub fn rows_went_out(&self, rows: usize) {
+        self.rows_exported.inc_by(rows as u64);
+    }
+
+    /// The text form, with the catalog's state as of now.
+    pub fn text(&self, snapshot: u64, datasets: u64) -> Result<String, fmt::Error> {
+        self.snapshot.set(snapshot.cast_signed());
+        self.datasets.set(datasets.cast_signed());
+        let mut registry = Registry::with_prefix("ukimet");
+        registry.register("pushes", "Pushes that ended, by outcome", self.pushes.clone());
+        registry.register("rows_read", "Rows read by adapters for pushes that ended well", self.rows_read.clone());
+        registry.register("push_bytes", "Bytes of pushes that ended well", self.bytes_received.clone());
+        registry.register("exports", "Exports that began", self.exports.clone());
+        registry.register("rows_exported", "Rows that went out", self.rows_exported.clone());
+        registry.register("snapshot", "Number of the newest commit", self.snapshot.clone());
+        registry.register("datasets", "Datasets in the newest snapshot", self.datasets.clone());
+        let mut text = String::new();
+        text::encode(&mut text, &registry)?;
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pushes_are_counted_by_outcome() {
+        let metrics = Metrics::default();
+        metrics.push_ended(Ok((PushStatus::Published, 10, 100)));
+        metrics.push_ended(Err(&Error::data_loss("cut")));
+        let text = metrics.text(3, 2).expect("text");
+        for line in [
+            r#"ukimet_pushes_total{outcome="published"} 1"#,
+            r#"ukimet_pushes_total{outcome="DataLoss"} 1"#,
+            "ukimet_rows_read_total 10",
+            "ukimet_snapshot 3",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Builds every part and binds the listener: the only place that picks concrete types.
+
+use crate::adapters::Adapters;
+use crate::api::body::GuardLayer;
+use crate::api::catalog::Questions;
+use crate::api::flight::Flight;
+use crate::api::http::{Pages, router};
+use crate::api::push::Pushes;
+use crate::config::Config;
+use crate::export::Export;
+use crate::ingest::Ingest;
+use crate::metrics::Metrics;
+use crate::staging::{Staging, StagingLimits};
+use arrow_flight::flight_service_server::FlightServiceServer;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use ukimet_catalog::Catalog;
+use ukimet_model::{Error, Result, SystemClock};
+use ukimet_proto::ipc::IpcLimits;
+use ukimet_proto::v1;
+use ukimet_proto::v1::catalog_service_server::CatalogServiceServer;
+use ukimet_proto::v1::ingest_service_server::IngestServiceServer;
+
+/// A hub that listens.
+pub struct Hub {
+    /// Where it can be reached.
+    pub address: SocketAddr,
+    catalog: Catalog,
+    listener: TcpListener,
+    routes: Routes,
+    draining: CancellationToken,
+    drain_max: Duration,
+    health: tonic_health::server::HealthReporter,
+    staging: Staging,
+}
+
+/// Streams of one connection at a time.
+const STREAMS_MAX: u32 = 100;
+/// Largest set of headers of one call, bytes.
+const HEADER_BYTES_MAX: u32 = 16 << 10;
+/// Flow-control window of one stream, bytes: what may be on the way unread.
+const STREAM_WINDOW_BYTES: u32 = 8 << 20;
+/// Flow-control window of one connection, bytes.
+const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
+/// How often a silent connection is asked whether it is alive, and how long it may take to answer.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
+const KEEPALIVE_ANSWER_MAX: Duration = Duration::from_secs(20);
+/// How often pushes that nobody came back for are looked for.
+const EXPIRY_EVERY: Duration = Duration::from_mins(10);
+
+impl Hub {
+    /// Opens the catalog, starts the adapter, binds the port.
+    ///
+    /// # Errors
+    ///
+    /// What the catalog or the adapter says; `Unavailable` if the address is taken.
+    pub async fn open(config: Config) -> Result<Self> {
+        config.check()?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .map_err(|e| Error::unavailable(format!("cannot listen on {}", config.listen)).caused_by(e))?;
+        let address = listener.local_addr().map_err(|e| Error::internal("asking for the port").caused_by(e))?;
+        let catalog = open_catalog(&config).await?;
+        let adapters = Adapters::open(&config, catalog.scratch_dir()).await?;
+        let limits = StagingLimits {
+            bytes_max: config.push_bytes_max,
+            durable_every_bytes: config.durable_every_bytes,
+            keep: config.staging_keep,
+        };
+        let staging = Staging::open(config.data.join("staging"), limits)?;
+        let draining = CancellationToken::new();
+        let (health, routes) = routes(&config, &catalog, adapters, staging.clone(), &draining).await?;
+        Ok(Self { address, catalog, listener, routes, draining, drain_max: config.drain_max, health, staging })
+    }
+
+    /// Serves until `stop` ends, then drains: running calls may end within the configured time.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<()> {
+        let mut server = Server::builder()
+            .accept_http1(true)
+            .max_concurrent_streams(STREAMS_MAX)
+            .http2_max_header_list_size(HEADER_BYTES_MAX)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
+            .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER_MAX))
+            .tcp_nodelay(true)
+            .layer(GuardLayer);
+        let stopping = self.draining.clone();
+        let serving = server
+            .add_routes(self.routes)
+            .serve_with_incoming_shutdown(TcpListenerStream::new(self.listener), stopping.cancelled_owned());
+        tokio::pin!(serving);
+        tokio::select! {
+            ended = &mut serving => return ended.map_err(|e| Error::internal("serving").caused_by(e)),
+            () = stop => (),
+            () = expire(&self.staging) => (),
+        }
+        tracing::info!("stopping: running calls may end");
+        self.draining.cancel();
+        self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        if tokio::time::timeout(self.drain_max, serving).await.is_err() {
+            tracing::warn!("some calls did not end in time and were cut");
+        }
+        tokio::task::spawn_blocking(move || self.catalog.close())
+            .await
+            .map_err(|e| Error::internal("closing the catalog").caused_by(e))?
+    }
+}
+
+/// Drops, now and then, pushes that nobody came back for. Does not end.
+async fn expire(staging: &Staging) {
+    loop {
+        tokio::time::sleep(EXPIRY_EVERY).await;
+        let staging = staging.clone();
+        match tokio::task::spawn_blocking(move || staging.drop_expired()).await {
+            Ok(Ok(0)) => (),
+            Ok(Ok(dropped)) => tracing::info!(dropped, "unfinished pushes have expired"),
+            Ok(Err(error)) => tracing::warn!(%error, "unfinished pushes were not looked through"),
+            Err(error) => tracing::warn!(%error, "unfinished pushes were not looked through"),
+        }
+    }
+}
+
+async fn open_catalog(config: &Config) -> Result<Catalog> {
+    let (dir, options) = (config.data.clone(), config.catalog_options());
+    let catalog = tokio::task::spawn_blocking(move || Catalog::open(&dir, options, Arc::new(SystemClock)))
+        .await
+        .map_err(|e| Error::internal("opening the catalog").caused_by(e))??;
+    tracing::info!(opening = ?catalog.opening(), "catalog is open");
+    Ok(catalog)
+}
+
+async fn routes(
+    config: &Config,
+    catalog: &Catalog,
+    adapters: Adapters,
+    staging: Staging,
+    draining: &CancellationToken,
+) -> Result<(tonic_health::server::HealthReporter, Routes)> {
+    let message_bytes_max = config.message_bytes_max as usize;
+    let metrics = Arc::new(Metrics::default());
+    let export = Export::new(catalog.clone(), config.exports_max);
+    let pushes = Pushes {
+        staging,
+        ingest: Ingest { catalog: catalog.clone(), adapters, ipc_limits: IpcLimits::default() },
+        message_bytes_max: config.message_bytes_max,
+        idle_max: config.push_idle_max,
+        room: Arc::new(Semaphore::new(config.pushes_max)),
+        draining: draining.clone(),
+        metrics: Arc::clone(&metrics),
+    };
+    let flight = Flight { export: export.clone(), pushes: pushes.clone(), metrics: Arc::clone(&metrics) };
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<IngestServiceServer<Pushes>>().await;
+    health.set_serving::<CatalogServiceServer<Questions>>().await;
+    health.set_serving::<FlightServiceServer<Flight>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .map_err(|e| Error::internal("describing the services").caused_by(e))?;
+    let pages = Pages { export: export.clone(), metrics, draining: draining.clone() };
+    let routes = Routes::from(router(pages))
+        .add_service(IngestServiceServer::new(pushes).max_decoding_message_size(message_bytes_max))
+        .add_service(CatalogServiceServer::new(Questions { export }))
+        .add_service(FlightServiceServer::new(flight).max_decoding_message_size(message_bytes_max))
+        .add_service(health_service)
+        .add_service(reflection);
+    Ok((health, routes))
+}

@@ -1,0 +1,185 @@
+"""pyarrow.flight lists, describes, pulls and pushes; geopandas gets geometry and CRS from what comes."""
+import json
+import time
+import uuid
+
+import geopandas
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+import shapely
+from pyarrow import flight
+
+from hub_process import REPO, push_file
+
+DEMO = REPO / "demo"
+ALMATY = [76.7, 43.1, 77.1, 43.4]
+
+
+@pytest.fixture(scope="module")
+def districts(hub):
+    name = f"flight/districts-{uuid.uuid4().hex[:8]}"
+    push_file(hub.url, DEMO / "almaty_districts_osm.geojson", name)
+    return name
+
+
+@pytest.fixture(scope="module")
+def settlements(hub):
+    name = f"flight/settlements-{uuid.uuid4().hex[:8]}"
+    push_file(hub.url, DEMO / "settlements_decimal_comma_cp1251.csv", name)
+    return name
+
+
+def path(selector: str) -> flight.FlightDescriptor:
+    return flight.FlightDescriptor.for_path(selector)
+
+
+def command(**request) -> flight.FlightDescriptor:
+    return flight.FlightDescriptor.for_command(json.dumps(request).encode())
+
+
+def pull(client, descriptor) -> pa.Table:
+    endpoints = client.get_flight_info(descriptor).endpoints
+    return pa.concat_tables([client.do_get(endpoint.ticket).read_all() for endpoint in endpoints])
+
+
+def test_every_dataset_is_listed_with_its_rows(flight_client, districts):
+    listed = {info.descriptor.path[0].decode().split("@")[0]: info for info in flight_client.list_flights() if info.descriptor.path}
+    assert listed[districts].total_records == 8
+
+
+def test_info_and_schema_agree_with_what_comes(flight_client, districts):
+    info = flight_client.get_flight_info(path(districts))
+    schema = flight_client.get_schema(path(districts)).schema
+    table = pull(flight_client, path(districts))
+    assert info.total_records == table.num_rows == 8
+    assert info.schema.equals(table.schema) and schema.equals(table.schema)
+    geometry = table.schema.field("geometry")
+    assert geometry.type == pa.binary() or geometry.type.extension_name == "geoarrow.wkb"
+
+
+def test_columns_come_in_the_order_asked(flight_client, settlements):
+    everything = pull(flight_client, path(settlements))
+    names = [name for name in everything.column_names if name != "geometry"][:2][::-1]
+    table = pull(flight_client, command(dataset=settlements, columns=names))
+    assert table.column_names == names and table.num_rows == everything.num_rows == 4000
+    assert table.equals(everything.select(names))
+
+
+def test_a_box_gives_exactly_the_rows_inside(flight_client, settlements):
+    box = [70.0, 50.0, 72.0, 52.0]
+    everything = geopandas.GeoDataFrame.from_arrow(pull(flight_client, path(settlements)))
+    inside = geopandas.GeoDataFrame.from_arrow(pull(flight_client, command(dataset=settlements, bbox=box)))
+    expected = everything[everything.intersects(shapely.box(*box))]
+    assert 0 < len(expected) < len(everything)
+    assert sorted(inside.geometry.to_wkb()) == sorted(expected.geometry.to_wkb())
+
+
+def test_a_box_tests_the_shape_and_not_only_its_box(flight_client, districts):
+    everything = geopandas.GeoDataFrame.from_arrow(pull(flight_client, path(districts)))
+    # A corner of some district's own box that the district does not reach.
+    for shape in everything.geometry:
+        west, south, *_ = shape.bounds
+        corner = [west, south, west + 1e-4, south + 1e-4]
+        expected = int(everything.intersects(shapely.box(*corner)).sum())
+        assert pull(flight_client, command(dataset=districts, bbox=corner)).num_rows == expected
+
+
+def test_an_older_version_stays_readable(hub, flight_client, dataset):
+    push_file(hub.url, DEMO / "almaty_districts_osm.geojson", dataset)
+    first = pull(flight_client, path(dataset))
+    push_file(hub.url, DEMO / "astana_malls.kml", dataset)
+    assert pull(flight_client, path(dataset)).num_rows == 28
+    for descriptor in [path(f"{dataset}@v1"), command(dataset=dataset, version=1)]:
+        assert pull(flight_client, descriptor).equals(first)
+
+
+def test_geopandas_gets_geometry_and_crs(flight_client, districts):
+    frame = geopandas.GeoDataFrame.from_arrow(pull(flight_client, path(districts)))
+    assert frame.crs is not None
+    assert frame.crs.to_authority() in [("OGC", "CRS84"), ("EPSG", "4326")] or frame.crs.equals("OGC:CRS84")
+    assert set(frame.geom_type) <= {"Polygon", "MultiPolygon"} and len(frame) == 8
+    west, south, east, north = frame.total_bounds
+    assert ALMATY[0] < west < east < ALMATY[2] and ALMATY[1] < south < north < ALMATY[3]
+
+
+@pytest.mark.parametrize(
+    ("selector", "message"),
+    [("clients/never-pushed", "never-pushed"), ("../x", "agency/name"), ("clients/never-pushed@v1", "never-pushed")],
+)
+def test_a_dataset_that_is_not_there_is_named(flight_client, selector, message):
+    with pytest.raises((pa.ArrowKeyError, pa.ArrowInvalid, flight.FlightError), match=message):
+        flight_client.get_flight_info(path(selector))
+
+
+def geo_table(rows: int) -> pa.Table:
+    metadata = {
+        "ARROW:extension:name": "geoarrow.wkb",
+        "ARROW:extension:metadata": json.dumps({"crs": "OGC:CRS84", "crs_type": "authority_code"}),
+    }
+    points = [shapely.Point(70 + i / 1000, 50 + i / 2000).wkb for i in range(rows)]
+    schema = pa.schema([pa.field("id", pa.int64()), pa.field("name", pa.string()), pa.field("geometry", pa.binary(), metadata=metadata)])
+    return pa.table([list(range(rows)), [f"мектеп {i}" for i in range(rows)], points], schema=schema)
+
+
+def put(client, dataset: str, table: pa.Table) -> None:
+    writer, reader = client.do_put(path(dataset), table.schema)
+    writer.write_table(table, max_chunksize=1000)
+    writer.done_writing()
+    while reader.read() is not None:
+        pass
+    writer.close()
+
+
+def test_a_table_with_geometry_is_put(flight_client, dataset):
+    put(flight_client, dataset, geo_table(2500))
+    frame = geopandas.GeoDataFrame.from_arrow(pull(flight_client, path(dataset)))
+    assert sorted(frame["id"]) == list(range(2500)) and frame.geometry.notna().all()
+    row = frame[frame["id"] == 1000].iloc[0]
+    assert row["name"] == "мектеп 1000" and row.geometry.equals(shapely.Point(71, 50.5))
+
+
+def test_a_table_without_geometry_is_put(flight_client, dataset):
+    table = pa.table({"code": ["010000000", "710000000"], "value": [1.5, None]})
+    put(flight_client, dataset, table)
+    pulled = pull(flight_client, path(dataset)).sort_by("code")
+    assert pulled.column("code").to_pylist() == ["010000000", "710000000"]
+    assert pulled.column("value").to_pylist() == [1.5, None]
+
+
+def test_a_put_that_is_cancelled_commits_nothing(flight_client, dataset):
+    """pyarrow has no cancel for DoPut; a deadline that passes while rows are still due cancels the call."""
+    table = geo_table(5000)
+    writer, _ = flight_client.do_put(path(dataset), table.schema, flight.FlightCallOptions(timeout=1.0))
+    writer.write_table(table, max_chunksize=500)
+    time.sleep(1.5)
+    with pytest.raises(flight.FlightError):
+        writer.close()
+    with pytest.raises((pa.ArrowKeyError, pa.ArrowInvalid, flight.FlightError), match=dataset):
+        flight_client.get_flight_info(path(dataset))
+
+
+def test_a_put_whose_geometry_is_damaged_is_refused(flight_client, dataset):
+    table = geo_table(3)
+    damaged = pa.array([b"\x01\x02\x00\x00\x00\xff\xff\xff\xff", *table.column("geometry").to_pylist()[1:]], pa.binary())
+    table = table.set_column(2, table.schema.field("geometry"), damaged)
+    with pytest.raises((pa.ArrowInvalid, flight.FlightError), match="(?i)wkb|geometry"):
+        put(flight_client, dataset, table)
+
+
+def test_values_survive_the_round_trip(flight_client, dataset):
+    table = pa.table(
+        {
+            "flag": pa.array([True, None, False]),
+            "small": pa.array([1, -2, None], pa.int16()),
+            "text": pa.array(["", None, "ә ғ қ ң ө ұ ү һ"]),
+            "day": pa.array([0, None, 20000], pa.date32()),
+            "moment": pa.array([0, None, 1_700_000_000_000_000], pa.timestamp("us", "UTC")),
+            "row": pa.array([0, 1, 2], pa.int32()),
+        }
+    )
+    put(flight_client, dataset, table)
+    pulled = pull(flight_client, path(dataset)).sort_by("row")
+    for name in table.column_names:
+        assert pulled.column(name).to_pylist() == table.column(name).to_pylist(), name
+    assert pc.sum(pc.is_null(pulled.column("text"))).as_py() == 1
