@@ -51,6 +51,18 @@ def findings_of_file(path: Path) -> list[str]:
     return findings
 
 
+def findings_of_proto(path: Path) -> list[str]:
+    """Every message, field, value and call is described, with unit and meaning where it has any."""
+    findings, before = [], ""
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        text = line.strip()
+        is_item = re.match(r"(message|enum|service|rpc) |.* = \d+;$", text)
+        if is_item and not before.startswith("//"):
+            findings.append(f"{path.relative_to(REPO)}:{number} is not described: {text}")
+        before = text
+    return findings
+
+
 def findings_of_unsafe() -> list[str]:
     """Only the GDAL adapter may be unsafe; every other crate forbids it."""
     findings = []
@@ -66,6 +78,7 @@ def main() -> int:
     files = sources()
     findings = findings_of_map() + findings_of_tests_named() + findings_of_unsafe()
     findings += [finding for path in files for finding in findings_of_file(path)]
+    findings += [finding for path in sorted((REPO / "proto").rglob("*.proto")) for finding in findings_of_proto(path)]
     for finding in findings:
         print(f"house rules: {finding}")
     print(f"house rules: {len(files)} files, {len(findings)} findings")

@@ -297,7 +297,7 @@ mod tests {
         let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
         let disk = Arc::new(RecordingDisk::with_scratch());
         let mut sorter = Sorter::new(&Objects::new(disk.clone()), schema.clone(), 20_000);
-        let (mut expected, mut seed) = (Vec::new(), 1_u64);
+        let (mut expected, mut seed) = (Vec::<i64>::new(), 1_u64);
         for _ in 0..40 {
             let values: Vec<i64> = (0..100)
                 .map(|_| {

@@ -74,12 +74,15 @@ const STDERR_BYTES_MAX: usize = 4096;
 impl Adapters {
     /// Finds the bundled adapter, asks it and the configured ones what they read.
     ///
+    /// The bundled one works in `scratch` and may read files below `granted`; both are absolute.
+    ///
     /// # Errors
     ///
     /// `Unavailable` naming the adapter that does not answer.
-    pub async fn open(config: &Config, scratch: &Path) -> Result<Self> {
+    pub async fn open(config: &Config, scratch: &Path, granted: &Path) -> Result<Self> {
         let program = config.adapter_program.clone().map_or_else(beside_this_program, Ok)?;
         let arguments = [
+            ("--grant", granted.display().to_string()),
             ("--memory-bytes", config.adapter_memory_max.to_string()),
             ("--wall-seconds", config.adapter_time_max.as_secs().to_string()),
             ("--asset-bytes", config.push_bytes_max.to_string()),
@@ -239,11 +242,10 @@ impl Bundled {
         let (ours, theirs) = StdUnixStream::pair().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
         let mut child = Command::new(&self.program)
-            .args(["--listen", "stdin", "--scratch"])
+            .args(["--listen", "stdin", "--with-parent", "--scratch"])
             .arg(scratch.path())
             .args(&self.arguments)
             .env_clear()
-            .envs(std::env::var_os("PROJ_DATA").map(|v| ("PROJ_DATA", v)))
             .current_dir(scratch.path())
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
@@ -330,7 +332,9 @@ fn explain_exit(exit: ExitStatus, stderr: &str) -> Error {
     let out_of_memory = ["memory allocation", "bad_alloc", "out of memory"].iter().any(|text| stderr.contains(text));
     let (kind, what) = match exit.signal() {
         _ if out_of_memory => (ErrorKind::LimitReached, "needed more memory than adapter-memory-max".to_owned()),
-        Some(libc::SIGKILL) => (ErrorKind::Unavailable, "was killed (signal 9); push again".to_owned()),
+        Some(libc::SIGKILL) => {
+            (ErrorKind::Conflict, "was killed (signal 9) while it read the file; push again".to_owned())
+        }
         Some(libc::SIGXCPU) => (ErrorKind::TimedOut, "used up its processor time".to_owned()),
         Some(libc::SIGXFSZ) => (ErrorKind::LimitReached, "wrote more scratch than it may".to_owned()),
         Some(signal) => (ErrorKind::InvalidData, format!("crashed on the file (signal {signal})")),
@@ -411,7 +415,7 @@ mod tests {
             let error = explain_exit(ExitStatus::from_raw(raw), stderr);
             (error.kind(), error.message().to_owned())
         };
-        assert_eq!(explained(libc::SIGKILL, "").0, ErrorKind::Unavailable);
+        assert_eq!(explained(libc::SIGKILL, "").0, ErrorKind::Conflict);
         assert_eq!(explained(libc::SIGXCPU, "").0, ErrorKind::TimedOut);
         let (kind, message) = explained(libc::SIGSEGV, "stack overflow\n");
         assert_eq!(kind, ErrorKind::InvalidData);

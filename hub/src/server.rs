@@ -13,6 +13,7 @@ use crate::metrics::Metrics;
 use crate::staging::{Staging, StagingLimits};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -61,20 +62,22 @@ impl Hub {
     /// # Errors
     ///
     /// What the catalog or the adapter says; `Unavailable` if the address is taken.
-    pub async fn open(config: Config) -> Result<Self> {
+    pub async fn open(mut config: Config) -> Result<Self> {
         config.check()?;
+        config.data = absolute(&config.data)?;
         let listener = TcpListener::bind(config.listen)
             .await
             .map_err(|e| Error::unavailable(format!("cannot listen on {}", config.listen)).caused_by(e))?;
         let address = listener.local_addr().map_err(|e| Error::internal("asking for the port").caused_by(e))?;
         let catalog = open_catalog(&config).await?;
-        let adapters = Adapters::open(&config, catalog.scratch_dir()).await?;
+        let staged = config.data.join("staging");
+        let adapters = Adapters::open(&config, catalog.scratch_dir(), &staged).await?;
         let limits = StagingLimits {
             bytes_max: config.push_bytes_max,
             durable_every_bytes: config.durable_every_bytes,
             keep: config.staging_keep,
         };
-        let staging = Staging::open(config.data.join("staging"), limits)?;
+        let staging = Staging::open(staged, limits)?;
         let draining = CancellationToken::new();
         let (health, routes) = routes(&config, &catalog, adapters, staging.clone(), &draining).await?;
         Ok(Self { address, catalog, listener, routes, draining, drain_max: config.drain_max, health, staging })
@@ -126,6 +129,13 @@ async fn expire(staging: &Staging) {
             Err(error) => tracing::warn!(%error, "unfinished pushes were not looked through"),
         }
     }
+}
+
+/// Makes the folder and answers with its absolute path: the adapter works elsewhere.
+fn absolute(dir: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(dir).and_then(|()| dir.canonicalize()).map_err(|e| {
+        Error::invalid_request(format!("the data directory {} cannot be used", dir.display())).caused_by(e)
+    })
 }
 
 async fn open_catalog(config: &Config) -> Result<Catalog> {

@@ -59,6 +59,26 @@ const CONFIG: &[(&str, &str)] = &[
     ("OGR_ARC_STEPSIZE", "4"),
 ];
 
+/// Parts the two coordinate libraries of this process: GDAL keeps the system's database, ours its own embedded one.
+///
+/// Both look for `proj.db` where the environment says. So the environment is made to name a folder without one, after
+/// GDAL was told where the system's is.
+///
+/// Call it first in `main`, while the process has one thread.
+pub fn part_coordinate_libraries(empty_folder: &Path) {
+    // SAFETY: there is no other thread yet that could read the environment; the list of paths is GDAL's own, handed
+    // back to it, and freed once.
+    unsafe {
+        let paths = gdal_sys::OSRGetPROJSearchPaths();
+        std::env::set_var("PROJ_DATA", empty_folder);
+        std::env::remove_var("PROJ_LIB");
+        std::env::set_var("PROJ_SKIP_READ_USER_WRITABLE_DIRECTORY", "YES");
+        std::env::set_var("PROJ_NETWORK", "OFF");
+        gdal_sys::OSRSetPROJSearchPaths(paths.cast_const().cast());
+        gdal_sys::CSLDestroy(paths);
+    }
+}
+
 /// Sets GDAL up once for the process: options, error handler, and no driver but these.
 pub(crate) fn set_up(drivers: &[&str], scratch: &Path) -> Result<()> {
     static ONCE: Once = Once::new();

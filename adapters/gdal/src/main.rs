@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use ukimet_adapter_gdal::{GdalAdapter, ReadLimits};
+use ukimet_adapter_gdal::{GdalAdapter, ReadLimits, part_coordinate_libraries};
 use ukimet_adapter_sdk::{Listen, ServeConfig, ServeLimits, Server};
 use ukimet_model::{Error, Result};
 
@@ -97,6 +97,10 @@ fn main() -> ExitCode {
 }
 
 fn run(flags: Flags) -> Result<()> {
+    let no_database = flags.scratch.join("no-proj-data");
+    std::fs::create_dir_all(&no_database)
+        .map_err(|error| Error::unavailable("the scratch folder could not be made").caused_by(error))?;
+    part_coordinate_libraries(&no_database);
     limit_process(&flags)?;
     if flags.with_parent {
         end_with_parent();

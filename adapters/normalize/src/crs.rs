@@ -64,7 +64,8 @@ impl CrsSurvey {
                 let known = know(&definition::accept(text)?)?;
                 let label = label(&known);
                 if let Some(other) = of_layer.filter(|crs| label != Some(crs.to_string().as_str())) {
-                    let message = format!("the publisher's {} overrides the source's {other}", label.unwrap_or_default());
+                    let message =
+                        format!("the publisher's {} overrides the source's {other}", label.unwrap_or_default());
                     findings.add("crs.overridden", Severity::Note, message, 1, []);
                 }
                 (known, "the publisher")
@@ -177,6 +178,10 @@ impl CrsSurvey {
             Known::Other(source, choice) => {
                 let operation = match (choice, middle) {
                     (Choice::Fixed(operation), _) => operation,
+                    (Choice::ByPoint, Some((lon, lat))) if source.is_geographic() => {
+                        // Numbers outside the globe are refused by row later; here they only choose.
+                        operation::choose_at(&source, (lon.clamp(-180.0, 180.0), lat.clamp(-90.0, 90.0)))?
+                    }
                     (Choice::ByPoint, Some(point)) => operation::choose_at(&source, point)?,
                     (Choice::ByPoint, None) => Operation::identity("none: there are no coordinates"),
                 };

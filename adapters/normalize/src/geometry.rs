@@ -75,14 +75,9 @@ impl GeometryRule {
     ) -> Result<Normalized> {
         let mut refused = refused;
         let mut shapes = self.inspect(raw, &mut refused, row_first, findings)?;
-        let is_ready = transform.is_identity()
-            && refused.is_empty()
-            && shapes.iter().flatten().all(|shape| shape.is_canonical);
-        let mut column = if is_ready {
-            raw.clone()
-        } else {
-            transformed(raw, &mut shapes, transform, row_first)?
-        };
+        let is_ready =
+            transform.is_identity() && refused.is_empty() && shapes.iter().flatten().all(|shape| shape.is_canonical);
+        let mut column = if is_ready { raw.clone() } else { transformed(raw, &mut shapes, transform, row_first)? };
         if transform.is_identity() {
             check_degrees(&shapes, transform, row_first)?;
         }
@@ -220,7 +215,8 @@ impl GeometryRule {
         findings.add("geometry.empty", Severity::Note, message, self.empty, []);
         self.step.count = self.repaired;
         if self.repaired > 0 {
-            let reasons: Vec<String> = self.reasons.iter().map(|(reason, count)| format!("{reason}: {count}")).collect();
+            let reasons: Vec<String> =
+                self.reasons.iter().map(|(reason, count)| format!("{reason}: {count}")).collect();
             let parameters = [
                 ("authority", geos::version().map_or("GEOS".to_owned(), |version| format!("GEOS {version}"))),
                 ("reasons", reasons.join(", ")),

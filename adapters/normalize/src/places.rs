@@ -72,7 +72,14 @@ impl PlaceSurvey {
         }
     }
 
-    fn observe_pair(&mut self, x: (usize, Number), y: (usize, Number), is_degrees: bool, row: u64, crs: &mut CrsSurvey) {
+    fn observe_pair(
+        &mut self,
+        x: (usize, Number),
+        y: (usize, Number),
+        is_degrees: bool,
+        row: u64,
+        crs: &mut CrsSurvey,
+    ) {
         if matches!((&x.1, &y.1), (Number::Empty, Number::Empty)) {
             return;
         }
@@ -138,7 +145,9 @@ impl PlaceSurvey {
             }
             Some(Candidate::Cell(_)) => {
                 if let (Some(first), Some((row, srid))) = (self.srid, self.other_srid) {
-                    return Err(Error::invalid_data(format!("row {row} has SRID {srid}, but rows before have {first}")));
+                    return Err(Error::invalid_data(format!(
+                        "row {row} has SRID {srid}, but rows before have {first}"
+                    )));
                 }
                 if let Some(srid) = self.srid {
                     crs.imply(&format!("EPSG:{srid}"), "the geometries carry this SRID")?;
@@ -170,7 +179,8 @@ impl PlaceSurvey {
             )));
         }
         if let Some((row, column, value)) = self.first_outside {
-            let (range, limit) = if column == x { ("longitude within ±180", 180.0) } else { ("latitude within ±90", 90.0) };
+            let (range, limit) =
+                if column == x { ("longitude within ±180", 180.0) } else { ("latitude within ±90", 90.0) };
             let hint = if limit < 100.0 && value.abs() <= 180.0 {
                 "are longitude and latitude swapped?"
             } else {
@@ -233,7 +243,10 @@ impl PlacePlan {
                 }
                 (Number::Empty, Number::Empty) => points.append_null(),
                 (Number::Misfit(found), _) | (_, Number::Misfit(found)) => {
-                    return Err(Error::invalid_data(format!("expected a coordinate, found {} in row {row}", quoted(&found))));
+                    return Err(Error::invalid_data(format!(
+                        "expected a coordinate, found {} in row {row}",
+                        quoted(&found)
+                    )));
                 }
                 _ => {
                     let message = "rows with only one of two coordinates have no geometry";

@@ -119,7 +119,13 @@ impl Survey {
             };
             if is_marked(field, GEOMETRY_KEY) {
                 let message = "only the first geometry column is taken as geometry; others are binary attributes";
-                findings.add("geometry.second", Severity::Warning, message, 1, [example(None, Some(&text.names[i]), "geometry", Some("binary"))]);
+                findings.add(
+                    "geometry.second",
+                    Severity::Warning,
+                    message,
+                    1,
+                    [example(None, Some(&text.names[i]), "geometry", Some("binary"))],
+                );
             }
             columns.push(Column { raw: i, role: *role, target, data_type });
         }
@@ -317,7 +323,8 @@ impl Normalizer {
         let mut report = self.report;
         report.rows_refused = report.rows_read - report.rows_taken;
         let mut findings = self.findings;
-        report.steps = vec![self.text.step, self.names_step, self.places.step, self.types_step, self.transform.finish()];
+        report.steps =
+            vec![self.text.step, self.names_step, self.places.step, self.types_step, self.transform.finish()];
         if let Some(geometry) = self.geometry {
             geometry.finish(&mut report, &mut findings);
         }

@@ -64,7 +64,8 @@ pub fn decode<'a>(bytes: &'a [u8], declared: Option<&str>) -> Result<Decoded<'a>
             }
             None => 0,
         };
-        let text = encoding.decode(&bytes[skipped..]).map_err(|at| undecodable_file(bytes, skipped + at.offset, encoding))?;
+        let text =
+            encoding.decode(&bytes[skipped..]).map_err(|at| undecodable_file(bytes, skipped + at.offset, encoding))?;
         return Ok(done(text, encoding, How::Declared));
     }
     if let Some((encoding, size)) = mark {
@@ -204,7 +205,8 @@ fn source(layer: &SourceLayer, declared: &Declared, findings: &mut Findings) -> 
     if let (Some(label), SourceEncoding::Utf8 { transcoded_from: None }) = (&declared.encoding, &layer.encoding) {
         let encoding = encoding_for(label)?;
         if encoding != Encoding::UTF_8 {
-            let message = format!("the format is UTF-8 by its own rule; the declared {} was not needed", encoding.name());
+            let message =
+                format!("the format is UTF-8 by its own rule; the declared {} was not needed", encoding.name());
             findings.add("text.declaration_unused", Severity::Note, message, 1, []);
         }
         return Ok(Source::Named(Encoding::UTF_8, "the format".to_owned()));
@@ -277,12 +279,18 @@ impl TextPlan {
                 text.append_null();
                 continue;
             };
-            let decoded = self.encoding.decode(bytes).map_err(|at| self.undecodable(bytes, at, column, row_first + i as u64))?;
+            let decoded =
+                self.encoding.decode(bytes).map_err(|at| self.undecodable(bytes, at, column, row_first + i as u64))?;
             if let Cow::Owned(decoded) = &decoded {
                 self.step.count += 1;
                 if self.step.examples.len() < 2 {
                     let found = bytes.escape_ascii().to_string();
-                    self.step.examples.push(example(Some(row_first + i as u64), Some(&self.names[column]), &found, Some(decoded)));
+                    self.step.examples.push(example(
+                        Some(row_first + i as u64),
+                        Some(&self.names[column]),
+                        &found,
+                        Some(decoded),
+                    ));
                 }
             }
             text.append_value(decoded);

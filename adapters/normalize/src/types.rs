@@ -118,7 +118,13 @@ pub(crate) fn decide(survey: &ColumnSurvey, name: &str, findings: &mut Findings,
     let is_number = matches!(notation, Notation::Integer | Notation::DecimalPoint | Notation::DecimalComma);
     if is_number && (is_identifier_name(name) || survey.is_identifier()) {
         let message = "columns of digits that are identifiers stay text";
-        findings.add("types.identifier", Severity::Note, message, 1, [example(None, Some(name), "digits", Some("text"))]);
+        findings.add(
+            "types.identifier",
+            Severity::Note,
+            message,
+            1,
+            [example(None, Some(name), "digits", Some("text"))],
+        );
         return Target::Text;
     }
     if survey.empty > 0 {
@@ -173,9 +179,44 @@ fn report_mostly(survey: &ColumnSurvey, name: &str, findings: &mut Findings) {
 /// Whether a column's name says that its digits are no quantity.
 fn is_identifier_name(name: &str) -> bool {
     const WORDS: [&str; 38] = [
-        "kato", "iin", "bin", "rka", "rca", "rko", "rco", "code", "kod", "cato", "phone", "tel", "fax", "zip", "postcode", "postal",
-        "inn", "okpo", "oked", "cadastre", "cadastral", "kadastr", "като", "иин", "бин", "рка", "код", "коды", "телефон",
-        "тел", "факс", "индекс", "жсн", "бсн", "кадастр", "кадастровый", "пошта", "кодекс",
+        "kato",
+        "iin",
+        "bin",
+        "rka",
+        "rca",
+        "rko",
+        "rco",
+        "code",
+        "kod",
+        "cato",
+        "phone",
+        "tel",
+        "fax",
+        "zip",
+        "postcode",
+        "postal",
+        "inn",
+        "okpo",
+        "oked",
+        "cadastre",
+        "cadastral",
+        "kadastr",
+        "като",
+        "иин",
+        "бин",
+        "рка",
+        "код",
+        "коды",
+        "телефон",
+        "тел",
+        "факс",
+        "индекс",
+        "жсн",
+        "бсн",
+        "кадастр",
+        "кадастровый",
+        "пошта",
+        "кодекс",
     ];
     let lower = name.to_lowercase();
     let mut words = lower.split(|c: char| !c.is_alphanumeric());

@@ -1,0 +1,123 @@
+//! Power cuts and failing disks: what was promised survives, what was not leaves nothing half there.
+
+mod crash;
+mod failing;
+
+use crate::catalog::Catalog;
+use crate::disk::Disk;
+use crate::objects::Objects;
+use crate::opening::Projections;
+use crate::options::CatalogOptions;
+use crate::push::PushIntent;
+use crate::seal::sha256;
+use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch};
+use arrow_schema::{DataType, Schema};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use ukimet_model::batch::{attribute_field, geometry_field};
+use ukimet_model::{
+    Asset, Batch, DatasetId, DatasetMetadata, LayerReport, PushOutcome, Result, RowQuery, SystemClock, VersionNumber,
+    VersionSelector,
+};
+
+/// A push of numbered points.
+#[derive(Clone, Debug)]
+struct Push {
+    id: String,
+    dataset: &'static str,
+    rows: std::ops::Range<i64>,
+}
+
+impl Push {
+    fn new(id: &str, dataset: &'static str, rows: std::ops::Range<i64>) -> Self {
+        Self { id: id.to_owned(), dataset, rows }
+    }
+
+    /// Rows are numbered and lie on a line; the bytes as sent are the numbers as text.
+    fn send(&self, catalog: &Catalog) -> Result<PushOutcome> {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let bytes = format!("{} {:?}", self.dataset, self.rows).into_bytes();
+        file.write_all(&bytes).expect("room");
+        let dataset: DatasetId = self.dataset.parse().expect("valid");
+        let mut transaction = catalog.begin(PushIntent {
+            push_id: self.id.parse().expect("valid"),
+            agency: dataset.agency().to_owned(),
+            principal: "tester".to_owned(),
+            digest: sha256(&bytes),
+            asset: Asset {
+                sha256: sha256(&bytes),
+                size_bytes: bytes.len() as u64,
+                file_name: "points.csv".to_owned(),
+                media_type: "text/csv".to_owned(),
+            },
+            raw: file.path().to_owned(),
+            metadata: DatasetMetadata::default(),
+            expected_version: None,
+        })?;
+        let batch = points(self.rows.clone());
+        let mut layer = transaction.begin_layer(dataset, batch.rows().schema())?;
+        layer.append(batch)?;
+        let rows = layer.rows();
+        let report = LayerReport { rows_read: rows, rows_taken: rows, ..LayerReport::default() };
+        transaction.end_layer(layer, report)?;
+        transaction.commit().map(|(outcome, _)| outcome)
+    }
+}
+
+fn points(rows: std::ops::Range<i64>) -> Batch {
+    let schema = Schema::new(vec![attribute_field("n", "N", DataType::Int64), Arc::new(geometry_field())]);
+    let point = |n: i64| {
+        let mut wkb = vec![1, 1, 0, 0, 0];
+        wkb.extend_from_slice(&(70.0 + n as f64 / 100.0).to_le_bytes());
+        wkb.extend_from_slice(&43.0_f64.to_le_bytes());
+        wkb
+    };
+    let geometry = rows.clone().map(|n| Some(point(n))).collect::<BinaryArray>();
+    let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(rows)), Arc::new(geometry)];
+    Batch::try_new(RecordBatch::try_new(Arc::new(schema), columns).expect("rows fit")).expect("normalized")
+}
+
+fn small() -> CatalogOptions {
+    CatalogOptions { checkpoint_every: 2, disk_reserve_bytes: 0, segment_rows_max: 4, ..CatalogOptions::default() }
+}
+
+fn open(disk: Arc<dyn Disk>) -> Result<Catalog> {
+    let objects = Objects::new(disk);
+    Catalog::open_with(objects, Projections::InMemory, small(), Arc::new(SystemClock), PathBuf::new(), None)
+}
+
+/// The numbers in a version, sorted; an error if anything about it is damaged.
+fn numbers(catalog: &Catalog, dataset: &str, version: u64) -> Result<Vec<i64>> {
+    use arrow_array::cast::AsArray;
+    let snapshot = catalog.snapshot();
+    let selector = VersionSelector { dataset: dataset.parse()?, version: Some(VersionNumber(version)) };
+    let (dataset, version) = snapshot.version(&selector)?;
+    snapshot.receipt(&version)?;
+    let mut numbers = Vec::new();
+    for batch in snapshot.scan(&dataset, &version, &RowQuery::default(), 0..usize::MAX)? {
+        let batch = batch?;
+        numbers.extend_from_slice(batch.column(0).as_primitive::<arrow_array::types::Int64Type>().values());
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Every version of every dataset is whole, versions are dense, and the store verifies.
+fn check_whole(catalog: &Catalog) {
+    let snapshot = catalog.snapshot();
+    let all = snapshot
+        .search(&ukimet_model::DatasetQuery { limit: usize::MAX, ..Default::default() })
+        .expect("datasets are listed without an index");
+    for (dataset, newest) in &all.datasets {
+        let versions = snapshot.versions(&dataset.id, None, usize::MAX).expect("versions");
+        let expected: Vec<u64> = (1..=newest.number.0).rev().collect();
+        assert_eq!(versions.iter().map(|version| version.number.0).collect::<Vec<_>>(), expected);
+        for version in versions {
+            let found = numbers(catalog, dataset.id.as_str(), version.number.0).expect("a whole version");
+            assert_eq!(found.len() as u64, version.rows);
+        }
+    }
+    let report = crate::verify::verify_objects(&catalog.shared().objects, false, &mut |_, _| ()).expect("a store");
+    assert_eq!((report.findings, report.unreferenced), (vec![], 0));
+}

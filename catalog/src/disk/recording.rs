@@ -326,3 +326,10 @@ impl ReadAt for Bytes {
         Ok(self.slice(from..end))
     }
 }
+
+impl RecordingDisk {
+    /// Does what another disk did.
+    pub(crate) fn redo(&self, operation: &Operation) {
+        self.recorded().tree.apply(operation);
+    }
+}

@@ -33,7 +33,8 @@ pub(super) fn question([x_min, y_min, x_max, y_max]: [f64; 4]) -> String {
 /// The fitting systems, those that take the numbers as they stand first.
 fn fitting([x_min, y_min, x_max, y_max]: [f64; 4]) -> Vec<String> {
     let candidates = all();
-    let as_is = candidates.iter().filter(|c| c.fits([x_min, y_min, x_max, y_max])).map(|c| format!("{} ({})", c.code, c.name));
+    let as_is =
+        candidates.iter().filter(|c| c.fits([x_min, y_min, x_max, y_max])).map(|c| format!("{} ({})", c.code, c.name));
     let swapped = candidates.iter().filter(|c| c.fits([y_min, x_min, y_max, x_max]));
     let swapped = swapped.map(|c| format!("{} ({}) with x and y swapped", c.code, c.name));
     as_is.chain(swapped).collect()
@@ -88,7 +89,13 @@ fn all() -> Vec<Candidate> {
         [
             gauss(28_400 + zone, format!("Pulkovo 1942 / Gauss-Kruger zone {zone}"), meridian, full, 12.0),
             gauss(10_942 + zone - 8, format!("QazTRF-23 / Gauss-Kruger zone {zone}"), meridian, full, 12.0),
-            gauss(2_498 + zone - 8, format!("Pulkovo 1942 / Gauss-Kruger CM {meridian}E, easting without zone number"), meridian, plain, 3.5),
+            gauss(
+                2_498 + zone - 8,
+                format!("Pulkovo 1942 / Gauss-Kruger CM {meridian}E, easting without zone number"),
+                meridian,
+                plain,
+                3.5,
+            ),
         ]
     });
     let three = (16..=29).flat_map(|zone: u32| {
@@ -128,7 +135,11 @@ mod tests {
         for (bounds, expected, absent) in [
             ([13_600_000.0, 4_780_000.0, 13_700_000.0, 4_800_000.0], "EPSG:28413 ", "EPSG:28412 "),
             ([13_600_000.0, 4_780_000.0, 13_700_000.0, 4_800_000.0], "EPSG:10947 ", "EPSG:4326"),
-            ([4_780_000.0, 13_600_000.0, 4_800_000.0, 13_700_000.0], "EPSG:28413 (Pulkovo 1942 / Gauss-Kruger zone 13) with x and y swapped", "EPSG:4326"),
+            (
+                [4_780_000.0, 13_600_000.0, 4_800_000.0, 13_700_000.0],
+                "EPSG:28413 (Pulkovo 1942 / Gauss-Kruger zone 13) with x and y swapped",
+                "EPSG:4326",
+            ),
             ([25_600_000.0, 4_780_000.0, 25_700_000.0, 4_800_000.0], "EPSG:2541 ", "EPSG:28413"),
             ([640_000.0, 4_780_000.0, 660_000.0, 4_800_000.0], "EPSG:2503 ", "EPSG:28413"),
             ([76.7, 43.1, 77.1, 43.4], "EPSG:4326 ", "swapped"),

@@ -54,7 +54,11 @@ pub(super) fn accept(text: &str) -> Result<Definition> {
         return Ok(Definition::Code(code));
     }
     if text.starts_with('+') || text.starts_with("proj=") {
-        return Ok(Definition::Text(if text.contains("type=crs") { text.to_owned() } else { format!("{text} +type=crs") }));
+        return Ok(Definition::Text(if text.contains("type=crs") {
+            text.to_owned()
+        } else {
+            format!("{text} +type=crs")
+        }));
     }
     if text.starts_with('{') || is_wkt(text) {
         return Ok(Definition::Text(text.to_owned()));
@@ -81,7 +85,9 @@ fn code(text: &str) -> Option<AuthorityCode> {
     let new = |authority: &str, code: &str| {
         Some(AuthorityCode { authority: authority.to_ascii_uppercase(), code: code.to_owned() })
     };
-    let is_word = |s: &str| !s.is_empty() && s.len() <= 32 && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.');
+    let is_word = |s: &str| {
+        !s.is_empty() && s.len() <= 32 && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
+    };
     let lower = text.to_ascii_lowercase();
     if let Some(rest) = lower.strip_prefix("+init=epsg:").or_else(|| lower.strip_prefix("init=epsg:")) {
         let number = rest.split_whitespace().next().unwrap_or_default();
@@ -105,7 +111,8 @@ fn code(text: &str) -> Option<AuthorityCode> {
 fn is_wkt(text: &str) -> bool {
     let keyword = text.split(['[', '(']).next().unwrap_or_default().trim().to_ascii_uppercase();
     keyword.len() < text.len()
-        && (keyword.ends_with("CRS") || ["PROJCS", "GEOGCS", "COMPD_CS", "LOCAL_CS", "GEOCCS", "VERT_CS"].contains(&keyword.as_str()))
+        && (keyword.ends_with("CRS")
+            || ["PROJCS", "GEOGCS", "COMPD_CS", "LOCAL_CS", "GEOCCS", "VERT_CS"].contains(&keyword.as_str()))
 }
 
 /// What a definition turned out to be.
@@ -153,9 +160,10 @@ pub(super) fn resolve(definition: &Definition) -> Result<Resolved> {
     let for_proj = definition.for_proj();
     let crs = create(&for_proj)?;
     let json = guarded(|| crs.to_projjson(Some(false), None, None).map_err(|error| error.to_string()));
-    let json: Value = json.ok().and_then(|json| serde_json::from_str(&json).ok()).ok_or_else(|| {
-        Error::invalid_request(format!("{} is no coordinate reference system", quoted(&for_proj)))
-    })?;
+    let json: Value = json
+        .ok()
+        .and_then(|json| serde_json::from_str(&json).ok())
+        .ok_or_else(|| Error::invalid_request(format!("{} is no coordinate reference system", quoted(&for_proj))))?;
     let name = json["name"].as_str().unwrap_or("unnamed").to_owned();
     let label = match definition {
         Definition::Code(code) => code.to_string(),

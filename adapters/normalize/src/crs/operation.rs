@@ -34,11 +34,7 @@ impl Operation {
 
     /// The operation of a QazTRF-23 system.
     pub(super) fn of_qaztrf(system: qaztrf::System) -> Self {
-        Self {
-            name: qaztrf::OPERATION.to_owned(),
-            accuracy_m: Some(qaztrf::ACCURACY_M),
-            pipeline: system.pipeline(),
-        }
+        Self { name: qaztrf::OPERATION.to_owned(), accuracy_m: Some(qaztrf::ACCURACY_M), pipeline: system.pipeline() }
     }
 }
 
@@ -73,9 +69,7 @@ pub(super) fn choose_at(source: &Resolved, (x, y): (f64, f64)) -> Result<Operati
 }
 
 fn create(source: &Resolved, with_ballpark: bool) -> Result<Proj> {
-    let crs = |definition: &str| {
-        Proj::new(definition).map_err(|error| error.to_string())
-    };
+    let crs = |definition: &str| Proj::new(definition).map_err(|error| error.to_string());
     let options = (!with_ballpark).then(|| vec!["ALLOW_BALLPARK=NO"]);
     let made = guarded(|| {
         crs(&source.for_proj)?
@@ -137,7 +131,11 @@ mod tests {
             ("proj=axisswap order=2,1 ellps=GRS80", true, None),
             ("proj=noop ellps=GRS80", false, None),
             ("proj=axisswap order=2,1", false, Some("proj=pipeline step proj=axisswap order=2,1")),
-            ("proj=pipeline step proj=axisswap order=2,1 step inv proj=tmerc", true, Some("proj=pipeline step inv proj=tmerc")),
+            (
+                "proj=pipeline step proj=axisswap order=2,1 step inv proj=tmerc",
+                true,
+                Some("proj=pipeline step inv proj=tmerc"),
+            ),
             ("proj=pipeline step inv proj=webmerc", false, Some("proj=pipeline step inv proj=webmerc")),
             ("proj=pipeline step inv proj=x", true, Some("proj=pipeline step proj=axisswap order=2,1 step inv proj=x")),
         ] {

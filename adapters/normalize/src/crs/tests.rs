@@ -1,3 +1,5 @@
+//! Tests of the CRS rule.
+
 use super::*;
 use ukimet_model::AuthorityCode;
 
@@ -26,8 +28,8 @@ fn known_points_come_to_known_places() {
         ("EPSG:2056", (2_600_000.0, 1_200_000.0), (7.438_632_42, 46.951_082_77), 1e-7),
         ("EPSG:21781", (600_000.0, 200_000.0), (7.438_632_42, 46.951_082_77), 1e-7),
         ("EPSG:3879", (25_496_000.0, 6_672_000.0), (24.927_965_36, 60.160_886_92), 1e-7),
-        // The same ellipsoid and projection as UTM with scale 1: the central meridian stays.
-        ("EPSG:10947", (13_500_000.0, 4_800_000.0), (75.0, 43.337_96), 1e-3),
+        // By gdaltransform with the projection on GRS 80.
+        ("EPSG:10947", (13_644_000.0, 4_791_000.0), (76.772_905_178_77, 43.240_817_188_17), 1e-10),
         ("EPSG:10941", (76.7, 43.2), (76.7, 43.2), 0.0),
     ] {
         let (lon, lat) = transform(crs, &[point]).expect(crs)[0];

@@ -88,7 +88,8 @@ impl Transform {
         }
         let done = guarded(|| proj.convert_array(chunk).map(|_| ()).map_err(|error| error.to_string()));
         if done.is_err() {
-            let fails = |p: &(f64, f64)| !is_empty(p) && guarded(|| proj.convert(*p).map_err(|e| e.to_string())).is_err();
+            let fails =
+                |p: &(f64, f64)| !is_empty(p) && guarded(|| proj.convert(*p).map_err(|e| e.to_string())).is_err();
             let at = before.iter().position(fails).unwrap_or(0);
             return Err(self.outside(before[at], row_of(at)));
         }
@@ -148,7 +149,9 @@ impl Transform {
     fn outside(&self, (x, y): (f64, f64), row: u64) -> Error {
         let crs = self.plan.quoted_label();
         if !self.plan.is_geographic {
-            return Error::invalid_data(format!("row {row} has the coordinates ({x}, {y}), which are outside the domain of {crs}"));
+            return Error::invalid_data(format!(
+                "row {row} has the coordinates ({x}, {y}), which are outside the domain of {crs}"
+            ));
         }
         let hint = if x.abs() > 360.0 || y.abs() > 360.0 {
             format!("; they look like metres: {}", candidates::question([x, y, x, y]))

@@ -142,7 +142,8 @@ fn ring_area(ring: &[&[u8]]) -> f64 {
         let (x, y) = place(p);
         (x - origin.0, y - origin.1)
     };
-    let twice: f64 = ring.windows(2).map(|edge| (relative(&edge[0]), relative(&edge[1]))).map(|(a, b)| a.0 * b.1 - b.0 * a.1).sum();
+    let twice: f64 =
+        ring.windows(2).map(|edge| (relative(&edge[0]), relative(&edge[1]))).map(|(a, b)| a.0 * b.1 - b.0 * a.1).sum();
     (twice / 2.0).abs()
 }
 

@@ -1,1 +1,163 @@
-//! x
+//! Tests of the geometry rule.
+
+use super::*;
+use crate::crs::CrsSurvey;
+use geos::{Geom, Geometry};
+
+fn wkb_of(wkt: &str) -> Vec<u8> {
+    canonical(&Geometry::new_from_wkt(wkt).expect(wkt)).expect("canonical")
+}
+
+/// A polygon of one ring from numbers, closed or not.
+fn ring(numbers: &[(f64, f64)]) -> Vec<u8> {
+    let mut bytes = vec![1, 3, 0, 0, 0, 1, 0, 0, 0];
+    bytes.extend((numbers.len() as u32).to_le_bytes());
+    numbers.iter().for_each(|(x, y)| bytes.extend([x.to_le_bytes(), y.to_le_bytes()].concat()));
+    bytes
+}
+
+struct Run {
+    column: BinaryArray,
+    refused: Vec<bool>,
+    report: LayerReport,
+}
+
+fn run(rows: &[Option<Vec<u8>>], limits: Limits, crs: &str) -> Result<Run> {
+    let column: BinaryArray = rows.iter().map(Option::as_deref).collect();
+    let mut survey = CrsSurvey::begin(Some(crs), None)?;
+    column.iter().flatten().for_each(|bytes| survey.observe_wkb(bytes));
+    let mut transform = Transform::new(survey.decide(true)?);
+    let (mut rule, mut findings) = (GeometryRule::new(limits), Findings::default());
+    let done = rule.apply(&column, Vec::new(), &mut transform, 100, &mut findings)?;
+    let mut report = LayerReport::default();
+    rule.finish(&mut report, &mut findings);
+    report.diagnostics = findings.into_diagnostics();
+    Ok(Run { column: done.column, refused: done.refused, report })
+}
+
+fn run_84(rows: &[Option<Vec<u8>>]) -> Run {
+    run(rows, Limits::default(), "EPSG:4326").expect("normalizes")
+}
+
+#[test]
+fn valid_geometries_keep_every_bit_and_are_counted() {
+    let rows = [
+        Some(wkb_of("POINT (76.9 43.2)")),
+        None,
+        Some(wkb_of("POLYGON ((76 43, 77 43, 77 44, 76 43))")),
+        Some(wkb_of("POINT EMPTY")),
+        Some(wkb_of("LINESTRING (70 50, 71 51)")),
+    ];
+    let run = run_84(&rows);
+    assert!(run.column.iter().zip(&rows).all(|(after, before)| after == before.as_deref()));
+    assert_eq!((run.report.geometry_types["Point"], run.report.geometry_nulls), (2, 1));
+    assert_eq!((run.report.rows_repaired, run.refused.len()), (0, 0));
+    assert_eq!(run.report.bbox, Some([70.0, 43.0, 77.0, 51.0].into()));
+    let rules: Vec<&str> = run.report.diagnostics.iter().map(|d| d.rule.as_str()).collect();
+    assert_eq!(rules, ["geometry.empty"]);
+}
+
+#[test]
+fn canonical_geometries_on_wgs_84_are_not_copied() {
+    let column: BinaryArray = [wkb_of("POINT (76.9 43.2)")].iter().map(|bytes| Some(bytes.as_slice())).collect();
+    let mut transform =
+        Transform::new(CrsSurvey::begin(Some("OGC:CRS84"), None).expect("known").decide(true).expect("decided"));
+    let mut rule = GeometryRule::new(Limits::default());
+    let done = rule.apply(&column, Vec::new(), &mut transform, 0, &mut Findings::default()).expect("valid");
+    assert_eq!(done.column.value_data().as_ptr(), column.value_data().as_ptr());
+}
+
+#[test]
+fn invalid_geometries_are_repaired_in_their_kind_and_measured() {
+    for (bytes, reason, expected) in [
+        (wkb_of("POLYGON ((0 0, 2 2, 2 0, 0 2, 0 0))"), "Self-intersection", "MultiPolygon"),
+        (wkb_of("POLYGON ((0 0, 1 0, 1 1, 0 1, 0 0, 0.5 -1, 0 0))"), "Ring Self-intersection", "Polygon"),
+        (wkb_of("MULTIPOLYGON (((0 0, 2 2, 2 0, 0 2, 0 0)))"), "Self-intersection", "MultiPolygon"),
+        (
+            wkb_of("POLYGON ((0 0, 2 0, 2 2, 0 2, 0 0), (3 3, 4 3, 4 4, 3 3))"),
+            "Hole lies outside shell",
+            "MultiPolygon",
+        ),
+        (ring(&[(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)]), "Ring is not closed", "Polygon"),
+        (wkb_of("POLYGON Z ((0 0 5, 2 2 5, 2 0 5, 0 2 5, 0 0 5))"), "Self-intersection", "MultiPolygon"),
+    ] {
+        let run = run_84(&[Some(bytes)]);
+        let shape = wkb::inspect(run.column.value(0)).expect("WKB");
+        assert!(Geometry::new_from_wkb(run.column.value(0)).and_then(|g| g.is_valid()).expect("readable"), "{reason}");
+        assert_eq!((shape.kind.name(), run.report.rows_repaired), (expected, 1), "{reason}");
+        let found = &run.report.diagnostics[0];
+        assert_eq!((found.rule.as_str(), found.count, found.examples[0].row), ("geometry.invalid", 1, Some(100)));
+        assert!(found.examples[0].found.starts_with(reason), "{}", found.examples[0].found);
+        assert!(run.report.steps[0].parameters["reasons"].starts_with(reason));
+    }
+}
+
+#[test]
+fn what_no_repair_keeps_stays_as_it_was() {
+    let flat = ring(&[(1.0, 1.0), (2.0, 2.0), (1.0, 1.0)]);
+    let path = wkb_of("LINESTRING (1 1, 1 1)");
+    let run = run_84(&[Some(flat.clone()), Some(path.clone())]);
+    assert_eq!((run.column.value(0), run.column.value(1)), (flat.as_slice(), path.as_slice()));
+    let found = &run.report.diagnostics[0];
+    assert_eq!((found.rule.as_str(), found.count, run.report.rows_repaired), ("geometry.unrepairable", 2, 0));
+}
+
+#[test]
+fn a_repair_above_its_limit_is_not_taken() {
+    let bow = wkb_of("POLYGON ((0 0, 2 2, 2 0, 0 2, 0 0))");
+    let limits = Limits { repair_area_change_max: 0.1, ..Limits::default() };
+    let run = run(&[Some(bow.clone())], limits, "EPSG:4326").expect("normalizes");
+    assert_eq!((run.column.value(0), run.report.rows_repaired), (bow.as_slice(), 0));
+    assert_eq!(run.report.diagnostics[0].rule, "geometry.unrepairable");
+}
+
+#[test]
+fn damaged_and_unsupported_rows_are_refused_one_by_one() {
+    let curve = vec![1, 8, 0, 0, 0, 0, 0, 0, 0];
+    let cut = wkb_of("LINESTRING (1 1, 2 2)")[..20].to_vec();
+    let run = run_84(&[Some(curve), Some(wkb_of("POINT (1 1)")), Some(cut)]);
+    assert_eq!(run.refused, [true, false, true]);
+    assert_eq!((run.report.geometry_nulls, run.report.geometry_types["Point"]), (0, 1));
+    let rules: Vec<(&str, u64)> = run.report.diagnostics.iter().map(|d| (d.rule.as_str(), d.count)).collect();
+    assert_eq!(rules, [("geometry.unsupported", 1), ("geometry.malformed", 1)]);
+}
+
+#[test]
+fn impossible_coordinates_fail_with_their_row() {
+    let nan = ring(&[(0.0, 0.0), (f64::NAN, 0.0), (1.0, 1.0), (0.0, 0.0)]);
+    let huge = ring(&[(0.0, 0.0), (1e300, 0.0), (1.0, 1.0), (0.0, 0.0)]);
+    for (bytes, words) in [(nan, "not a finite number"), (huge, "±180"), (wkb_of("POINT (200 43)"), "(200, 43)")] {
+        let error = run(&[None, Some(bytes)], Limits::default(), "EPSG:4326").map(|_| ()).expect_err(words);
+        assert_eq!(error.kind(), ukimet_model::ErrorKind::InvalidData);
+        assert!(error.message().contains("row 101") && error.message().contains(words), "{error}");
+    }
+    let limits = Limits { vertices_max: 3, ..Limits::default() };
+    let error =
+        run(&[Some(wkb_of("LINESTRING (1 1, 2 2, 3 3, 4 4)"))], limits, "EPSG:4326").map(|_| ()).expect_err("limit");
+    assert_eq!(error.kind(), ukimet_model::ErrorKind::LimitReached);
+}
+
+#[test]
+fn heights_and_measures_pass_through_the_operation() {
+    let before = wkb_of("LINESTRING Z (13644000 4791000 812.5, 13644010 4791010 813)");
+    let run = run(&[Some(before.clone())], Limits::default(), "EPSG:28413").expect("normalizes");
+    let after = run.column.value(0);
+    assert_eq!(after[25..33], before[25..33], "the first height");
+    let (mut xs, mut ys) = (Vec::new(), Vec::new());
+    wkb::read_xy(after, &mut xs, &mut ys).expect("WKB");
+    assert!((xs[0] - 76.772_304_98).abs() < 1e-7 && (ys[0] - 43.240_348_38).abs() < 1e-7);
+    assert!(run.report.bbox.is_some_and(|bbox| (bbox.west - xs[0]).abs() < 1e-12));
+}
+
+#[test]
+fn areas_are_square_metres_on_the_ellipsoid() {
+    // One degree by one degree at the equator and at 60 north, by numeric integration over the WGS 84 ellipsoid.
+    for (wkt, expected) in [
+        ("POLYGON ((0 0, 1 0, 1 1, 0 1, 0 0))", 12_308_463_893.976),
+        ("POLYGON ((0 60, 1 60, 1 61, 0 61, 0 60))", 6_123_140_878.746),
+        ("POLYGON ((0 0, 1 0, 1 1, 0 1, 0 0), (0 0, 1 0, 1 1, 0 1, 0 0))", 0.0),
+    ] {
+        let area = rings::area_m2(&wkb_of(wkt));
+        assert!((area - expected).abs() <= 0.1, "{wkt}: {area}");
+    }
+}

@@ -84,7 +84,9 @@ fn repaired(bytes: &[u8], shape: &wkb::Shape) -> Option<(Vec<u8>, wkb::Shape)> {
     let valid = geometry.make_valid().ok().filter(|valid| valid.is_valid().unwrap_or(false))?;
     let wkb = canonical(&valid)?;
     let wkb = match shape.kind {
-        GeometryType::Polygon | GeometryType::MultiPolygon => same_kind(&wkb, 3, shape.kind == GeometryType::MultiPolygon)?,
+        GeometryType::Polygon | GeometryType::MultiPolygon => {
+            same_kind(&wkb, 3, shape.kind == GeometryType::MultiPolygon)?
+        }
         GeometryType::LineString | GeometryType::MultiLineString => {
             same_kind(&wkb, 2, shape.kind == GeometryType::MultiLineString)?
         }

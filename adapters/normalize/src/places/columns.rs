@@ -18,9 +18,22 @@ pub(super) enum Candidate {
 
 const CELL: [&str; 10] =
     ["wkt", "ewkt", "wktgeom", "geomwkt", "wktgeometry", "geometrywkt", "geom", "thegeom", "geometry", "геометрия"];
-const LON: [&str; 12] =
-    ["lon", "lng", "long", "longitude", "долгота", "бойлық", "бойлык", "longitud", "lonwgs84", "долг", "xlon", "geolon"];
-const LAT: [&str; 11] = ["lat", "latitude", "широта", "ендік", "ендик", "latitud", "latwgs84", "шир", "ylat", "geolat", "lati"];
+const LON: [&str; 12] = [
+    "lon",
+    "lng",
+    "long",
+    "longitude",
+    "долгота",
+    "бойлық",
+    "бойлык",
+    "longitud",
+    "lonwgs84",
+    "долг",
+    "xlon",
+    "geolon",
+];
+const LAT: [&str; 11] =
+    ["lat", "latitude", "широта", "ендік", "ендик", "latitud", "latwgs84", "шир", "ylat", "geolat", "lati"];
 const X: [&str; 6] = ["x", "easting", "east", "х", "coordx", "xcoord"];
 const Y: [&str; 6] = ["y", "northing", "north", "у", "coordy", "ycoord"];
 
@@ -60,8 +73,10 @@ fn pair(names: &[Vec<String>], xs: &[&str], ys: &[&str], is_degrees: bool) -> Op
 
 /// `x_wgs84` and `y_wgs84`: x and y whose names say that they are degrees.
 fn pair_of_wgs(names: &[Vec<String>]) -> Option<Candidate> {
-    let has_wgs = |name: &[String]| name.iter().any(|word| word == "wgs" || word == "wgs84") || name.concat().contains("wgs84");
-    let only: Vec<Vec<String>> = names.iter().map(|name| if has_wgs(name) { name.clone() } else { Vec::new() }).collect();
+    let has_wgs =
+        |name: &[String]| name.iter().any(|word| word == "wgs" || word == "wgs84") || name.concat().contains("wgs84");
+    let only: Vec<Vec<String>> =
+        names.iter().map(|name| if has_wgs(name) { name.clone() } else { Vec::new() }).collect();
     pair(&only, &["x", "xwgs", "xwgs84"], &["y", "ywgs", "ywgs84"], true)
 }
 

@@ -1,3 +1,5 @@
+//! Tests of the places rule.
+
 use super::*;
 use std::sync::Arc;
 use ukimet_model::ErrorKind;
@@ -18,7 +20,8 @@ fn text(values: &[Option<&str>]) -> ArrayRef {
 
 #[test]
 fn named_columns_become_points_on_wgs_84() {
-    let columns = [text(&[Some("43,25"), None, Some("51,1"), None]), text(&[Some("76,95"), None, Some("71,4"), Some("70")])];
+    let columns =
+        [text(&[Some("43,25"), None, Some("51,1"), None]), text(&[Some("76,95"), None, Some("71,4"), Some("70")])];
     let (mut plan, crs) = plan(&["Широта", "Долгота"], &columns, None).expect("places");
     assert_eq!(crs.as_deref(), Some("OGC:CRS84"));
     let (points, refused) = plan.apply(&columns, 0).expect("numbers").expect("places");
@@ -51,7 +54,8 @@ fn metres_need_a_declared_crs() {
 
 #[test]
 fn wkt_is_taken_with_its_srid_and_refused_by_row() {
-    let columns = [text(&[Some("SRID=4326;POINT (76.9 43.2)"), Some("SRID=4326;POINT (76.9 43.3)"), Some("POINT (76.9"), None])];
+    let columns =
+        [text(&[Some("SRID=4326;POINT (76.9 43.2)"), Some("SRID=4326;POINT (76.9 43.3)"), Some("POINT (76.9"), None])];
     let (mut taken, crs) = plan(&["wkt"], &columns, None).expect("places");
     assert_eq!(crs.as_deref(), Some("EPSG:4326"));
     let (cells, refused) = taken.apply(&columns, 0).expect("WKT").expect("places");

@@ -208,17 +208,39 @@ static TABLES: [Table; 6] = [
     Table {
         name: "KZ-1048",
         labels: &["kz1048", "strk10482002", "strk1048", "rk1048", "cskz1048", "kaz1048", "1048", "cp1048"],
-        upper: KZ_1048, letters: OnceLock::new(),
+        upper: KZ_1048,
+        letters: OnceLock::new(),
     },
     Table {
         name: "PTCP154",
         labels: &["ptcp154", "csptcp154", "pt154", "cp154", "cyrillicasian", "154"],
-        upper: PTCP154, letters: OnceLock::new(),
+        upper: PTCP154,
+        letters: OnceLock::new(),
     },
-    Table { name: "IBM437", labels: &["ibm437", "cp437", "437", "cspc8codepage437", "dos437", "oem437"], upper: IBM437, letters: OnceLock::new() },
-    Table { name: "IBM850", labels: &["ibm850", "cp850", "850", "dos850", "oem850"], upper: IBM850, letters: OnceLock::new() },
-    Table { name: "IBM852", labels: &["ibm852", "cp852", "852", "dos852", "oem852"], upper: IBM852, letters: OnceLock::new() },
-    Table { name: "IBM855", labels: &["ibm855", "cp855", "855", "dos855", "oem855"], upper: IBM855, letters: OnceLock::new() },
+    Table {
+        name: "IBM437",
+        labels: &["ibm437", "cp437", "437", "cspc8codepage437", "dos437", "oem437"],
+        upper: IBM437,
+        letters: OnceLock::new(),
+    },
+    Table {
+        name: "IBM850",
+        labels: &["ibm850", "cp850", "850", "dos850", "oem850"],
+        upper: IBM850,
+        letters: OnceLock::new(),
+    },
+    Table {
+        name: "IBM852",
+        labels: &["ibm852", "cp852", "852", "dos852", "oem852"],
+        upper: IBM852,
+        letters: OnceLock::new(),
+    },
+    Table {
+        name: "IBM855",
+        labels: &["ibm855", "cp855", "855", "dos855", "oem855"],
+        upper: IBM855,
+        letters: OnceLock::new(),
+    },
 ];
 
 const KZ_1048: &str = "ЂЃ‚ѓ„…†‡€‰Љ‹ЊҚҺЏђ‘’“”•–—\u{fffd}™љ›њқһџ\u{a0}ҰұӘ¤Ө¦§Ё©Ғ«¬\u{ad}®Ү°±Ііөµ¶·ё№ғ»әҢңү\

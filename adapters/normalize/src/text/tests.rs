@@ -1,3 +1,5 @@
+//! Tests of the text rule.
+
 use super::*;
 
 #[test]
@@ -24,6 +26,11 @@ fn a_wrong_declaration_is_an_error_with_its_place() {
     let error = decode(b"a;b\nc;\xc0\xeb\n", Some("UTF-8")).expect_err("not UTF-8");
     assert_eq!(error.kind(), ukimet_model::ErrorKind::InvalidData);
     assert!(error.message().contains("offset 6, line 2"), "{error}");
-    assert!(decode(b"\xef\xbb\xbfa", Some("windows-1251")).expect_err("contradiction").message().contains("byte order mark"));
+    assert!(
+        decode(b"\xef\xbb\xbfa", Some("windows-1251"))
+            .expect_err("contradiction")
+            .message()
+            .contains("byte order mark")
+    );
     assert_eq!(decode(b"a", Some("klingon")).expect_err("unknown").kind(), ukimet_model::ErrorKind::InvalidRequest);
 }

@@ -57,9 +57,8 @@ impl Published {
             return Ok(Arc::clone(column));
         }
         report_precision(column, name, row_first, findings);
-        convert(column, &target).map_err(|error| {
-            error.context(format!("column {} to {target}", ukimet_model::error::quoted(name)))
-        })
+        convert(column, &target)
+            .map_err(|error| error.context(format!("column {} to {target}", ukimet_model::error::quoted(name))))
     }
 }
 
@@ -96,7 +95,9 @@ fn text(column: &ArrayRef) -> Result<ArrayRef> {
 fn report_precision(column: &ArrayRef, name: &str, row_first: u64, findings: &mut Findings) {
     use arrow_array::types::{Date64Type, Time64NanosecondType, TimestampNanosecondType};
     let (values, unit): (&[i64], i64) = match column.data_type() {
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => (column.as_primitive::<TimestampNanosecondType>().values(), 1000),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            (column.as_primitive::<TimestampNanosecondType>().values(), 1000)
+        }
         DataType::Time64(TimeUnit::Nanosecond) => (column.as_primitive::<Time64NanosecondType>().values(), 1000),
         DataType::Date64 => (column.as_primitive::<Date64Type>().values(), 86_400_000),
         _ => return,

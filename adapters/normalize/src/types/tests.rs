@@ -1,3 +1,5 @@
+//! Tests of the types rule.
+
 use super::*;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, TimestampMicrosecondType};

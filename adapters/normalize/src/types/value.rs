@@ -187,7 +187,8 @@ fn offset(zone: &str) -> Option<Offset> {
         5 => digits.split_once(':')?,
         _ => return None,
     };
-    let number = |s: &str| (s.len() == 2 && s.bytes().all(|b| b.is_ascii_digit())).then(|| s.parse::<i32>().ok()).flatten();
+    let number =
+        |s: &str| (s.len() == 2 && s.bytes().all(|b| b.is_ascii_digit())).then(|| s.parse::<i32>().ok()).flatten();
     let (hours, minutes) = (number(hours)?, number(minutes)?);
     (hours < 24 && minutes < 60).then(|| Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()).flatten()
 }
@@ -263,7 +264,13 @@ mod tests {
         assert!(Notation::DateTime.fits("01.03.2024 23:59:59.123456"));
         assert!(Notation::DateTimeZoned.fits("2024-03-01T00:00:00+05:00"));
         assert!(Notation::DateTimeZoned.fits("2024-03-01T00:00:00Z"));
-        for bad in ["2024-03-01", "2024-03-01 24:00:00", "2024-03-01 00:00", "2024-03-01 00:00:00.1234567", "2024-03-01T00:00:00+5"] {
+        for bad in [
+            "2024-03-01",
+            "2024-03-01 24:00:00",
+            "2024-03-01 00:00",
+            "2024-03-01 00:00:00.1234567",
+            "2024-03-01T00:00:00+5",
+        ] {
             assert!(!Notation::DateTime.fits(bad) && !Notation::DateTimeZoned.fits(bad), "{bad}");
         }
     }

@@ -1,0 +1,97 @@
+//! Every crash point of a small workload, with several ways in which unsynced writes may get lost.
+
+use super::{Push, check_whole, numbers, open};
+use crate::disk::recording::{Operation, RecordingDisk, Survival};
+use std::sync::Arc;
+
+fn workload() -> Vec<Push> {
+    vec![
+        Push::new("p1", "almaty/schools", 0..3),
+        Push::new("p2", "almaty/schools", 0..9),
+        Push::new("p3", "almaty/schools", 0..9),
+        Push::new("p4", "astana/malls", 5..6),
+        Push::new("p5", "almaty/schools", 0..3),
+    ]
+}
+
+/// The versions that the pushes make: dataset, number, rows.
+const VERSIONS: [(usize, &str, u64, std::ops::Range<i64>); 5] = [
+    (0, "almaty/schools", 1, 0..3),
+    (1, "almaty/schools", 2, 0..9),
+    (2, "almaty/schools", 2, 0..9),
+    (3, "astana/malls", 1, 5..6),
+    (4, "almaty/schools", 3, 0..3),
+];
+
+fn record() -> Vec<Operation> {
+    let disk = RecordingDisk::default();
+    let catalog = open(Arc::new(disk.clone())).expect("an empty disk");
+    for (number, push) in workload().iter().enumerate() {
+        push.send(&catalog).expect("a whole disk");
+        disk.promise(number);
+    }
+    catalog.close().expect("a whole disk");
+    disk.operations()
+}
+
+/// Opens what a crash left, checks it, and goes on working with it.
+fn check_state(operations: &[Operation], count: usize, survival: Survival, goes_on: bool) {
+    let disk = RecordingDisk::crash(operations, count, survival);
+    let catalog = open(Arc::new(disk.clone()))
+        .unwrap_or_else(|e| panic!("recovery after {count} operations with {survival:?}: {e}"));
+    for operation in &operations[..count] {
+        let Operation::Promise(promised) = operation else { continue };
+        let (_, dataset, version, rows) = &VERSIONS[*promised];
+        let found = numbers(&catalog, dataset, *version)
+            .unwrap_or_else(|e| panic!("push {promised} after {count} operations with {survival:?}: {e}"));
+        assert_eq!(found, rows.clone().collect::<Vec<_>>(), "push {promised} after {count} operations");
+    }
+    check_whole(&catalog);
+    if goes_on {
+        for push in workload() {
+            push.send(&catalog).expect("pushes can be repeated");
+        }
+        for (_, dataset, version, rows) in VERSIONS {
+            assert_eq!(numbers(&catalog, dataset, version).expect("whole"), rows.collect::<Vec<_>>());
+        }
+        assert_eq!(catalog.snapshot().id().0, 5, "no push is committed twice");
+        check_whole(&catalog);
+    }
+    assert!(disk.names("scratch").is_empty());
+}
+
+#[test]
+fn a_power_cut_at_any_moment_loses_no_acknowledged_push() {
+    let operations = record();
+    let mut states = 0;
+    for count in 0..=operations.len() {
+        check_state(&operations, count, Survival::Nothing, count % 16 == 0);
+        check_state(&operations, count, Survival::Everything, count % 16 == 8);
+        for seed in 0..8 {
+            check_state(&operations, count, Survival::Some(seed * 1_000_003 + count as u64), false);
+        }
+        states += 10;
+    }
+    assert!(states > 1500, "{states} states of {} operations", operations.len());
+}
+
+#[test]
+fn a_second_power_cut_during_recovery_loses_nothing() {
+    let operations = record();
+    for count in (0..operations.len()).step_by(23) {
+        let disk = RecordingDisk::crash(&operations, count, Survival::Some(count as u64));
+        let before = disk.copy();
+        let reached = open(Arc::new(disk.clone())).expect("recovery").snapshot().id();
+        let recovery = disk.operations();
+        for again in 0..=recovery.len() {
+            // What recovery did is lost or kept; the files that it found are there either way.
+            let disk = before.copy();
+            for operation in &recovery[..again] {
+                disk.redo(operation);
+            }
+            let catalog = open(Arc::new(disk)).expect("recovery after recovery");
+            assert_eq!(catalog.snapshot().id(), reached);
+            check_whole(&catalog);
+        }
+    }
+}

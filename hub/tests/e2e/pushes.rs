@@ -1,0 +1,140 @@
+//! Files become versions, and versions come back.
+
+use crate::hub::{Hub, points, root, ukimet};
+use serde_json::Value;
+use std::fs;
+use std::process::Command;
+
+/// What `demo/demo.json` lists.
+fn demo() -> Vec<Value> {
+    let text = fs::read_to_string(root().join("demo/demo.json")).expect("the list is there");
+    serde_json::from_str(&text).expect("a list")
+}
+
+#[test]
+fn every_demo_file_is_published_once_and_unchanged_the_second_time() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(dir.path(), &[]);
+    for entry in demo() {
+        let file = root().join("demo").join(entry["file"].as_str().expect("a file"));
+        let dataset = entry["dataset"].as_str().expect("a dataset");
+        let mut flags = Vec::new();
+        for name in ["layer", "crs", "encoding"] {
+            if let Some(value) = entry[name].as_str() {
+                flags.push(format!("--{name}"));
+                flags.push(value.to_owned());
+            }
+        }
+        if entry["all_layers"] == true {
+            flags.push("--all-layers".to_owned());
+        }
+        let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+        let first = hub.publish(&file, dataset, &flags);
+        let (code, second) = hub.push(&file, dataset, &flags);
+        assert_eq!((code, &second["status"]), (0, &Value::from("unchanged")), "{file:?} {second:#}");
+        for (first, second) in
+            first["layers"].as_array().into_iter().flatten().zip(second["layers"].as_array().into_iter().flatten())
+        {
+            assert_eq!(first["version"], second["version"]);
+            assert!(first["rows_taken"].as_u64() > Some(0), "{first:#}");
+            let exported = dir.path().join("out.parquet");
+            let dataset = first["dataset"].as_str().expect("a dataset");
+            let (_, export) = hub.ask(&["export", dataset, "-o", exported.to_str().expect("text")]);
+            assert_eq!(export["rows"], first["rows_taken"], "{dataset}");
+        }
+    }
+}
+
+#[test]
+fn a_window_of_some_columns_comes_back_in_every_format() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(&dir.path().join("data"), &[]);
+    let file = dir.path().join("points.csv");
+    fs::write(&file, points(2000)).expect("written");
+    hub.publish(&file, "almaty/points", &[]);
+    for ending in ["parquet", "arrow", "geojson", "ndjson", "csv"] {
+        let out = dir.path().join(format!("out.{ending}"));
+        let out = out.to_str().expect("text");
+        let window = [
+            "export",
+            "almaty/points@v1",
+            "--bbox",
+            "76.1,43,76.1995,43.0005",
+            "--columns",
+            "geometry,name",
+            "-o",
+            out,
+        ];
+        let (code, export) = hub.ask(&window);
+        assert_eq!((code, &export["rows"]), (0, &Value::from(100)), "{ending}: {export}");
+    }
+    let (_, document) =
+        (0, serde_json::from_slice::<Value>(&fs::read(dir.path().join("out.geojson")).expect("read")).expect("JSON"));
+    let features = document["features"].as_array().expect("features");
+    assert_eq!(features.len(), 100);
+    assert!(features.iter().all(|f| f["properties"]["name"].is_string() && f["properties"].get("lon").is_none()));
+}
+
+#[test]
+fn a_shapefile_is_pushed_with_its_companions() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(&dir.path().join("data"), &[]);
+    let made = Command::new("ogr2ogr")
+        .args(["-f", "ESRI Shapefile"])
+        .arg(dir.path().join("towns.shp"))
+        .arg(root().join("demo/almaty_districts_osm.geojson"))
+        .status();
+    // ogr2ogr belongs to the packages that `make setup` installs.
+    assert!(made.expect("ogr2ogr runs").success());
+    let outcome = hub.publish(&dir.path().join("towns.shp"), "almaty/towns", &[]);
+    assert_eq!(outcome["layers"][0]["rows_taken"], 8);
+    assert_eq!(outcome["layers"][0]["format"], "ESRI Shapefile");
+}
+
+#[test]
+fn a_push_id_repeats_its_answer_and_means_one_content() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(&dir.path().join("data"), &[]);
+    let file = dir.path().join("points.csv");
+    fs::write(&file, points(10)).expect("written");
+    let first = hub.publish(&file, "a/b", &["--push-id", "p1"]);
+    let again = hub.publish(&file, "a/b", &["--push-id", "p1"]);
+    assert_eq!((&again["replayed"], &again["layers"]), (&Value::from(true), &first["layers"]));
+    fs::write(&file, points(11)).expect("written");
+    let (code, message) = hub.refused(&file, "a/b", &["--push-id", "p1"]);
+    assert_eq!(code, "ALREADY_EXISTS");
+    assert!(message.contains("p1 was used for a/b v1"), "{message}");
+    let second = hub.publish(&file, "a/b", &["--push-id", "p2", "--expected-version", "1"]);
+    assert_eq!(second["layers"][0]["rows_added"], 1);
+    fs::write(&file, points(12)).expect("written");
+    let (code, message) = hub.refused(&file, "a/b", &["--expected-version", "1"]);
+    assert_eq!(code, "ABORTED");
+    assert!(message.contains("expected v1, current v2"), "{message}");
+}
+
+#[test]
+fn words_of_three_languages_find_a_dataset() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(&dir.path().join("data"), &[]);
+    let file = dir.path().join("points.csv");
+    fs::write(&file, points(10)).expect("written");
+    let titles =
+        ["--title", "kk=Алматы мектептері", "--title", "ru=Школы города Алматы", "--title", "en=Schools of Almaty"];
+    hub.publish(&file, "almaty/schools", &titles);
+    for words in ["мектептері", "школа", "школами алматы", "schools", "lat"] {
+        let (_, found) = hub.ask(&["search", words]);
+        assert_eq!(found["total"], 1, "{words}");
+    }
+    for (bbox, total) in [("76,43,77,44", 1), ("0,0,1,1", 0)] {
+        let (_, found) = hub.ask(&["search", "школы", "--bbox", bbox]);
+        assert_eq!(found["total"], total, "{bbox}");
+    }
+}
+
+#[test]
+fn the_demo_ends_well() {
+    let output = ukimet().args(["demo", "--exit", "--files"]).arg(root().join("demo")).output().expect("runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("helsinki/school-districts") && text.contains("read back from GeoParquet"), "{text}");
+}
