@@ -123,14 +123,14 @@ impl Catalog {
         self.shared.objects.free_bytes()
     }
 
-    /// Takes no more commits, flushes the projections and writes a checkpoint. Reads go on.
+    /// Takes no more commits and writes a checkpoint. Reads go on. The projections need no farewell: what they have
+    /// not written by then, they catch up when they are opened.
     ///
     /// The directory is free for another process once all clones and snapshots are dropped.
     pub fn close(&self) -> Result<()> {
         let mut turn = self.shared.committer.turn(&self.shared)?;
         if !turn.is_closed {
             turn.is_closed = true;
-            self.shared.state.flush();
             if turn.checkpointed < self.shared.state.watermark().sequence {
                 self.shared.write_checkpoint();
             }

@@ -96,7 +96,9 @@ impl Committer {
     pub(crate) fn turn(&self, shared: &Shared) -> Result<std::sync::MutexGuard<'_, Turn>> {
         self.turn.lock().map_err(|_| {
             shared.objects.stop("a commit failed halfway".to_owned());
-            Error::unavailable("the catalog takes no more commits until it is opened again, because a commit failed halfway")
+            Error::unavailable(
+                "the catalog takes no more commits until it is opened again, because a commit failed halfway",
+            )
         })
     }
 

@@ -50,7 +50,8 @@ pub(crate) fn read_keys(object: &Object) -> Result<Vec<KeyRecord>> {
     let header = object.read(0, HEADER_BYTES as usize)?;
     let count = header.strip_prefix(MAGIC).and_then(|count| count.try_into().ok()).map(u64::from_be_bytes);
     let count = count.ok_or_else(damaged)?;
-    if count.checked_mul(RECORD_BYTES as u64).and_then(|size| size.checked_add(HEADER_BYTES)) != Some(object.size_bytes())
+    if count.checked_mul(RECORD_BYTES as u64).and_then(|size| size.checked_add(HEADER_BYTES))
+        != Some(object.size_bytes())
     {
         return Err(damaged());
     }

@@ -87,7 +87,8 @@ impl LayerWriter {
             return Err(Error::invalid_data(format!("expected {expected} columns, found {found}")));
         }
         let columns = rows.columns().iter().zip(self.schema.fields());
-        let columns = columns.map(|(column, field)| arrow_cast::cast(column, field.data_type())).collect::<Result<_, _>>();
+        let columns =
+            columns.map(|(column, field)| arrow_cast::cast(column, field.data_type())).collect::<Result<_, _>>();
         columns
             .and_then(|columns| RecordBatch::try_new(Arc::clone(&self.schema), columns))
             .map_err(|e| Error::invalid_data("a batch does not fit the layer's schema").caused_by(e))

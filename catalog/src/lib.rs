@@ -46,3 +46,17 @@ pub use search::Scan;
 pub use snapshot::{SearchResult, Snapshot};
 pub use transaction::Transaction;
 pub use verify::{Finding, VerifyReport, verify};
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_the_hub_holds_can_cross_threads() {
+        fn check<T: Send + Sync>() {}
+        fn check_send<T: Send>() {}
+        check::<super::Catalog>();
+        check::<super::Snapshot>();
+        check_send::<super::Transaction>();
+        check_send::<super::LayerWriter>();
+        check_send::<super::Scan>();
+    }
+}

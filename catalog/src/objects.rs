@@ -10,7 +10,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use sha2::{Digest, Sha256 as Hasher};
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use ukimet_model::{Error, ErrorKind, Result, Sha256};
 
@@ -110,7 +110,7 @@ impl Objects {
         let path = format!("{}/object-{number}", paths::SCRATCH);
         let file = self.0.disk.create(&path).map_err(|e| self.write_error("creating", &path, e))?;
         let temporary = Temporary { objects: self.clone(), path };
-        Ok(ObjectWriter { temporary, file: Some(file), hasher: Hasher::new(), size_bytes: 0 })
+        Ok(ObjectWriter { temporary, file: Some(file), hasher: Hasher::new(), size_bytes: 0, ran_full: Arc::default() })
     }
 
     pub(crate) fn get(&self, key: &str) -> Result<Bytes> {
@@ -164,9 +164,10 @@ impl Objects {
 
     /// An error after which nobody knows what the disk holds.
     fn unknown_state(&self, doing: &str, key: &str, error: io::Error) -> Error {
-        self.stop(format!("{doing} {key} failed: {error}"));
-        Error::unavailable(format!("{doing} {key} failed, so the catalog takes no more commits until it is opened again"))
-            .caused_by(error)
+        Error::unavailable(format!(
+            "{doing} {key} failed, so the catalog takes no more commits until it is opened again"
+        ))
+        .caused_by(error)
     }
 }
 
@@ -209,9 +210,15 @@ pub(crate) struct ObjectWriter {
     file: Option<Box<dyn DiskFile>>,
     hasher: Hasher,
     size_bytes: u64,
+    ran_full: Arc<AtomicBool>,
 }
 
 impl ObjectWriter {
+    /// Tells, now or later, whether a write found the disk full: libraries in between may turn errors into text.
+    pub(crate) fn ran_full(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.ran_full)
+    }
+
     /// The hash of what was written so far.
     pub(crate) fn sha256_so_far(&self) -> Sha256 {
         Sha256(self.hasher.clone().finalize().into())
@@ -244,14 +251,14 @@ impl ObjectWriter {
 impl Write for ObjectWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let file = self.file.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        let count = file.write(bytes)?;
+        let count = file.write(bytes).inspect_err(|e| self.ran_full.store(is_full(e), Ordering::Relaxed))?;
         self.hasher.update(&bytes[..count]);
         self.size_bytes += count as u64;
         Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), |file| file.flush())
+        self.file.as_mut().map_or(Ok(()), std::io::Write::flush)
     }
 }
 

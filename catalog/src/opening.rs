@@ -100,7 +100,7 @@ pub(crate) fn open_parts(objects: &Objects, projections: Projections, options: &
         damaged_checkpoints: truth.damaged_checkpoints()?,
         collected_objects,
     };
-    let turn = Turn { text, checkpointed: truth.checkpointed()?, is_closed: false };
+    let turn = Turn { text, checkpointed: truth.checkpointed(), is_closed: false };
     let published = Published { sequence: watermark.sequence, datasets: watermark.datasets, text: snapshot };
     Ok(Opened { state, turn, published, report })
 }
@@ -202,8 +202,8 @@ impl<'a> Truth<'a> {
     }
 
     /// The commit of the newest checkpoint.
-    fn checkpointed(&self) -> Result<u64> {
-        Ok(self.checkpoints.last().map_or(0, |(sequence, _)| *sequence))
+    fn checkpointed(&self) -> u64 {
+        self.checkpoints.last().map_or(0, |(sequence, _)| *sequence)
     }
 }
 

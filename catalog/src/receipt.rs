@@ -89,7 +89,8 @@ fn diagnostic(diagnostic: &Diagnostic) -> Result<Line<'_>> {
 fn rows(report: &LayerReport) -> Result<RecordBatch> {
     let mut lines = report.steps.iter().map(step).collect::<Result<Vec<_>>>()?;
     lines.extend(report.diagnostics.iter().map(diagnostic).collect::<Result<Vec<_>>>()?);
-    let text = |of: fn(&Line<'_>) -> Option<String>| -> ArrayRef { Arc::new(lines.iter().map(of).collect::<StringArray>()) };
+    let text =
+        |of: fn(&Line<'_>) -> Option<String>| -> ArrayRef { Arc::new(lines.iter().map(of).collect::<StringArray>()) };
     let columns: [(&str, ArrayRef); 7] = [
         ("kind", text(|line| Some(line.kind.to_owned()))),
         ("name", text(|line| Some(line.name.to_owned()))),

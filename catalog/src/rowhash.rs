@@ -156,15 +156,17 @@ fn values(array: &dyn Array) -> Result<Vec<u128>> {
             let fields = array.as_struct().columns().iter().map(|field| cells(field)).collect::<Result<Vec<_>>>()?;
             structures(&fields, array.len()).collect()
         }
-        other => return Err(Error::invalid_data(format!("a column has type {other}, which is not one that is published"))),
+        other => {
+            return Err(Error::invalid_data(format!("a column has type {other}, which is not one that is published")));
+        }
     })
 }
 
 fn lists(array: &dyn Array) -> Result<Vec<u128>> {
-    let list = array.as_list::<i32>();
-    let offsets = list.value_offsets();
-    let (first, last) = (offsets[0] as usize, offsets[list.len()] as usize);
-    let items = cells(&list.values().slice(first, last - first))?;
+    let column = array.as_list::<i32>();
+    let offsets = column.value_offsets();
+    let (first, last) = (offsets[0] as usize, offsets[column.len()] as usize);
+    let items = cells(&column.values().slice(first, last - first))?;
     let mut bytes = Vec::new();
     Ok(offsets
         .windows(2)

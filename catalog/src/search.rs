@@ -98,14 +98,19 @@ impl Scan {
         }
         let Some(window) = &self.bbox else {
             let open = self.cache.segment(&self.dataset, segment)?;
-            return reader(&open, &self.columns, None, BATCH_ROWS).map(Some);
+            return reader(&open, &self.columns, None, self.batch_rows()).map(Some);
         };
         let rows = self.rows_in(segment, window)?;
         if rows.is_empty() {
             return Ok(None);
         }
         let open = self.cache.segment(&self.dataset, segment)?;
-        reader(&open, &self.columns, Some(selection(&rows, segment.rows)), BATCH_ROWS).map(Some)
+        reader(&open, &self.columns, Some(selection(&rows, segment.rows)), self.batch_rows()).map(Some)
+    }
+
+    /// Rows to decode at once: no more than are wanted.
+    fn batch_rows(&self) -> usize {
+        usize::try_from(self.rows_left).map_or(BATCH_ROWS, |left| left.min(BATCH_ROWS))
     }
 
     /// The rows whose geometry shares a place with the window, sorted, no more than are still wanted.

@@ -5,7 +5,7 @@
 
 use crate::claims::{Claims, ObjectClaim};
 use crate::keys::{KeyRecord, write_keys};
-use crate::objects::{FinishedObject, ObjectWriter, Objects, is_full_disk};
+use crate::objects::{FinishedObject, ObjectWriter, Objects};
 use crate::options::CatalogOptions;
 use crate::paths;
 use crate::rtree::{OuterBox, build, outer_box};
@@ -21,12 +21,16 @@ use parquet::schema::types::ColumnPath;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use ukimet_model::crs::CRS84_PROJJSON;
 use ukimet_model::wkb::Shape;
 use ukimet_model::{BoundingBox, DatasetUuid, Error, GEOMETRY_COLUMN, Result, SegmentRef, Sha256};
-use ukimet_model::crs::CRS84_PROJJSON;
 
 /// Who wrote the file, as Parquet asks; it changes when the bytes for the same rows change.
 const CREATED_BY: &str = "ukimet-catalog format 1";
+
+/// Bytes of one column's dictionary in one row group: a window decodes all of it, however few its rows are.
+const DICTIONARY_BYTES_MAX: usize = 64 << 10;
 
 /// Rows as they go into a segment, with what was computed from them.
 pub(crate) struct SegmentRows<'a> {
@@ -40,6 +44,7 @@ pub(crate) struct SegmentRows<'a> {
 pub(crate) struct SegmentWriter {
     objects: Objects,
     parquet: ArrowWriter<ObjectWriter>,
+    ran_full: Arc<AtomicBool>,
     covering: Option<Covering>,
     keys: Vec<KeyRecord>,
     boxes: Vec<OuterBox>,
@@ -68,7 +73,7 @@ impl Covering {
         let side = |i: usize| -> ArrayRef {
             Arc::new(Float32Array::from_iter_values(boxes.iter().map(|outer| outer.map_or(0.0, |outer| outer[i]))))
         };
-        let nulls = NullBuffer::from_iter(boxes.iter().map(Option::is_some));
+        let nulls = boxes.iter().map(Option::is_some).collect::<NullBuffer>();
         let column = StructArray::new(box_fields(), (0..4).map(side).collect(), Some(nulls));
         let mut columns = rows.columns().to_vec();
         columns.push(Arc::new(column));
@@ -86,8 +91,11 @@ impl SegmentWriter {
         let covering = ukimet_model::batch::geometry_index(schema).map(|_| Covering::new(schema));
         let file_schema = covering.as_ref().map_or_else(|| Arc::clone(schema), |c| Arc::clone(&c.schema));
         let properties = properties(options, covering.as_ref());
-        let parquet = ArrowWriter::try_new(objects.writer()?, file_schema, Some(properties)).map_err(parquet_error)?;
+        let writer = objects.writer()?;
+        let ran_full = writer.ran_full();
+        let parquet = ArrowWriter::try_new(writer, file_schema, Some(properties)).map_err(parquet_error)?;
         Ok(Self {
+            ran_full,
             objects: objects.clone(),
             parquet,
             covering,
@@ -106,7 +114,9 @@ impl SegmentWriter {
         let first = self.keys.len() as u32;
         let records = rows.hashes.iter().zip(first..);
         self.keys.extend(records.map(|(hash, position)| KeyRecord { key: *hash, row: *hash, position }));
-        let Some(covering) = &self.covering else { return self.parquet.write(rows.rows).map_err(parquet_error) };
+        let Some(covering) = &self.covering else {
+            return self.parquet.write(rows.rows).map_err(|e| write_error(e, &self.ran_full));
+        };
         let mut boxes = Vec::with_capacity(rows.shapes.len());
         for shape in rows.shapes {
             let bounds = shape.and_then(|shape| shape.bounds);
@@ -120,7 +130,7 @@ impl SegmentWriter {
             }
         }
         let with_boxes = covering.add_to(rows.rows, &boxes)?;
-        self.parquet.write(&with_boxes).map_err(parquet_error)
+        self.parquet.write(&with_boxes).map_err(|e| write_error(e, &self.ran_full))
     }
 
     /// Writes what is left and publishes the files.
@@ -130,7 +140,7 @@ impl SegmentWriter {
             self.parquet.append_key_value_metadata(KeyValue::new("geo".to_owned(), metadata));
         }
         let (rows, rows_with_place) = (self.keys.len() as u64, self.boxes.len() as u64);
-        let parquet = self.parquet.into_inner().map_err(parquet_error)?.finish()?;
+        let parquet = self.parquet.into_inner().map_err(|e| write_error(e, &self.ran_full))?.finish()?;
         let mut written = WrittenFiles { claims, claimed: Vec::new(), size_bytes: 0 };
         let parquet = written.publish(parquet, |hash| paths::parquet(dataset, hash))?;
         let mut keys = self.objects.writer()?;
@@ -179,6 +189,7 @@ fn properties(options: &CatalogOptions, covering: Option<&Covering>) -> WriterPr
         .set_max_row_group_row_count(Some(options.row_group_rows))
         .set_data_page_row_count_limit(options.page_rows)
         .set_write_batch_size(options.page_rows)
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
         .set_statistics_enabled(EnabledStatistics::Page);
     if let Some(covering) = covering {
         let geometry = ColumnPath::from(GEOMETRY_COLUMN);
@@ -216,11 +227,16 @@ fn geo_metadata(covering: &str, types: &BTreeSet<String>, bounds: Option<Boundin
     .to_string()
 }
 
-/// What a Parquet error means to the caller.
-pub(crate) fn parquet_error(error: ParquetError) -> Error {
-    if is_full_disk(&error) {
+/// What an error while writing means to the caller.
+fn write_error(error: ParquetError, ran_full: &AtomicBool) -> Error {
+    if ran_full.load(Ordering::Relaxed) {
         return Error::limit_reached("writing a segment: the disk is full").caused_by(error);
     }
+    parquet_error(error)
+}
+
+/// What an error while reading means to the caller.
+pub(crate) fn parquet_error(error: ParquetError) -> Error {
     Error::internal("reading or writing a segment failed").caused_by(error)
 }
 

@@ -9,11 +9,12 @@ use crate::search::{Scan, search_datasets};
 use crate::segments::SegmentCache;
 use crate::state::StateSlot;
 use arrow_schema::SchemaRef;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use ukimet_model::{
-    Dataset, DatasetId, DatasetQuery, Error, LayerReport, PushId, Result, RowQuery, SnapshotId, Version,
-    VersionNumber, VersionSelector,
+    Dataset, DatasetId, DatasetQuery, Error, LayerReport, PushId, Result, RowQuery, SnapshotId, Version, VersionNumber,
+    VersionSelector,
 };
 
 /// The catalog as of one commit, for as long as it is held. Cheap to clone.
@@ -23,6 +24,12 @@ pub struct Snapshot {
     state: Arc<StateSlot>,
     segments: Arc<SegmentCache>,
     objects: Objects,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Snapshot({})", self.published.sequence)
+    }
 }
 
 /// What one commit made visible, all at once.
@@ -68,9 +75,8 @@ impl Snapshot {
     ///
     /// `NotFound` if the snapshot has no such dataset.
     pub fn dataset(&self, id: &DatasetId) -> Result<(Dataset, Version)> {
-        let found = self.state.read(self.published.sequence, |view| {
-            Ok(view.dataset(id)?.zip(view.newest_version(id)?))
-        })?;
+        let found =
+            self.state.read(self.published.sequence, |view| Ok(view.dataset(id)?.zip(view.newest_version(id)?)))?;
         found.ok_or_else(|| Error::not_found(format!("dataset {id} is not in snapshot {}", self.id())))
     }
 

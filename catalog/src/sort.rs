@@ -114,7 +114,8 @@ impl Sorter {
             writer.write(&with_keys(&schema, &batch)?).map_err(arrow_error)?;
         }
         let writer = writer.into_inner().map_err(arrow_error)?;
-        let writer = writer.into_inner().map_err(|e| self.objects.write_error("writing", "a sorted run", e.into_error()))?;
+        let writer =
+            writer.into_inner().map_err(|e| self.objects.write_error("writing", "a sorted run", e.into_error()))?;
         self.spills.push(writer.into_spill()?);
         Ok(())
     }

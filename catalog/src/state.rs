@@ -54,8 +54,6 @@ pub(crate) trait Read {
 /// An ordered map that takes several pairs at once or none.
 pub(crate) trait KeyValue: Read + Send + Sync {
     fn write(&self, pairs: &[Pair]) -> Result<(), Damage>;
-    /// Writes what is buffered to the disk, as well as the map can.
-    fn flush(&self) -> Result<(), Damage>;
 }
 
 /// How far a state has come, and a sum over all its pairs.

@@ -94,8 +94,4 @@ impl KeyValue for SledState {
         }
         guarded(|| self.db.apply_batch(batch))
     }
-
-    fn flush(&self) -> Result<(), Damage> {
-        guarded(|| self.db.flush()).map(|_| ())
-    }
 }

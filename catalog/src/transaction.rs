@@ -64,6 +64,8 @@ impl Transaction {
     ///
     /// `InvalidData` if the schema is not one of normalized rows; `InvalidRequest` if the push already has a layer
     /// for the dataset; `Conflict` if the publisher built on another version.
+    // The caller gives the schema away, so that a layer can keep it if it ever needs to.
+    #[allow(clippy::needless_pass_by_value)]
     pub fn begin_layer(&mut self, dataset: DatasetId, schema: SchemaRef) -> Result<LayerWriter> {
         if self.begun.contains(&dataset) {
             return Err(Error::invalid_request(format!("the push already has a layer for dataset {dataset}")));
@@ -102,14 +104,14 @@ impl Transaction {
             rows_removed: 0,
             claims: Vec::new(),
         };
-        match self.shared.newest_version(&prepared.dataset)?.filter(|base| base.root_hash == prepared.root_hash) {
-            // The same rows lie there already, whatever becomes the newest version until the commit.
-            Some(base) => (prepared.segments, prepared.bounds) = (base.segments, base.bbox),
-            None => {
-                let written = unwritten.write(&self.shared.objects, &self.shared.claims, &self.shared.options)?;
-                (prepared.segments, prepared.bounds) = (written.segments, written.bounds);
-                prepared.claims = written.claims;
-            }
+        let newest = self.shared.newest_version(&prepared.dataset)?;
+        if let Some(same) = newest.filter(|newest| newest.root_hash == prepared.root_hash) {
+            // Its rows lie there already, whatever becomes the newest version until the commit.
+            (prepared.segments, prepared.bounds) = (same.segments, same.bbox);
+        } else {
+            let written = unwritten.write(&self.shared.objects, &self.shared.claims, &self.shared.options)?;
+            (prepared.segments, prepared.bounds) = (written.segments, written.bounds);
+            prepared.claims = written.claims;
         }
         prepared.compare(&self.shared)?;
         self.layers.push(prepared);
@@ -150,7 +152,9 @@ impl Transaction {
                 Answer::Moved => {
                     for layer in &mut layers {
                         let layer = Arc::get_mut(layer);
-                        layer.expect("the proposal that shared the layer was answered and dropped").compare(&self.shared)?;
+                        layer
+                            .expect("the proposal that shared the layer was answered and dropped")
+                            .compare(&self.shared)?;
                     }
                 }
             }

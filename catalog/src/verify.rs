@@ -62,11 +62,7 @@ pub fn verify(dir: &Path, deep: bool, progress: &mut dyn FnMut(u64, u64)) -> Res
     verify_objects(&Objects::new(Arc::new(RealDisk::new(dir))), deep, progress)
 }
 
-pub(crate) fn verify_objects(
-    store: &Objects,
-    deep: bool,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<VerifyReport> {
+pub(crate) fn verify_objects(store: &Objects, deep: bool, progress: &mut dyn FnMut(u64, u64)) -> Result<VerifyReport> {
     if !store.exists(paths::FORMAT)? && store.list(paths::LOG)?.is_empty() {
         return Err(Error::not_found(format!("there is no store here: object {} is missing", paths::FORMAT)));
     }

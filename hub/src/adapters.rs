@@ -242,7 +242,7 @@ impl Bundled {
         let (ours, theirs) = StdUnixStream::pair().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
         let mut child = Command::new(&self.program)
-            .args(["--listen", "stdin", "--with-parent", "--scratch"])
+            .args(["--listen", "stdin", "--scratch"])
             .arg(scratch.path())
             .args(&self.arguments)
             .env_clear()

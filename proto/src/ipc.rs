@@ -210,7 +210,7 @@ fn split<'a>(message: &'a [u8], limits: &IpcLimits) -> Result<(&'a [u8], &'a [u8
         )));
     }
     let length = u32::from_le_bytes([prefix[4], prefix[5], prefix[6], prefix[7]]) as usize;
-    if length % 8 != 0 || length == 0 {
+    if !length.is_multiple_of(8) || length == 0 {
         return Err(Error::invalid_data(format!("IPC metadata has a multiple of 8 bytes, found {length}")));
     }
     rest.split_at_checked(length)

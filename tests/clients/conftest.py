@@ -10,7 +10,10 @@ from hub_process import HubProcess, tail
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hub")
-    process = HubProcess(folder / "data", folder / "hub.log")
+    try:
+        process = HubProcess(folder / "data", folder / "hub.log")
+    except RuntimeError as error:
+        pytest.exit(f"no test can run: {error}", returncode=1)
     yield process
     assert process.process.poll() is None, f"the hub ended by itself: {tail(folder / 'hub.log')}"
     assert process.stop() == 0, f"the hub did not end well: {tail(folder / 'hub.log')}"

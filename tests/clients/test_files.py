@@ -115,12 +115,7 @@ def csv_points(file: Path, lon: str, lat: str, separator: str, encoding: str) ->
 def table_rows(file: Path) -> int:
     if file.suffix == ".parquet":
         return parquet.ParquetFile(file).metadata.num_rows
-    if file.suffix == ".xlsx":
-        return pyogrio.read_info(file, force_feature_count=True)["features"]
-    with open(file, encoding="latin-1", newline="") as text:
-        separator = max(",;\t", key=text.readline().count)
-        text.seek(0)
-        return sum(1 for row in csv.reader(text, delimiter=separator) if row) - 1
+    return pyogrio.read_info(file, force_feature_count=True)["features"]
 
 
 def compare(layer: dict, geometry: np.ndarray, crs, expected: Loads) -> None:
@@ -159,6 +154,12 @@ def box_of(shapes: list, transformer: pyproj.Transformer) -> list[float]:
     xy = shapely.get_coordinates(shapes)
     lon, lat = transformer.transform(xy[:, 0], xy[:, 1])
     return [np.min(lon), np.min(lat), np.max(lon), np.max(lat)]
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="only where the whole data set is")
+def test_a_datum_without_a_name_is_a_question_to_the_publisher(hub, dataset):
+    outcome = push_file(hub.url, SHARED / "city/seoul/seoul_municipalities.shp", dataset)
+    check_refusal(outcome, Refused(("FAILED_PRECONDITION",), "declare crs"))
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="only where the whole data set is")

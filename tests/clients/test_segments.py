@@ -35,7 +35,7 @@ def segments(store) -> list[Path]:
 
 
 def geo_of(file: Path) -> dict | None:
-    metadata = parquet.ParquetFile(file).schema_arrow.metadata or {}
+    metadata = parquet.ParquetFile(file).metadata.metadata or {}
     return json.loads(metadata[b"geo"]) if b"geo" in metadata else None
 
 

@@ -6,13 +6,15 @@ Several pushers push at the same time, each the next version of its own dataset,
 they hear an outcome. The hub is ended with SIGKILL at a random moment and started again over the same data. Then for
 every dataset: versions are dense, every acknowledged one has the rows it was acknowledged with, a version nobody heard
 of is the push that was under way, and reading the rows gives as many as the catalog says. `ukimet verify` must be clean
-before each restart, when nothing has been repaired yet, and at the end.
+before each restart, when nothing has been repaired yet, and at the end. No adapter process outlives its hub.
 
 Exits with 0 if all of that held. The seed is printed; a run with the same seed draws the same moments.
 """
 import argparse
 import json
+import os
 import random
+import signal
 import sys
 import tempfile
 import threading
@@ -30,6 +32,7 @@ from hub_process import HubProcess, run_ukimet, tail  # noqa: E402
 
 PUSH_SECONDS_MAX = 60
 MOMENT_SECONDS_MAX = 1.5
+ORPHAN_SECONDS_MAX = 5
 
 
 def rows_of(number: int, push: int) -> int:
@@ -154,6 +157,26 @@ def kill_once(hub: HubProcess, protos, ledgers: list[Ledger], moment_s: float) -
         thread.join()
 
 
+def orphans(data: Path) -> list[str]:
+    """Processes that outlive their hub: adapters must end with it. They are told by the scratch folder they were given."""
+    end = time.monotonic() + ORPHAN_SECONDS_MAX
+    while True:
+        found = {}
+        for entry in Path("/proc").iterdir():
+            try:
+                command = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0") if entry.name.isdigit() else []
+            except OSError:  # it has just ended
+                continue
+            if any(argument.startswith(f"{data}/") for argument in command):
+                found[int(entry.name)] = " ".join(command)
+        if not found or time.monotonic() > end:
+            break
+        time.sleep(0.05)
+    for pid in found:
+        os.kill(pid, signal.SIGKILL)
+    return [f"process {pid} outlived its hub: {command[:200]}" for pid, command in found.items()]
+
+
 def verify(data: Path) -> list[str]:
     done = run_ukimet("verify", "--data", data)
     return [] if done.returncode == 0 else [f"verify ended with {done.returncode}: {done.stdout}{done.stderr}"]
@@ -193,7 +216,7 @@ def run(options: argparse.Namespace, folder: Path) -> int:
         finally:
             if hub.process.poll() is None:
                 hub.kill()
-        wrong += verify(data)
+        wrong += orphans(data) + verify(data)
         if wrong:
             print(f"after kill {kill}:", *wrong[:20], f"log: {tail(log)}", sep="\n  ")
             break

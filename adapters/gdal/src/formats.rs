@@ -101,17 +101,20 @@ pub(crate) struct Clues {
     pub(crate) json: Option<Outline>,
     /// What kind of zip it is, if it is one.
     pub(crate) zip: Option<ArchiveKind>,
+    /// The declared media type, lower case, without parameters; empty if nobody declared one.
+    pub(crate) media_type: String,
 }
 
 impl Clues {
     /// Looks at an asset; for JSON that is one pass over the file.
-    pub(crate) fn read(path: &Path, name: &str, zip: Option<ArchiveKind>) -> Result<Self> {
+    pub(crate) fn read(path: &Path, name: &str, zip: Option<ArchiveKind>, media_type: Option<&str>) -> Result<Self> {
         let head = Head::read(path, name)?;
         let text = head.text();
         let xml = prolog(&text);
         let is_json = text.trim_start_matches(['\u{1e}', '\u{feff}', ' ', '\t', '\r', '\n']).starts_with(['{', '[']);
         let json = if is_json && zip.is_none() { Some(outline(path)?) } else { None };
-        Ok(Self { head, xml, json, zip })
+        let media_type = media_type.unwrap_or_default().split(';').next().unwrap_or_default();
+        Ok(Self { head, xml, json, zip, media_type: media_type.trim().to_ascii_lowercase() })
     }
 
     /// Whether the first XML element has this name.
@@ -131,7 +134,7 @@ impl Clues {
 /// # Errors
 ///
 /// `InvalidData` naming what was recognised and what was expected.
-pub(crate) fn recognize(clues: &Clues, media_type: Option<&str>) -> Result<&'static Format> {
+pub(crate) fn recognize(clues: &Clues) -> Result<&'static Format> {
     if clues.head.size_bytes == 0 {
         return Err(Error::invalid_data("a file with data was expected, found an empty file"));
     }
@@ -139,27 +142,20 @@ pub(crate) fn recognize(clues: &Clues, media_type: Option<&str>) -> Result<&'sta
         return Err(unknown(clues));
     };
     check_extension(format.name, format.extensions, &clues.head.extension)?;
-    check_media_type(format.name, format.media_types, media_type)?;
+    check_media_type(format.name, format.media_types, &clues.media_type)?;
     Ok(format)
 }
 
 fn unknown(clues: &Clues) -> Error {
     let found = unserved::name(clues);
-    let claimed = FORMATS.iter().find(|format| format.extensions.contains(&clues.head.extension.as_str()));
-    match (claimed, found) {
-        (Some(format), found) => Error::invalid_data(format!(
-            "the file is named .{} but is not a {}: recognised {found}",
-            clues.head.extension, format.name
-        )),
-        (None, found) => {
-            Error::invalid_data(format!("recognised {found}, which is not served; served are {}", served()))
-        }
+    let names = |formats: &mut dyn Iterator<Item = &Format>| formats.map(|f| f.name).collect::<Vec<_>>().join(", ");
+    let extension = clues.head.extension.as_str();
+    let claimed = names(&mut FORMATS.iter().filter(|format| format.extensions.contains(&extension)));
+    if claimed.is_empty() {
+        let served = names(&mut FORMATS.iter());
+        return Error::invalid_data(format!("recognised {found}, which is not served; served are {served}"));
     }
-}
-
-/// Names of all formats.
-pub(crate) fn served() -> String {
-    FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().join(", ")
+    Error::invalid_data(format!("the file is named .{extension}, which is for {claimed}, but its bytes are {found}"))
 }
 
 /// Refuses a name that belongs to another format than the bytes.
@@ -180,19 +176,18 @@ fn check_extension(name: &str, own: &[&str], extension: &str) -> Result<()> {
 }
 
 /// Refuses a declared media type that belongs to another format than the bytes.
-fn check_media_type(name: &str, own: &[&str], declared: Option<&str>) -> Result<()> {
-    let declared = declared.unwrap_or_default();
-    let essence = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_known = FORMATS.iter().any(|format| format.media_types.contains(&essence.as_str()))
-        || ZIP_MEDIA_TYPES.contains(&essence.as_str());
-    if own.contains(&essence.as_str()) || VAGUE_MEDIA_TYPES.contains(&essence.as_str()) || !is_known {
+fn check_media_type(name: &str, own: &[&str], essence: &str) -> Result<()> {
+    let is_known =
+        FORMATS.iter().any(|format| format.media_types.contains(&essence)) || ZIP_MEDIA_TYPES.contains(&essence);
+    if own.contains(&essence) || VAGUE_MEDIA_TYPES.contains(&essence) || !is_known {
         return Ok(());
     }
-    Err(Error::invalid_data(format!("the media type is {}, but the bytes are {name}", quoted(&essence))))
+    Err(Error::invalid_data(format!("the media type is {}, but the bytes are {name}", quoted(essence))))
 }
 
 /// Refuses a name or a media type that does not fit a zip archive of datasets.
-pub(crate) fn check_archive(extension: &str, media_type: Option<&str>) -> Result<()> {
+pub(crate) fn check_archive(clues: &Clues) -> Result<()> {
+    let (extension, media_type) = (clues.head.extension.as_str(), clues.media_type.as_str());
     if ZIP_EXTENSIONS.contains(&extension) {
         return check_media_type("a zip archive", ZIP_MEDIA_TYPES, media_type);
     }

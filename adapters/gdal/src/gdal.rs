@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use arrow_array::ffi::{FFI_ArrowArray, from_ffi_and_data_type};
-use arrow_array::{RecordBatch, StructArray};
+use arrow_array::{Array, RecordBatch, RecordBatchOptions, StructArray};
 use arrow_schema::ffi::FFI_ArrowSchema;
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use gdal::cpl::CslStringList;
@@ -36,6 +36,16 @@ pub(crate) struct Raised {
     pub(crate) warnings: Vec<String>,
     /// Texts of failures.
     pub(crate) failures: Vec<String>,
+}
+
+impl Raised {
+    /// The same texts without our folder in them.
+    fn without(mut self, folder: &str) -> Self {
+        for text in self.warnings.iter_mut().chain(&mut self.failures) {
+            *text = text.replace(folder, "");
+        }
+        self
+    }
 }
 
 /// Options that hold for the whole process. What a build does not know it ignores, so the tests try each door.
@@ -125,7 +135,20 @@ fn watched<T>(call: impl FnOnce() -> T) -> (T, Raised) {
     // SAFETY: the error state belongs to this thread; the call has no other condition.
     unsafe { gdal_sys::CPLErrorReset() };
     let value = call();
-    (value, RAISED.take())
+    let mut raised = RAISED.take();
+    if raised.failures.is_empty() {
+        raised.failures.extend(last_failure());
+    }
+    (value, raised)
+}
+
+/// The failure that stands in the error state, though a driver kept it from the handler.
+fn last_failure() -> Option<String> {
+    // SAFETY: the error state belongs to this thread; its text is a C string that lives until the next call.
+    unsafe {
+        let is_failure = gdal_sys::CPLGetLastErrorType() >= gdal_sys::CPLErr::CE_Failure;
+        is_failure.then(|| CStr::from_ptr(gdal_sys::CPLGetLastErrorMsg()).to_string_lossy().trim().to_owned())
+    }
 }
 
 /// How a file is opened.
@@ -152,6 +175,7 @@ pub(crate) struct OgrHead {
 /// An open file.
 pub(crate) struct OgrSource {
     dataset: Dataset,
+    folder: String,
 }
 
 impl OgrSource {
@@ -174,14 +198,16 @@ impl OgrSource {
                 },
             )
         });
-        let dataset = opened.map_err(|_| not_opened(path, how.driver, &raised))?;
+        let folder = format!("{}/", path.parent().unwrap_or(path).display());
+        let raised = raised.without(&folder);
+        let dataset = opened.map_err(|_| not_opened(how.driver, &raised))?;
         match raised.failures.first() {
             Some(failure) => Err(Error::data_loss(format!(
                 "driver {} opened the file and then raised {}",
                 how.driver,
-                shown(failure, path)
+                quoted(failure)
             ))),
-            None => Ok((Self { dataset }, raised)),
+            None => Ok((Self { dataset, folder }, raised)),
         }
     }
 
@@ -197,12 +223,15 @@ impl OgrSource {
 
     /// Begins to read a layer, batches of at most `rows_max`.
     pub(crate) fn into_rows(self, layer: usize, rows_max: usize) -> Result<OgrRows> {
-        let Self { dataset } = self;
+        let Self { dataset, folder } = self;
+        let mut has_fid = false;
         let (stream, raised) = watched(|| {
-            let mut options = CslStringList::new();
-            options.set_name_value("INCLUDE_FID", "NO")?;
-            options.set_name_value("MAX_FEATURES_IN_BATCH", &rows_max.to_string())?;
             let mut layer = dataset.layer(layer)?;
+            // GDAL 3.6 gives empty geometries for a GeoPackage layer that has neither attributes nor ids.
+            has_fid = layer.defn().fields().next().is_none();
+            let mut options = CslStringList::new();
+            options.set_name_value("INCLUDE_FID", if has_fid { "YES" } else { "NO" })?;
+            options.set_name_value("MAX_FEATURES_IN_BATCH", &rows_max.to_string())?;
             let mut stream = ArrowStream::empty();
             // SAFETY: the stream is empty and lives as long as the call; GDAL fills it as the C interface says.
             unsafe { layer.read_arrow_stream(&raw mut stream.0, &options) }?;
@@ -212,11 +241,16 @@ impl OgrSource {
         let columns = stream.columns()?;
         let fields: Fields = columns.iter().map(|column| column.field.clone()).collect();
         let raw_names = columns.into_iter().map(|column| column.raw_name).collect();
+        let first = usize::from(has_fid);
+        let visible: Vec<_> = fields.iter().skip(first).cloned().collect();
         Ok(OgrRows {
             stream,
             _dataset: dataset,
-            schema: Schema::new(fields).into(),
+            stream_fields: fields,
+            schema: Schema::new(visible).into(),
             raw_names,
+            first,
+            folder,
             rows_read: 0,
             warnings: raised.warnings,
         })
@@ -353,8 +387,12 @@ fn as_bytes(data_type: &DataType) -> DataType {
 pub(crate) struct OgrRows {
     stream: ArrowStream,
     _dataset: Dataset,
+    stream_fields: Fields,
     schema: SchemaRef,
     raw_names: Vec<Vec<u8>>,
+    /// How many columns of the stream stand before ours.
+    first: usize,
+    folder: String,
     rows_read: u64,
     warnings: Vec<String>,
 }
@@ -367,7 +405,7 @@ impl OgrRows {
 
     /// The columns' names as bytes, before anyone decodes them.
     pub(crate) fn raw_names(&self) -> &[Vec<u8>] {
-        &self.raw_names
+        &self.raw_names[self.first..]
     }
 
     /// The next rows; `None` at the end.
@@ -378,6 +416,7 @@ impl OgrRows {
     /// cannot read any further as if it were complete.
     pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>> {
         let (array, code, raised) = self.stream.next();
+        let raised = raised.without(&self.folder);
         if self.warnings.len() < MESSAGES_MAX {
             self.warnings.extend(raised.warnings.iter().cloned());
         }
@@ -385,16 +424,18 @@ impl OgrRows {
             return Err(lost(self.rows_read, &raised));
         }
         let Some(array) = array else { return Ok(None) };
-        let struct_type = DataType::Struct(self.schema.fields().clone());
+        let struct_type = DataType::Struct(self.stream_fields.clone());
         // SAFETY: GDAL filled the array for the schema it gave; text was replaced by bytes, which have the same layout.
         let data = unsafe { from_ffi_and_data_type(array, struct_type) }
             .and_then(|data| data.validate_full().map(|()| data))
             .map_err(|error| Error::internal("GDAL gave columns that contradict their types").caused_by(error))?;
-        let rows = RecordBatch::from(StructArray::from(data));
-        let rows = rows
-            .with_schema(SchemaRef::clone(&self.schema))
+        let columns = StructArray::from(data);
+        let count = columns.len();
+        let columns = columns.columns()[self.first..].to_vec();
+        let options = RecordBatchOptions::new().with_row_count(Some(count));
+        let rows = RecordBatch::try_new_with_options(SchemaRef::clone(&self.schema), columns, &options)
             .map_err(|error| Error::internal("GDAL gave columns of another schema").caused_by(error))?;
-        self.rows_read += rows.num_rows() as u64;
+        self.rows_read += count as u64;
         Ok(Some(rows))
     }
 
@@ -448,15 +489,9 @@ fn lost(rows: u64, raised: &Raised) -> Error {
     Error::data_loss(format!("the layer ends with an error after {rows} features: {}", quoted(text)))
 }
 
-fn not_opened(path: &Path, driver: &str, raised: &Raised) -> Error {
+fn not_opened(driver: &str, raised: &Raised) -> Error {
     match raised.failures.first() {
-        Some(text) => Error::invalid_data(format!("driver {driver} did not open the file: {}", shown(text, path))),
+        Some(text) => Error::invalid_data(format!("driver {driver} did not open the file: {}", quoted(text))),
         None => Error::invalid_data(format!("driver {driver} did not recognise the file")),
     }
-}
-
-/// GDAL's text without our folders.
-fn shown(text: &str, path: &Path) -> String {
-    let folder = path.parent().unwrap_or(path).to_string_lossy();
-    quoted(&text.replace(&format!("{folder}/"), ""))
 }

@@ -53,37 +53,42 @@ pub(crate) fn outline(path: &Path) -> Result<Outline> {
     }
 }
 
+/// Where the scanner stands.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Place {
+    #[default]
+    Structure,
+    Text,
+    /// In a text, after a backslash.
+    Escape,
+}
+
 #[derive(Default)]
 struct Scanner {
     outline: Outline,
     depth: u64,
-    in_text: bool,
-    escaped: bool,
+    place: Place,
     token: Vec<u8>,
     text: Option<String>,
     key: Option<String>,
-    seen_any: bool,
     broken: bool,
 }
 
 impl Scanner {
     fn byte(&mut self, byte: u8) {
-        if self.in_text {
+        if self.place != Place::Structure {
             self.text_byte(byte);
             return;
         }
         match byte {
             b'"' => {
-                self.in_text = true;
+                self.place = Place::Text;
                 self.token.clear();
             }
             b'{' | b'[' => {
                 if self.depth == 0 {
                     self.outline.values += 1;
-                    if !self.seen_any {
-                        self.outline.is_object = byte == b'{';
-                    }
-                    self.seen_any = true;
+                    self.outline.is_object |= self.outline.values == 1 && byte == b'{';
                 }
                 self.depth += 1;
                 self.text = None;
@@ -108,12 +113,12 @@ impl Scanner {
     }
 
     fn text_byte(&mut self, byte: u8) {
-        if self.escaped {
-            self.escaped = false;
+        if self.place == Place::Escape {
+            self.place = Place::Text;
         } else if byte == b'\\' {
-            self.escaped = true;
+            self.place = Place::Escape;
         } else if byte == b'"' {
-            self.in_text = false;
+            self.place = Place::Structure;
             if self.is_top() {
                 self.text = Some(String::from_utf8_lossy(&self.token).into_owned());
             }
@@ -142,7 +147,8 @@ impl Scanner {
     }
 
     fn finish(mut self) -> Outline {
-        self.outline.is_whole = self.seen_any && self.depth == 0 && !self.in_text && !self.broken;
+        let is_closed = self.depth == 0 && self.place == Place::Structure;
+        self.outline.is_whole = self.outline.values > 0 && is_closed && !self.broken;
         self.outline
     }
 }

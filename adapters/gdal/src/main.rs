@@ -33,9 +33,9 @@ struct Flags {
     /// End when the first job is over.
     #[arg(long)]
     single_job: bool,
-    /// End when the process that started this one is gone.
+    /// Go on when the process that started this one is gone; else it ends with it.
     #[arg(long)]
-    with_parent: bool,
+    detached: bool,
     /// Address space of the process.
     #[arg(long, default_value_t = 4 << 30, value_name = "BYTES")]
     memory_bytes: u64,
@@ -102,7 +102,7 @@ fn run(flags: Flags) -> Result<()> {
         .map_err(|error| Error::unavailable("the scratch folder could not be made").caused_by(error))?;
     part_coordinate_libraries(&no_database);
     limit_process(&flags)?;
-    if flags.with_parent {
+    if !flags.detached {
         end_with_parent();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -3,7 +3,7 @@
 use crate::formats::FORMATS;
 use crate::gdal;
 use crate::limits::ReadLimits;
-use crate::source::{Context, Rows, Source};
+use crate::source::{Context, Rows, Source, finding};
 use crate::stage::{Stage, stage};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use ukimet_adapter_sdk::{
     Adapter, AdapterDescription, AssetFile, Format, Inspection, LayerInfo, ReadEnd, ReadOptions, RowSink,
 };
 use ukimet_model::error::quoted;
-use ukimet_model::{Error, LayerReport, LayerSelection, ProcessStep, Result};
+use ukimet_model::{Error, LayerReport, LayerSelection, ProcessStep, Result, Severity};
 use ukimet_normalize::{Declared, Limits, RULES_VERSION, Survey};
 
 /// Rows of a batch, unless they are wide.
@@ -93,6 +93,8 @@ struct Opened {
     // Sources read from the stage's folder: they go first.
     sources: Vec<Box<dyn Source>>,
     layers: Vec<OpenedLayer>,
+    /// Names of layers that have no column, so that there is nothing to read.
+    empty: Vec<String>,
     stage: Stage,
 }
 
@@ -108,10 +110,15 @@ impl Opened {
         let stage = stage(asset, &adapter.scratch, &adapter.limits)?;
         let mut sources = Vec::new();
         let mut layers: Vec<OpenedLayer> = Vec::new();
+        let mut empty = Vec::new();
         for (staged, format) in &stage.datasets {
             let source = (format.open)(staged, Context { options, limits: &adapter.limits })?;
             for (layer, info) in source.layers().iter().enumerate() {
                 let mut info = info.clone();
+                if info.fields.is_empty() && !info.has_geometry {
+                    empty.push(info.name);
+                    continue;
+                }
                 if layers.iter().any(|other| other.info.name == info.name) {
                     info.name = format!("{}/{}", staged.stem(), info.name);
                 }
@@ -130,7 +137,7 @@ impl Opened {
             let format = stage.datasets.first().map_or("", |(_, format)| format.name);
             return Err(Error::invalid_data(format!("recognised {format}, found no layer in it")));
         }
-        Ok(Self { sources, layers, stage })
+        Ok(Self { sources, layers, empty, stage })
     }
 
     /// Gives one layer to the sink; how many rows came out of the source.
@@ -189,6 +196,11 @@ impl Opened {
         report.steps.insert(0, step);
         let mut diagnostics = source.findings();
         diagnostics.extend(rows.findings());
+        if !self.empty.is_empty() {
+            let message = "other layers of the file have no column at all and were left out".to_owned();
+            let count = self.empty.len() as u64;
+            diagnostics.push(finding("read.layer_without_columns", Severity::Warning, message, count, &self.empty));
+        }
         diagnostics.append(&mut report.diagnostics);
         report.diagnostics = merged(diagnostics);
         report
@@ -209,17 +221,14 @@ fn merged(diagnostics: Vec<ukimet_model::Diagnostic>) -> Vec<ukimet_model::Diagn
     let mut merged: Vec<ukimet_model::Diagnostic> = Vec::new();
     for diagnostic in diagnostics {
         let key = (diagnostic.rule.clone(), diagnostic.message.clone());
-        match positions.get(&key) {
-            Some(&position) => {
-                let first = &mut merged[position];
-                first.count += diagnostic.count;
-                first.examples.extend(diagnostic.examples);
-                first.examples.truncate(ukimet_model::Diagnostic::EXAMPLES_MAX);
-            }
-            None => {
-                positions.insert(key, merged.len());
-                merged.push(diagnostic);
-            }
+        if let Some(&position) = positions.get(&key) {
+            let first = &mut merged[position];
+            first.count += diagnostic.count;
+            first.examples.extend(diagnostic.examples);
+            first.examples.truncate(ukimet_model::Diagnostic::EXAMPLES_MAX);
+        } else {
+            positions.insert(key, merged.len());
+            merged.push(diagnostic);
         }
     }
     merged

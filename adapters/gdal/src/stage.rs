@@ -39,28 +39,24 @@ pub(crate) fn stage(asset: &AssetFile, scratch: &Path, limits: &ReadLimits) -> R
     let mut archive = if is_zip(&asset.path)? { Some(Archive::open(&asset.path, limits)?) } else { None };
     let kind = archive.as_ref().map(Archive::kind);
     let name = base_name(&asset.file_name);
-    let clues = Clues::read(&asset.path, name, kind)?;
-    let media_type = asset.media_type.as_deref();
-    match (&mut archive, kind) {
-        (Some(archive), Some(ArchiveKind::Datasets)) => {
-            check_archive(&extension(name), media_type)?;
-            let is_kmz = extension(name) == "kmz";
-            let datasets = archive.unpack(folder.path(), limits)?;
-            let members = datasets.iter().map(|dataset| dataset.source_name.clone()).collect();
-            let datasets = datasets.into_iter().map(recognized).collect::<Result<Vec<_>>>()?;
-            let media_type = ZIP_MEDIA_TYPES[if is_kmz { 2 } else { 0 }];
-            Ok(Stage { datasets, media_type, members, _folder: folder })
-        }
-        _ => {
-            let format = recognize(&clues, media_type)?;
-            let staged = link(&asset.path, folder.path(), name, format)?;
-            Ok(Stage {
-                datasets: vec![(staged, format)],
-                media_type: format.media_types[0],
-                members: Vec::new(),
-                _folder: folder,
-            })
-        }
+    let clues = Clues::read(&asset.path, name, kind, asset.media_type.as_deref())?;
+    if let (Some(archive), Some(ArchiveKind::Datasets)) = (&mut archive, kind) {
+        check_archive(&clues)?;
+        let is_kmz = extension(name) == "kmz";
+        let datasets = archive.unpack(folder.path(), limits)?;
+        let members = datasets.iter().map(|dataset| dataset.source_name.clone()).collect();
+        let datasets = datasets.into_iter().map(recognized).collect::<Result<Vec<_>>>()?;
+        let media_type = ZIP_MEDIA_TYPES[if is_kmz { 2 } else { 0 }];
+        Ok(Stage { datasets, media_type, members, _folder: folder })
+    } else {
+        let format = recognize(&clues)?;
+        let staged = link(&asset.path, folder.path(), name, format)?;
+        Ok(Stage {
+            datasets: vec![(staged, format)],
+            media_type: format.media_types[0],
+            members: Vec::new(),
+            _folder: folder,
+        })
     }
 }
 
@@ -74,8 +70,8 @@ fn recognized(staged: Staged) -> Result<(Staged, &'static Format)> {
     }
     let zip =
         if is_zip(&staged.main)? { Some(Archive::open(&staged.main, &ReadLimits::default())?.kind()) } else { None };
-    let format = Clues::read(&staged.main, &staged.source_name, zip)
-        .and_then(|clues| recognize(&clues, None))
+    let format = Clues::read(&staged.main, &staged.source_name, zip, None)
+        .and_then(|clues| recognize(&clues))
         .map_err(in_archive)?;
     Ok((staged, format))
 }

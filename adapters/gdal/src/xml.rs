@@ -89,11 +89,12 @@ pub(crate) fn ensure_utf8(path: &Path, declared: Option<&str>) -> Result<Option<
     let head = prolog(&String::from_utf8_lossy(&bytes[..bytes.len().min(4_096)])).unwrap_or_default();
     let is_utf8 = |label: &str| label.eq_ignore_ascii_case("utf-8") || label.eq_ignore_ascii_case("us-ascii");
     let in_file = head.encoding.as_deref();
-    if declared.or(in_file).is_none_or(is_utf8) && in_file.is_none_or(is_utf8) {
-        if let Ok(text) = std::str::from_utf8(&bytes) {
-            check_no_dtd(text)?;
-            return Ok(None);
-        }
+    if declared.is_none_or(is_utf8)
+        && in_file.is_none_or(is_utf8)
+        && let Ok(text) = std::str::from_utf8(&bytes)
+    {
+        check_no_dtd(text)?;
+        return Ok(None);
     }
     let has_mark = matches!(bytes.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
     let unmarked = match bytes.as_slice() {

@@ -157,40 +157,21 @@ impl CrsSurvey {
             return Ok(CrsPlan::of_table(self.findings));
         }
         let middle = self.middle();
-        let is_undecided = middle.is_none() && matches!(self.known, Known::Other(_, Choice::ByPoint));
-        let (label, name, operation, is_geographic, area) = match self.known {
-            Known::Missing => match self.bounds {
-                Some(bounds) => return Err(Error::undeclared(candidates::question(bounds))),
-                None => {
-                    let message = "the layer names no crs; it has no coordinates that would need one";
-                    self.findings.add("crs.none", Severity::Note, message, 1, []);
-                    return Ok(CrsPlan::of_table(self.findings));
+        let known = match self.known {
+            Known::Missing => {
+                if let Some(bounds) = self.bounds {
+                    return Err(Error::undeclared(candidates::question(bounds)));
                 }
-            },
-            Known::Wgs84(label) => {
-                let name = "WGS 84".to_owned();
-                (label, name, Operation::identity("none: the coordinates are degrees on WGS 84"), true, None)
+                let message = "the layer names no crs; it has no coordinates that would need one";
+                self.findings.add("crs.none", Severity::Note, message, 1, []);
+                return Ok(CrsPlan::of_table(self.findings));
             }
-            Known::Qaztrf(system, label) => {
-                let is_geographic = system == qaztrf::System::Geographic;
-                (label, system.name(), Operation::of_qaztrf(system), is_geographic, Some(system.area()))
-            }
-            Known::Other(source, choice) => {
-                let operation = match (choice, middle) {
-                    (Choice::Fixed(operation), _) => operation,
-                    (Choice::ByPoint, Some((lon, lat))) if source.is_geographic() => {
-                        // Numbers outside the globe are refused by row later; here they only choose.
-                        operation::choose_at(&source, (lon.clamp(-180.0, 180.0), lat.clamp(-90.0, 90.0)))?
-                    }
-                    (Choice::ByPoint, Some(point)) => operation::choose_at(&source, point)?,
-                    (Choice::ByPoint, None) => Operation::identity("none: there are no coordinates"),
-                };
-                let is_geographic = source.is_geographic();
-                (source.label, source.name, operation, is_geographic, source.area)
-            }
+            known => known,
         };
-        let step = receipt(&label, &name, self.known_by, &operation, middle);
-        Ok(CrsPlan { label: Some(label), operation, is_undecided, is_geographic, area, findings: self.findings, step })
+        let mut plan = settled(known, middle)?;
+        plan.findings = self.findings;
+        plan.step.parameters.insert("source_crs_by".to_owned(), self.known_by.to_owned());
+        Ok(plan)
     }
 
     /// The median position of the sample, x and y apart.
@@ -237,14 +218,49 @@ fn label(known: &Known) -> Option<&str> {
     }
 }
 
-fn receipt(label: &str, name: &str, by: &str, operation: &Operation, middle: Option<(f64, f64)>) -> ProcessStep {
+/// The plan for a CRS that is known, without findings.
+fn settled(known: Known, middle: Option<(f64, f64)>) -> Result<CrsPlan> {
+    let (label, name, operation, is_geographic, area) = match known {
+        Known::Missing => return Ok(CrsPlan::of_table(Findings::default())),
+        Known::Wgs84(label) => (
+            label,
+            "WGS 84".to_owned(),
+            Some(Operation::identity("none: the coordinates are degrees on WGS 84")),
+            true,
+            None,
+        ),
+        Known::Qaztrf(system, label) => {
+            let is_geographic = system == qaztrf::System::Geographic;
+            (label, system.name(), Some(Operation::of_qaztrf(system)), is_geographic, Some(system.area()))
+        }
+        Known::Other(source, choice) => {
+            let operation = match (choice, middle) {
+                (Choice::Fixed(operation), _) => Some(operation),
+                (Choice::ByPoint, Some((lon, lat))) if source.is_geographic() => {
+                    // Numbers outside the globe are refused by row later; here they only choose.
+                    Some(operation::choose_at(&source, (lon.clamp(-180.0, 180.0), lat.clamp(-90.0, 90.0)))?)
+                }
+                (Choice::ByPoint, Some(point)) => Some(operation::choose_at(&source, point)?),
+                (Choice::ByPoint, None) => None,
+            };
+            let is_geographic = source.is_geographic();
+            (source.label, source.name, operation, is_geographic, source.area)
+        }
+    };
+    let is_undecided = operation.is_none();
+    let operation = operation.unwrap_or_else(|| Operation::identity("none: there are no coordinates"));
+    let step = receipt(&label, &name, &operation, middle);
+    let label = Some(label);
+    Ok(CrsPlan { label, operation, is_undecided, is_geographic, area, findings: Findings::default(), step })
+}
+
+fn receipt(label: &str, name: &str, operation: &Operation, middle: Option<(f64, f64)>) -> ProcessStep {
     let unknown = || "unknown".to_owned();
     let mut step = step(
         "crs",
         [
             ("source_crs", label.to_owned()),
             ("source_crs_name", name.to_owned()),
-            ("source_crs_by", by.to_owned()),
             ("target_crs", "OGC:CRS84".to_owned()),
             ("operation", operation.name.clone()),
             ("accuracy_m", operation.accuracy_m.map_or_else(unknown, |metres| metres.to_string())),

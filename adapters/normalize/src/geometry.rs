@@ -149,7 +149,7 @@ impl GeometryRule {
         for (i, shape) in shapes.iter_mut().enumerate() {
             let Some(known) = shape.filter(|s| s.vertices > 0 && !is_puntal(s.kind)) else { continue };
             let row = row_first + i as u64;
-            match validity::test(column.value(i), &known) {
+            match validity::test(column.value(i), &known, known.vertices <= self.limits.repair_vertices_max) {
                 Verdict::Valid => {}
                 Verdict::Repaired(repair) if self.is_allowed(&repair) => {
                     *shape = wkb::inspect(&repair.wkb).ok();
@@ -167,8 +167,7 @@ impl GeometryRule {
     }
 
     fn is_allowed(&self, repair: &Repair) -> bool {
-        repair.vertices.0 <= self.limits.repair_vertices_max
-            && repair.area_change() <= self.limits.repair_area_change_max
+        repair.area_change() <= self.limits.repair_area_change_max
     }
 
     fn note(&mut self, repair: &Repair, row: u64, findings: &mut Findings) {
@@ -244,15 +243,12 @@ fn report_origin(shape: &Shape, row: u64, findings: &mut Findings) {
 
 fn refuse(error: WkbError, row: u64, findings: &mut Findings) {
     let examples = [example(Some(row), None, &error.to_string(), None)];
-    match error {
-        WkbError::UnknownType { .. } => {
-            let message = "rows with curves, surfaces or other kinds outside OGC Simple Features were refused";
-            findings.add("geometry.unsupported", Severity::Error, message, 1, examples);
-        }
-        _ => {
-            let message = "rows whose geometry is damaged were refused";
-            findings.add("geometry.malformed", Severity::Error, message, 1, examples);
-        }
+    if let WkbError::UnknownType { .. } = error {
+        let message = "rows with curves, surfaces or other kinds outside OGC Simple Features were refused";
+        findings.add("geometry.unsupported", Severity::Error, message, 1, examples);
+    } else {
+        let message = "rows whose geometry is damaged were refused";
+        findings.add("geometry.malformed", Severity::Error, message, 1, examples);
     }
 }
 

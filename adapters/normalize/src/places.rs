@@ -106,21 +106,18 @@ impl PlaceSurvey {
             return;
         }
         self.filled += 1;
-        match wkt::read(text) {
-            Ok(cell) => {
-                crs.observe_wkb(&cell.wkb);
-                match (self.srid, cell.srid) {
-                    (None, srid) => self.srid = srid,
-                    (Some(first), Some(srid)) if srid != first => {
-                        self.other_srid.get_or_insert((row, srid));
-                    }
-                    _ => {}
+        if let Ok(cell) = wkt::read(text) {
+            crs.observe_wkb(&cell.wkb);
+            match (self.srid, cell.srid) {
+                (None, srid) => self.srid = srid,
+                (Some(first), Some(srid)) if srid != first => {
+                    self.other_srid.get_or_insert((row, srid));
                 }
+                _ => {}
             }
-            Err(_) => {
-                self.misfits += 1;
-                self.first_misfit.get_or_insert((row, text.to_owned()));
-            }
+        } else {
+            self.misfits += 1;
+            self.first_misfit.get_or_insert((row, text.to_owned()));
         }
     }
 

@@ -123,7 +123,9 @@ impl TextSurvey {
             return Err(Error::internal(format!("{} raw names for {} columns", raw_names.len(), roles.len())));
         }
         let mut sample = Sample::default();
-        raw_names.iter().for_each(|name| sample.push(name));
+        for name in &raw_names {
+            sample.push(name);
+        }
         let transcoded_from = match &layer.encoding {
             SourceEncoding::Utf8 { transcoded_from } => transcoded_from.clone(),
             _ => None,
@@ -226,14 +228,15 @@ fn source(layer: &SourceLayer, declared: &Declared, findings: &mut Findings) -> 
             }
             Ok(Source::Named(encoding, "the publisher".to_owned()))
         }
-        (None, SourceEncoding::Declared { label, by }) => match encoding_for(label) {
-            Ok(encoding) => Ok(Source::Named(encoding, format!("{by}: {label}"))),
-            Err(_) => {
+        (None, SourceEncoding::Declared { label, by }) => {
+            if let Ok(encoding) = encoding_for(label) {
+                Ok(Source::Named(encoding, format!("{by}: {label}")))
+            } else {
                 let message = format!("{by} names the encoding {}, which is not known; it was not used", quoted(label));
                 findings.add("text.encoding_unknown", Severity::Warning, message, 1, []);
                 Ok(Source::Unknown)
             }
-        },
+        }
         (None, SourceEncoding::Unknown) => Ok(Source::Unknown),
     }
 }

@@ -6,13 +6,13 @@
 //! ```text
 //! ukimet-lines 1
 //! layer schools lon lat id name
-//! 76.95	43.25	1	Абай
-//! 71.43	51.13	2	\N
+//! 76.95→43.25→1→Абай
+//! 71.43→51.13→2→\N
 //! end 2
 //! ```
 //!
 //! A header names the columns; if the first two are `lon` and `lat` they become the geometry. Cells are parted by a
-//! tab, `\N` is null, everything else is text. `end` repeats the number of rows.
+//! tab (`→` above), `\N` is null, everything else is text. `end` repeats the number of rows.
 
 use crate::adapter::{
     Adapter, AdapterDescription, AssetFile, Format, Inspection, LayerInfo, ReadEnd, ReadOptions, RowSink, select_layers,
@@ -110,7 +110,9 @@ impl LinesLayer<'_> {
         let mut columns: Vec<ArrayRef> = Vec::new();
         for column in first..self.columns.len() {
             let mut texts = StringBuilder::new();
-            rows.iter().for_each(|row| texts.append_option(Some(row[column]).filter(|cell| *cell != "\\N")));
+            for row in rows {
+                texts.append_option(Some(row[column]).filter(|cell| *cell != "\\N"));
+            }
             columns.push(Arc::new(texts.finish()));
         }
         if self.has_places() {

@@ -71,7 +71,7 @@ impl Default for ServeLimits {
             message_bytes_max: 16 << 20,
             asset_bytes_max: 8 << 30,
             jobs_max: 4,
-            wall_max: Duration::from_secs(300),
+            wall_max: Duration::from_mins(5),
             idle_max: Duration::from_secs(30),
             batch_bytes_max: 8 << 20,
             row_bytes_max: 64 << 20,

@@ -103,23 +103,6 @@ impl RecordingDisk {
         Self(Arc::new(Mutex::new(Recorded { tree, operations: Vec::new(), next_file })))
     }
 
-    /// Changes a file behind everybody's back.
-    pub(crate) fn tamper(&self, path: &str, change: impl FnOnce(&mut Vec<u8>)) {
-        let mut recorded = self.recorded();
-        let Some(Node::File(file)) = recorded.tree.names.get(path).copied() else { panic!("no file {path}") };
-        change(recorded.tree.files.get_mut(&file).expect("a file has bytes"));
-    }
-
-    /// The files with their sizes.
-    pub(crate) fn files(&self) -> Vec<(String, usize)> {
-        let recorded = self.recorded();
-        let size = |node: &Node| match node {
-            Node::File(file) => recorded.tree.files.get(file).map(Vec::len),
-            Node::Dir => None,
-        };
-        recorded.tree.names.iter().filter_map(|(path, node)| Some((path.clone(), size(node)?))).collect()
-    }
-
     /// What the disk holds if the power fails after the first `count` operations.
     pub(crate) fn crash(operations: &[Operation], count: usize, mut survival: Survival) -> Self {
         let mut now = Tree::default();
@@ -328,6 +311,13 @@ impl ReadAt for Bytes {
 }
 
 impl RecordingDisk {
+    /// A disk as it is for whoever comes after a process that was killed: nothing is lost, nothing more is durable.
+    pub(crate) fn after_kill(operations: &[Operation]) -> Self {
+        let mut tree = Tree::default();
+        operations.iter().for_each(|operation| tree.apply(operation));
+        Self(Arc::new(Mutex::new(Recorded { tree, operations: operations.to_vec(), next_file: 1 << 32 })))
+    }
+
     /// Does what another disk did.
     pub(crate) fn redo(&self, operation: &Operation) {
         self.recorded().tree.apply(operation);

@@ -151,7 +151,11 @@ impl TextIndex {
         tracing::warn!(reason = %first, "the text index did not take a commit and is opened again");
         let reopened = self.open().and_then(|reached| {
             let is_next = reached.sequence + 1 == watermark.sequence || reached == Reached::of(watermark);
-            if is_next { self.update(state, watermark, datasets) } else { Err("it is not at the last commit".to_owned()) }
+            if is_next {
+                self.update(state, watermark, datasets)
+            } else {
+                Err("it is not at the last commit".to_owned())
+            }
         });
         let second = match reopened {
             Ok(snapshot) => return Some(snapshot),
@@ -164,6 +168,8 @@ impl TextIndex {
     }
 }
 
+/// Takes the error as `map_err` gives it.
+#[allow(clippy::needless_pass_by_value)]
 fn text(error: TantivyError) -> Unusable {
     error.to_string()
 }
@@ -192,8 +198,7 @@ impl Parts {
     }
 
     fn new(index: Index, writer_bytes: usize, seal: seal::Seal) -> Result<Self, Unusable> {
-        let writer: IndexWriter<TantivyDocument> =
-            index.writer_with_num_threads(1, writer_bytes).map_err(text)?;
+        let writer: IndexWriter<TantivyDocument> = index.writer_with_num_threads(1, writer_bytes).map_err(text)?;
         // Merges happen when a commit asks for them, so that the files only change when the seal does.
         writer.set_merge_policy(Box::new(NoMergePolicy));
         // After a kill, files of the unfinished commit lie there whose names the next commit would use.
@@ -204,7 +209,7 @@ impl Parts {
     }
 
     fn snapshot(&self) -> TextSnapshot {
-        TextSnapshot { searcher: self.reader.searcher(), schema: self.schema.clone() }
+        TextSnapshot { searcher: self.reader.searcher(), schema: self.schema }
     }
 
     fn update(
@@ -239,6 +244,3 @@ impl Parts {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -16,7 +16,9 @@ pub(crate) fn search_datasets(
     let (total, ids) = match text {
         Some(text) => text.search(&words, query.bbox.as_ref(), query.offset, query.limit)?,
         None if words.is_empty() => walk(query, state, sequence)?,
-        None => return Err(Error::unavailable("the text index could not be built, so words cannot be searched for now")),
+        None => {
+            return Err(Error::unavailable("the text index could not be built, so words cannot be searched for now"));
+        }
     };
     let datasets = state.read(sequence, |view| {
         let mut datasets = Vec::with_capacity(ids.len());

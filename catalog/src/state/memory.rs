@@ -37,8 +37,4 @@ impl KeyValue for MemoryState {
         self.0.write().unwrap_or_else(PoisonError::into_inner).extend(pairs.iter().cloned());
         Ok(())
     }
-
-    fn flush(&self) -> Result<(), Damage> {
-        Ok(())
-    }
 }

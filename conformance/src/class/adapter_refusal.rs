@@ -85,7 +85,7 @@ async fn a_layer_that_is_not_there_is_refused(adapter: &Adapter) -> Verdict {
     adapter.reads("geojson").await?;
     let file = generate::points(10, 1);
     let named = AssetOptions { layer: Some("roads".to_owned()), ..options(&file) };
-    adapter.refuses(asset(named, &file.bytes, 1 << 16), &[Code::InvalidArgument], "roads").await
+    adapter.refuses(asset(named, &file.bytes, 1 << 16), &[Code::NotFound], "roads").await
 }
 
 async fn a_call_that_is_dropped_harms_nobody(adapter: &Adapter) -> Verdict {

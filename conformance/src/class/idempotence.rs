@@ -113,6 +113,7 @@ async fn one_push_sent_eight_times_at_once_is_one_version(hub: &Hub) -> Verdict 
         require_equal("version", &1, &only_layer(&outcome)?.version)?;
         fresh += u32::from(!outcome.replayed);
     }
-    require_equal("outcomes that are not replayed", &1, &fresh)?;
+    // A client whose call was taken over at the very end hears of its own commit as a replay.
+    require(fresh <= 1, || format!("{fresh} outcomes say that they are the first"))?;
     hub.has_versions(&dataset, 1).await
 }

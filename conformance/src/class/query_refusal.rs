@@ -61,9 +61,10 @@ fn words(text: &str) -> SearchRequest {
 
 async fn a_search_past_its_limits_is_refused(hub: &Hub) -> Verdict {
     let long = "x".repeat(257);
-    let many = vec!["word"; 17].join(" ");
-    for request in [words(&long), words(&many), SearchRequest { limit: 1001, ..words("") }] {
-        require_refusal(hub.catalog().search(request).await, Code::InvalidArgument, "")?;
+    let many = (0..17).map(|i| format!("word{i}")).collect::<Vec<_>>().join(" ");
+    let requests = [(words(&long), "256"), (words(&many), "16"), (SearchRequest { limit: 1001, ..words("") }, "1000")];
+    for (request, limit) in requests {
+        require_refusal(hub.catalog().search(request).await, Code::InvalidArgument, limit)?;
     }
     Ok(())
 }

@@ -169,7 +169,7 @@ async fn a_layer_that_does_not_exist_is_refused(hub: &Hub) -> Verdict {
         header.layers = Some(LayerSelection { selection: Some(Selection::Name("roads".to_owned())) });
     };
     let file = generate::two_layers_kml();
-    refuses(hub, "no-layer", &file, change, &[Code::InvalidArgument], "roads").await
+    refuses(hub, "no-layer", &file, change, &[Code::NotFound], "roads").await
 }
 
 async fn several_layers_are_a_question_to_the_publisher(hub: &Hub) -> Verdict {

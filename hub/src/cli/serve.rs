@@ -12,6 +12,7 @@ use ukimet_model::{Error, Result};
 ///
 /// Prints one line when it is ready. SIGTERM or Ctrl-C lets running calls end, then stops.
 #[derive(Args)]
+#[command(args_override_self = true)]
 pub struct Serve {
     #[command(flatten)]
     config: Config,

@@ -28,8 +28,8 @@ impl Hub {
             .args(["serve", "--listen", "127.0.0.1:0", "--disk-reserve", "1MiB", "--data"])
             .arg(data)
             .args(flags)
+            .env("RUST_LOG", "warn")
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
             .spawn()
             .expect("the hub starts");
         let mut ready = String::new();

@@ -55,7 +55,7 @@ fn a_batch_is_cut_until_its_messages_are_small() {
     assert!(messages.len() > 5 && messages.iter().all(|m| m.message.len() <= 12_000));
     let back: Vec<RecordBatch> =
         messages.iter().map(|m| decode(&m.message, rows.schema_ref()).expect("read")).collect();
-    assert_eq!(arrow_rows(&back), arrow_rows(&[rows.clone()]));
+    assert_eq!(arrow_rows(&back), arrow_rows(std::slice::from_ref(&rows)));
     assert_eq!(messages.iter().map(|m| m.rows).sum::<usize>(), 1_000);
     assert!(encode_batches(&rows.slice(0, 0), 12_000, 20_000).expect("written").is_empty());
     let one = encode_batches(&rows.slice(0, 2), 2_000, 20_000).expect("written");

@@ -156,7 +156,7 @@ fn check_kind(member: &Member) -> Result<()> {
 /// What operating systems leave in archives.
 fn is_litter(name: &str) -> bool {
     let base = name.rsplit('/').next().unwrap_or(name);
-    let is_lock = base.ends_with(".lock");
+    let is_lock = extension(base) == "lock";
     is_lock || name.starts_with("__MACOSX/") || base == ".DS_Store" || base == "Thumbs.db" || base == "desktop.ini"
 }
 

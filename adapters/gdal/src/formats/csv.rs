@@ -1,6 +1,6 @@
 //! CSV by our own reader: quotes tell empty from null, nothing is guessed about types, and a cut file is noticed.
 //!
-//! The first row is the header, unless all its cells are numbers. Every column is text; what it holds (numbers with
+//! The first row is the header, unless a cell of it is a number that is no year. Every column is text; what it holds (numbers with
 //! decimal commas, dates, longitudes, WKT) is the normalizer's business.
 
 mod dialect;
@@ -20,7 +20,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokens::{Record, Tokens};
 use ukimet_adapter_sdk::LayerInfo;
-use ukimet_model::error::quoted;
 use ukimet_model::{Diagnostic, Error, Example, Result, Severity};
 use ukimet_normalize::{SourceEncoding, SourceLayer};
 
@@ -35,7 +34,10 @@ pub(super) const FORMAT: Format = Format {
     sidecars: &["csvt", "prj"],
     recognize: |clues| {
         let is_named = matches!(clues.head.extension.as_str(), "csv" | "tsv" | "txt");
-        is_named && clues.head.is_text() && clues.xml.is_none() && clues.json.is_none()
+        let is_declared = FORMAT.media_types.contains(&clues.media_type.as_str());
+        // A header may begin with a bracket, which alone is no JSON.
+        let is_json = clues.json.as_ref().is_some_and(|json| json.is_whole || json.is_object);
+        (is_named || is_declared) && clues.head.is_text() && clues.xml.is_none() && !is_json
     },
     open: |staged, context| CsvFile::open(staged, context),
 };
@@ -85,9 +87,13 @@ impl Source for CsvFile {
         let mut findings: Vec<Diagnostic> =
             self.transcoded.as_ref().and_then(Transcoded::finding).into_iter().collect();
         if !self.dialect.has_header {
-            let message =
-                "the first row holds only numbers: it was taken as data, the columns are named field_1 and so on";
+            let message = "the first row holds numbers: it was taken as data, the columns are named field_1 and so on";
             findings.push(finding("csv.no_header", Severity::Warning, message.to_owned(), 1, &[]));
+        }
+        if self.dialect.unnamed > 0 {
+            let message = "rows have more cells than the header: the surplus went into columns named by position";
+            let names = &self.dialect.header[self.dialect.header.len() - self.dialect.unnamed..];
+            findings.push(finding("csv.long_row", Severity::Warning, message.to_owned(), names.len() as u64, names));
         }
         findings
     }
@@ -121,9 +127,9 @@ struct CsvRows<'a> {
 }
 
 impl CsvRows<'_> {
-    /// Checks the number of cells of a row; missing ones become null, surplus ones must be empty.
+    /// Counts rows whose cells are fewer than the header's; the missing ones become null.
     fn check(&mut self, record: &Record) -> Result<()> {
-        let columns = self.schema.fields().len();
+        let columns = self.schema.fields().len() - self.file.dialect.unnamed;
         let cells = record.len();
         if cells < columns {
             if self.tokens.is_cut() {
@@ -138,14 +144,7 @@ impl CsvRows<'_> {
                 self.short.examples.push(Example { row: Some(self.row), field: None, found, taken: None });
             }
         }
-        match (columns..cells).find(|cell| record.cell(*cell).is_some_and(|text| !text.is_empty())) {
-            Some(cell) => Err(Error::invalid_data(format!(
-                "a row has as many cells as the header, {columns}, found {cells} in row {}, the first too many is {}",
-                self.row,
-                quoted(&String::from_utf8_lossy(record.cell(cell).unwrap_or_default()))
-            ))),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! `GeoPackage`: layers of an SQLite database, tables without geometry included.
+//! `GeoPackage`: layers of an `SQLite` database, tables without geometry included.
 
 use super::{Clues, Format};
 use crate::features::{OgrFile, OgrFormat};

@@ -23,7 +23,9 @@ pub(super) const FORMAT: Format = Format {
 
 /// A root in a GML namespace, or a feature collection of an application schema.
 fn recognize(clues: &Clues) -> bool {
-    clues.xml.as_ref().is_some_and(|xml| {
-        xml.tag.contains("http://www.opengis.net/gml") && !xml.root.starts_with("WFS_") && xml.root != "kml"
-    })
+    const OTHERS: &[&str] = &["kml", "schema", "WFS_Capabilities", "GMLFeatureClassList", "Dictionary"];
+    clues
+        .xml
+        .as_ref()
+        .is_some_and(|xml| xml.tag.contains("http://www.opengis.net/gml") && !OTHERS.contains(&xml.root.as_str()))
 }

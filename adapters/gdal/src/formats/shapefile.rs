@@ -38,7 +38,7 @@ pub(super) const DBASE: Format = Format {
 
 fn open(name: &'static str, staged: &Staged, context: Context<'_>) -> Result<Box<dyn Source>> {
     let shapes = match staged.sibling("shp") {
-        Some(shp) => Some(check_shapes(&shp, staged.sibling("shx").as_deref())?),
+        Some(shp) => check_shapes(&shp, staged.sibling("shx").as_deref())?,
         None => None,
     };
     if let Some(dbf) = staged.sibling("dbf") {

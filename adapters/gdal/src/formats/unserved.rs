@@ -24,7 +24,7 @@ const MAGIC: &[(usize, &[u8], &str)] = &[
     (0, b"\x28\xb5\x2f\xfd", "Zstandard"),
     (257, b"ustar", "tar"),
     (0, b"LASF", "LAS point cloud"),
-    (0, b"\0\0\x27\x0a", "an index of a Shapefile (.shx); send the .shp, or all of its files as a zip"),
+    (0, b"\0\0\x27\x0a", "an index of a Shapefile (.shx, to be sent in a zip with the .shp)"),
     (0, b"AC10", "DWG"),
     (0, b"\x7fELF", "a program"),
     (0, b"MZ", "a program"),

@@ -3,7 +3,6 @@
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 use tonic::transport::Channel;
@@ -156,9 +155,4 @@ pub(crate) async fn read(adapter: &Adapter, ask: &Ask, bytes: &[u8]) -> Result<V
         assert_eq!(layer.report.steps.first().map(|step| step.step.as_str()), Some("read"));
     }
     Ok(layers)
-}
-
-pub(crate) async fn read_file(adapter: &Adapter, path: &Path) -> Result<Vec<ReadLayer>, Error> {
-    let name = path.file_name().expect("a name").to_string_lossy();
-    read(adapter, &Ask::named(&name), &std::fs::read(path).expect("the file is there")).await
 }

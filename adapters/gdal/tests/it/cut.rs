@@ -1,1 +1,118 @@
-//! x
+//! Files that are cut, and counts that lie: nothing ends early in silence.
+
+use crate::adapter::{Adapter, Ask, ReadLayer, read, request};
+use crate::cases::{geojson, gml, shapefile, shapefile_zip};
+use crate::data::data;
+use ukimet_model::{Error, ErrorKind};
+use ukimet_proto::v1::asset_request::Message;
+
+async fn read_named(adapter: &Adapter, name: &str, bytes: &[u8]) -> Result<Vec<ReadLayer>, Error> {
+    read(adapter, &Ask::named(name), bytes).await
+}
+
+/// Whether a read failed because something is missing; the message says what.
+fn assert_cut(found: Result<Vec<ReadLayer>, Error>, what: &str) {
+    match found {
+        Err(error) if matches!(error.kind(), ErrorKind::DataLoss | ErrorKind::InvalidData) => (),
+        Err(error) => panic!("{what}: {error:?}"),
+        Ok(layers) => panic!("{what}: {} rows came out", layers.iter().map(ReadLayer::rows).sum::<usize>()),
+    }
+}
+
+#[tokio::test]
+async fn text_that_is_cut_anywhere_gives_no_rows() {
+    let adapter = Adapter::start(&[]).await;
+    let whole = gml(500).into_bytes();
+    assert_eq!(read_named(&adapter, "a.gml", &whole).await.expect("whole")[0].rows(), 500);
+    for percent in [30, 60, 90, 99] {
+        assert_cut(read_named(&adapter, "a.gml", &whole[..whole.len() * percent / 100]).await, "GML");
+    }
+    let whole = geojson(500);
+    assert_eq!(read_named(&adapter, "a.geojson", &whole).await.expect("whole")[0].rows(), 500);
+    for percent in [30, 60, 90, 99] {
+        assert_cut(read_named(&adapter, "a.geojson", &whole[..whole.len() * percent / 100]).await, "GeoJSON");
+    }
+    let error = read_named(&adapter, "a.csv", b"id;name\n1;x\n2;\"y\n3;z\n").await.map(|_| ()).expect_err("cut");
+    assert_eq!(error.kind(), ErrorKind::DataLoss);
+}
+
+#[tokio::test]
+async fn binary_files_that_are_cut_anywhere_give_no_rows() {
+    let Some(folder) = data() else { return };
+    let adapter = Adapter::start(&[]).await;
+    for file in [
+        "legacy/settlements_east.fgb",
+        "legacy/kz_3_layers.gpkg",
+        "city/geoparquet_example.parquet",
+        "legacy/rayony_s42_cp1251.zip",
+    ] {
+        let whole = std::fs::read(folder.join(file)).expect("there");
+        let name = file.rsplit('/').next().expect("a name");
+        for percent in [20, 60, 95] {
+            assert_cut(read_named(&adapter, name, &whole[..whole.len() * percent / 100]).await, file);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_shapefile_whose_parts_disagree_is_data_loss_naming_both() {
+    let adapter = Adapter::start(&[]).await;
+    let whole = shapefile(2_000);
+    let layers = read_named(&adapter, "roads.zip", &shapefile_zip(&whole)).await.expect("whole");
+    assert_eq!((layers[0].name.as_str(), layers[0].rows()), ("roads", 2_000));
+    for (part, message) in [(0, ".shp declares"), (1, ".shx declares"), (2, ".dbf declares 2000 rows")] {
+        let mut cut = whole.clone();
+        let half = cut[part].1.len() / 2;
+        cut[part].1.truncate(half);
+        let error = read_named(&adapter, "roads.zip", &shapefile_zip(&cut)).await.map(|_| ()).expect_err("cut");
+        assert_eq!(error.kind(), ErrorKind::DataLoss, "{error}");
+        assert!(error.to_string().contains(message), "{error}");
+    }
+    let mut fewer = whole.clone();
+    fewer[2] = shapefile(1_999)[2].clone();
+    let error = read_named(&adapter, "roads.zip", &shapefile_zip(&fewer)).await.map(|_| ()).expect_err("fewer");
+    assert_eq!(error.kind(), ErrorKind::DataLoss);
+    assert!(error.to_string().contains("1999 rows") && error.to_string().contains("2000 shapes"), "{error}");
+    let mut lie = whole;
+    lie[2].1[4..8].copy_from_slice(&i32::MAX.to_le_bytes());
+    let error = read_named(&adapter, "roads.zip", &shapefile_zip(&lie)).await.map(|_| ()).expect_err("a lie");
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    assert!(error.to_string().contains("2147483647 rows") && error.to_string().contains("limit"), "{error}");
+}
+
+#[tokio::test]
+async fn an_arrow_stream_without_its_end_is_data_loss() {
+    let adapter = Adapter::start(&[]).await;
+    let rows = arrow_array::RecordBatch::try_from_iter([(
+        "name",
+        std::sync::Arc::new(arrow_array::StringArray::from(vec!["a", "b"])) as arrow_array::ArrayRef,
+    )])
+    .expect("valid");
+    let mut writer = arrow_ipc::writer::StreamWriter::try_new(Vec::new(), rows.schema_ref()).expect("begins");
+    writer.write(&rows).expect("writes");
+    let whole = writer.into_inner().expect("ends");
+    assert_eq!(read_named(&adapter, "a.arrows", &whole).await.expect("whole")[0].rows(), 2);
+    let error = read_named(&adapter, "a.arrows", &whole[..whole.len() - 8]).await.map(|_| ()).expect_err("cut");
+    assert_eq!(error.kind(), ErrorKind::DataLoss);
+    assert!(error.to_string().contains("end-of-stream"), "{error}");
+}
+
+#[tokio::test]
+async fn only_a_finish_with_the_right_count_makes_an_asset() {
+    let adapter = Adapter::start(&[]).await;
+    let ask = Ask::named("a.geojson");
+    let bytes = geojson(10);
+    let data = request(Message::Data(bytes.clone().into()));
+    for (messages, kind, part) in [
+        (vec![ask.options(), data.clone()], ErrorKind::Conflict, "without a finish after 2 messages"),
+        (vec![ask.options(), data.clone(), request(Message::Finish(7))], ErrorKind::DataLoss, "has 7 bytes, received"),
+        (vec![data.clone()], ErrorKind::InvalidData, "begins with its options"),
+        (vec![ask.options(), data, ask.options()], ErrorKind::InvalidData, "found twice"),
+    ] {
+        let status = adapter.client.clone().read(tokio_stream::iter(messages)).await.map(|_| ()).expect_err(part);
+        let error = ukimet_proto::status::from_status(&status);
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    assert_eq!(adapter.left_behind(), Vec::<String>::new());
+}

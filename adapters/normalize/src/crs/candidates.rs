@@ -5,50 +5,57 @@ use proj::Proj;
 
 /// West, south, east, north of Kazakhstan in degrees.
 const KAZAKHSTAN: [f64; 4] = [46.49, 40.59, 87.35, 55.45];
-/// How many candidates a message names.
-const SHOWN_MAX: usize = 8;
-
+/// A system that might be meant.
 struct Candidate {
-    code: String,
-    name: String,
-    /// PROJ's projection; `None` for degrees.
-    projection: Option<String>,
+    /// EPSG code.
+    code: u32,
+    /// What its family is called.
+    family: &'static str,
+    projection: Projection,
     /// Central meridian and half width in degrees, where the zone bounds the choice.
     zone: Option<(f64, f64)>,
 }
 
+enum Projection {
+    None,
+    Mercator,
+    /// PROJ's words, and the false easting in metres.
+    Zone(String, f64),
+}
+
 /// The question to the publisher, with the numbers and the systems they would fit.
 pub(super) fn question([x_min, y_min, x_max, y_max]: [f64; 4]) -> String {
-    let fitting = fitting([x_min, y_min, x_max, y_max]);
     let numbers = format!("the coordinates (x {x_min} … {x_max}, y {y_min} … {y_max})");
+    let fitting = fitting([x_min, y_min, x_max, y_max]);
     if fitting.is_empty() {
         return format!("declare crs: the layer names none, and {numbers} lie in Kazakhstan in no system known here");
     }
-    let more = fitting.len().saturating_sub(SHOWN_MAX);
-    let shown = fitting[..fitting.len() - more].join(", ");
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("declare crs: the layer names none; {numbers} would lie in Kazakhstan as {shown}{more}")
+    format!("declare crs: the layer names none; {numbers} would lie in Kazakhstan as {}", fitting.join("; or as "))
 }
 
-/// The fitting systems, those that take the numbers as they stand first.
+/// The fitting systems by family, those that take the numbers as they stand first.
 fn fitting([x_min, y_min, x_max, y_max]: [f64; 4]) -> Vec<String> {
     let candidates = all();
-    let as_is =
-        candidates.iter().filter(|c| c.fits([x_min, y_min, x_max, y_max])).map(|c| format!("{} ({})", c.code, c.name));
-    let swapped = candidates.iter().filter(|c| c.fits([y_min, x_min, y_max, x_max]));
-    let swapped = swapped.map(|c| format!("{} ({}) with x and y swapped", c.code, c.name));
-    as_is.chain(swapped).collect()
+    let families = |bounds: [f64; 4], how: &str| {
+        let mut families: Vec<(&str, Vec<String>)> = Vec::new();
+        for candidate in candidates.iter().filter(|candidate| candidate.fits(bounds)) {
+            let code = format!("EPSG:{}", candidate.code);
+            match families.iter_mut().find(|(family, _)| *family == candidate.family) {
+                Some((_, codes)) => codes.push(code),
+                None => families.push((candidate.family, vec![code])),
+            }
+        }
+        families.into_iter().map(|(family, codes)| format!("{} ({family}{how})", codes.join(", "))).collect::<Vec<_>>()
+    };
+    let mut fitting = families([x_min, y_min, x_max, y_max], "");
+    fitting.extend(families([y_min, x_min, y_max, x_max], ", with x and y swapped"));
+    fitting
 }
 
 impl Candidate {
     fn fits(&self, [x_min, y_min, x_max, y_max]: [f64; 4]) -> bool {
-        let corners = [
-            ((x_min + x_max) / 2.0, (y_min + y_max) / 2.0),
-            (x_min, y_min),
-            (x_max, y_min),
-            (x_max, y_max),
-            (x_min, y_max),
-        ];
+        let middle = (x_min.midpoint(x_max), y_min.midpoint(y_max));
+        let corners = [middle, (x_min, y_min), (x_max, y_min), (x_max, y_max), (x_min, y_max)];
         let Some(places) = self.places(corners) else { return false };
         let [west, south, east, north] = KAZAKHSTAN;
         let inside = |(lon, lat): &(f64, f64)| (west..=east).contains(lon) && (south..=north).contains(lat);
@@ -57,73 +64,74 @@ impl Candidate {
     }
 
     fn places(&self, mut points: [(f64, f64); 5]) -> Option<[(f64, f64); 5]> {
-        let Some(projection) = &self.projection else { return Some(points) };
-        // A quick look spares the many systems whose false easting is a world away.
+        /// Farther from the false easting, or at other northings, no zone reaches into Kazakhstan. Asking PROJ for
+        /// every system would take a second.
+        const EASTING_REACH_M: f64 = 3_000_000.0;
+        const NORTHINGS_M: std::ops::Range<f64> = 4_000_000.0..7_000_000.0;
+        let (projection, easting) = match &self.projection {
+            Projection::None => return Some(points),
+            Projection::Mercator => ("proj=webmerc ellps=WGS84", None),
+            Projection::Zone(words, easting) => (words.as_str(), Some(*easting)),
+        };
+        let in_reach = |(x, y): &(f64, f64)| {
+            easting.is_none_or(|easting| (x - easting).abs() < EASTING_REACH_M) && NORTHINGS_M.contains(y)
+        };
+        if !points.iter().all(in_reach) {
+            return None;
+        }
         let pipeline = format!("proj=pipeline step inv {projection} step proj=unitconvert xy_in=rad xy_out=deg");
-        guarded(|| {
+        let convert = || {
             let proj = Proj::new(&pipeline).map_err(|error| error.to_string())?;
             proj.convert_array(&mut points).map(|_| ()).map_err(|error| error.to_string())
-        })
-        .ok()?;
+        };
+        guarded(convert).ok()?;
         points.iter().all(|(lon, lat)| lon.is_finite() && lat.is_finite()).then_some(points)
     }
 }
 
 fn all() -> Vec<Candidate> {
-    let degrees = [("EPSG:4326", "WGS 84"), ("EPSG:4284", "Pulkovo 1942"), ("EPSG:10941", "QazTRF-23")];
-    let degrees = degrees.map(|(code, name)| Candidate {
-        code: code.to_owned(),
-        name: name.to_owned(),
-        projection: None,
-        zone: None,
-    });
-    let mercator = Candidate {
-        code: "EPSG:3857".to_owned(),
-        name: "Web Mercator".to_owned(),
-        projection: Some("proj=webmerc ellps=WGS84".to_owned()),
-        zone: None,
-    };
-    let six = (8..=15).flat_map(|zone: u32| {
-        let meridian = f64::from(6 * zone - 3);
-        let (full, plain) = (f64::from(zone * 1_000_000 + 500_000), 500_000.0);
-        [
-            gauss(28_400 + zone, format!("Pulkovo 1942 / Gauss-Kruger zone {zone}"), meridian, full, 12.0),
-            gauss(10_942 + zone - 8, format!("QazTRF-23 / Gauss-Kruger zone {zone}"), meridian, full, 12.0),
-            gauss(
-                2_498 + zone - 8,
-                format!("Pulkovo 1942 / Gauss-Kruger CM {meridian}E, easting without zone number"),
-                meridian,
-                plain,
-                3.5,
-            ),
-        ]
-    });
-    let three = (16..=29).flat_map(|zone: u32| {
-        let meridian = f64::from(3 * zone);
-        let full = f64::from(zone * 1_000_000 + 500_000);
+    let plain =
+        |code: u32, family: &'static str, projection: Projection| Candidate { code, family, projection, zone: None };
+    let mut all = vec![
+        plain(4326, "WGS 84", Projection::None),
+        plain(4284, "Pulkovo 1942", Projection::None),
+        plain(10_941, "QazTRF-23", Projection::None),
+        plain(3857, "Web Mercator", Projection::Mercator),
+    ];
+    all.extend((8..=15).map(|zone| six_degrees(28_400 + zone, "Pulkovo 1942 / Gauss-Kruger", zone)));
+    all.extend((8..=15).map(|zone| six_degrees(10_942 + zone - 8, "QazTRF-23 / Gauss-Kruger", zone)));
+    all.extend((8..=15).map(|zone| {
+        let family = "Pulkovo 1942 / Gauss-Kruger, easting without zone number";
+        gauss(2_498 + zone - 8, family, 6 * zone - 3, 500_000.0, 3.5)
+    }));
+    all.extend((16..=29).map(|zone| {
+        let easting = f64::from(zone * 1_000_000 + 500_000);
+        gauss(2_532 + zone - 16, "Pulkovo 1942 / 3-degree Gauss-Kruger", 3 * zone, easting, 6.0)
+    }));
+    all.extend((16..=29).map(|zone| {
         // 2600 is another country's system.
-        let truncated = if zone <= 24 { 2_591 + zone - 16 } else { 2_601 + zone - 25 };
-        [
-            gauss(2_532 + zone - 16, format!("Pulkovo 1942 / 3-degree Gauss-Kruger zone {zone}"), meridian, full, 6.0),
-            gauss(truncated, format!("Pulkovo 1942 / 3-degree Gauss-Kruger CM {meridian}E"), meridian, 500_000.0, 2.0),
-        ]
-    });
-    let utm = (39..=45).map(|zone: u32| Candidate {
-        code: format!("EPSG:326{zone}"),
-        name: format!("WGS 84 / UTM zone {zone}N"),
-        projection: Some(format!("proj=utm zone={zone} ellps=WGS84")),
+        let code = if zone <= 24 { 2_591 + zone - 16 } else { 2_601 + zone - 25 };
+        gauss(code, "Pulkovo 1942 / 3-degree Gauss-Kruger, easting without zone number", 3 * zone, 500_000.0, 2.0)
+    }));
+    all.extend((38..=45).map(|zone: u32| Candidate {
+        code: 32_600 + zone,
+        family: "WGS 84 / UTM",
+        projection: Projection::Zone(format!("proj=utm zone={zone} ellps=WGS84"), 500_000.0),
         zone: Some((f64::from(6 * zone) - 183.0, 3.5)),
-    });
-    degrees.into_iter().chain([mercator]).chain(six).chain(utm).chain(three).collect()
+    }));
+    all
 }
 
-fn gauss(code: u32, name: String, meridian: f64, easting: f64, half_width: f64) -> Candidate {
-    Candidate {
-        code: format!("EPSG:{code}"),
-        name,
-        projection: Some(format!("proj=tmerc lat_0=0 lon_0={meridian} k=1 x_0={easting} y_0=0 ellps=krass")),
-        zone: Some((meridian, half_width)),
-    }
+/// A zone of six degrees whose easting begins with its number.
+fn six_degrees(code: u32, family: &'static str, zone: u32) -> Candidate {
+    gauss(code, family, 6 * zone - 3, f64::from(zone * 1_000_000 + 500_000), 9.0)
+}
+
+/// Gauss-Kruger about a meridian in degrees. The ellipsoid does not matter here: a few metres.
+fn gauss(code: u32, family: &'static str, meridian: u32, easting: f64, half_width: f64) -> Candidate {
+    let words = format!("proj=tmerc lat_0=0 lon_0={meridian} k=1 x_0={easting} y_0=0 ellps=krass");
+    let zone = Some((f64::from(meridian), half_width));
+    Candidate { code, family, projection: Projection::Zone(words, easting), zone }
 }
 
 #[cfg(test)]
@@ -137,19 +145,19 @@ mod tests {
             ([13_600_000.0, 4_780_000.0, 13_700_000.0, 4_800_000.0], "EPSG:10947 ", "EPSG:4326"),
             (
                 [4_780_000.0, 13_600_000.0, 4_800_000.0, 13_700_000.0],
-                "EPSG:28413 (Pulkovo 1942 / Gauss-Kruger zone 13) with x and y swapped",
+                "EPSG:28413 (Pulkovo 1942 / Gauss-Kruger, with x and y swapped)",
                 "EPSG:4326",
             ),
             ([25_600_000.0, 4_780_000.0, 25_700_000.0, 4_800_000.0], "EPSG:2541 ", "EPSG:28413"),
-            ([640_000.0, 4_780_000.0, 660_000.0, 4_800_000.0], "EPSG:2503 ", "EPSG:28413"),
+            ([640_000.0, 4_780_000.0, 660_000.0, 4_800_000.0], "EPSG:2503, ", "EPSG:28413"),
             ([76.7, 43.1, 77.1, 43.4], "EPSG:4326 ", "swapped"),
-            ([43.1, 76.7, 43.4, 77.1], "EPSG:4326 (WGS 84) with x and y swapped", "EPSG:28413"),
+            ([43.1, 76.7, 43.4, 77.1], "EPSG:4326 (WGS 84, with x and y swapped)", "EPSG:28413"),
             ([8_540_000.0, 5_330_000.0, 8_580_000.0, 5_370_000.0], "EPSG:3857 ", "EPSG:28413"),
         ] {
             let found = fitting(bounds).join(", ") + " ";
             assert!(found.contains(expected) && !found.contains(absent), "{bounds:?}: {found}");
         }
         assert!(question([0.0, 0.0, 1.0, 1.0]).contains("in no system known here"));
-        assert!(question([640_000.0, 4_780_000.0, 660_000.0, 4_800_000.0]).contains(" more"));
+        assert!(question([640_000.0, 4_780_000.0, 660_000.0, 4_800_000.0]).contains("EPSG:32643"));
     }
 }

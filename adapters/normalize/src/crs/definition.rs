@@ -177,8 +177,19 @@ pub(super) fn resolve(definition: &Definition) -> Result<Resolved> {
 }
 
 fn create(definition: &str) -> Result<Proj> {
-    guarded(|| Proj::new(definition).map_err(|error| error.to_string()))
-        .map_err(|why| Error::invalid_request(format!("PROJ does not know the crs {}: {why}", quoted(definition))))
+    guarded(|| Proj::new(definition).map_err(|error| error.to_string())).map_err(|why| match database() {
+        Ok(()) => Error::invalid_request(format!("PROJ does not know the crs {}: {why}", quoted(definition))),
+        Err(broken) => broken,
+    })
+}
+
+/// Whether PROJ has a database that fits it.
+fn database() -> Result<()> {
+    guarded(|| Proj::new("EPSG:4326").map(|_| ()).map_err(|error| error.to_string())).map_err(|why| {
+        Error::internal(format!(
+            "PROJ has no database of its own version ({why}): PROJ_DATA must name a folder without another proj.db"
+        ))
+    })
 }
 
 fn horizontal(json: &Value) -> &Value {

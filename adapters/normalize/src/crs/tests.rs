@@ -5,7 +5,9 @@ use ukimet_model::AuthorityCode;
 
 fn plan(crs: &str, points: &[(f64, f64)]) -> Result<CrsPlan> {
     let mut survey = CrsSurvey::begin(Some(crs), None)?;
-    points.iter().for_each(|(x, y)| survey.observe_xy(*x, *y));
+    for (x, y) in points {
+        survey.observe_xy(*x, *y);
+    }
     survey.decide(true)
 }
 

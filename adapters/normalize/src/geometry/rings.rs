@@ -102,7 +102,7 @@ fn complete_ring<'a>(ring: &mut Vec<&'a [u8]>, completed: &mut Completed) {
 
 fn write_positions(positions: &[&[u8]], out: &mut Vec<u8>) {
     out.extend((positions.len() as u32).to_le_bytes());
-    positions.iter().for_each(|position| out.extend(*position));
+    out.extend(positions.iter().copied().flatten());
 }
 
 /// The area of all polygons in longitude, latitude degrees: square metres on the WGS 84 ellipsoid, holes taken off.
@@ -186,6 +186,6 @@ pub(super) fn join(members: &[Vec<u8>], member: u32) -> Vec<u8> {
     let mut out = vec![1];
     out.extend((member + 3 + dimensions).to_le_bytes());
     out.extend((members.len() as u32).to_le_bytes());
-    members.iter().for_each(|bytes| out.extend(bytes));
+    out.extend(members.iter().flatten());
     out
 }

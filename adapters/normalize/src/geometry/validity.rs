@@ -42,22 +42,23 @@ impl Repair {
     }
 }
 
-/// Tests one geometry in canonical WKB, and repairs it if need be.
-pub(super) fn test(bytes: &[u8], shape: &wkb::Shape) -> Verdict {
+/// Tests one geometry in canonical WKB, and repairs it if need be and it may be.
+///
+/// A repair takes time with the square of the crossings, so it is not even tried above its limit.
+pub(super) fn test(bytes: &[u8], shape: &wkb::Shape, may_be_repaired: bool) -> Verdict {
     let flat = (shape.has_z || shape.has_m).then(|| wkb::to_canonical(bytes, true).ok()).flatten();
     let tested = flat.as_deref().unwrap_or(bytes);
-    let (reason, completed) = match Geometry::new_from_wkb(tested) {
-        Ok(geometry) => match geometry.is_valid() {
-            Ok(true) => return Verdict::Valid,
-            _ => (reason_of(&geometry), None),
-        },
-        Err(_) => {
-            let (completed, what) = rings::complete(bytes);
-            let reason = if what.unclosed > 0 { "Ring is not closed" } else { "Too few points" };
-            (reason.to_owned(), Some(completed))
+    let (reason, completed) = if let Ok(geometry) = Geometry::new_from_wkb(tested) {
+        if geometry.is_valid().unwrap_or(false) {
+            return Verdict::Valid;
         }
+        (reason_of(&geometry), None)
+    } else {
+        let (completed, what) = rings::complete(bytes);
+        let reason = if what.unclosed > 0 { "Ring is not closed" } else { "Too few points" };
+        (reason.to_owned(), Some(completed))
     };
-    let repaired = repaired(completed.as_deref().unwrap_or(bytes), shape);
+    let repaired = may_be_repaired.then(|| repaired(completed.as_deref().unwrap_or(bytes), shape)).flatten();
     match repaired {
         Some((wkb, after)) => Verdict::Repaired(Repair {
             reason,

@@ -1,10 +1,10 @@
 //! Tests of the rules together.
 
 use super::*;
-use crate::{SourceEncoding, TEXT_KEY};
+use crate::{Declared, SourceEncoding, TEXT_KEY};
 use arrow_array::builder::BinaryBuilder;
 use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{Int32Array, TimestampMillisecondArray};
+use arrow_array::{Array, BinaryArray, Int32Array, StringArray, TimestampMillisecondArray};
 use arrow_schema::Field;
 use std::collections::HashMap;
 use ukimet_model::{AuthorityCode, Crs, ErrorKind};

@@ -36,15 +36,12 @@ pub(super) async fn receive_asset(
         return Err(Error::invalid_request("an asset begins with its options, found something else"));
     };
     let read_options = read_options(&options)?;
-    let (path, size_bytes, bytes) = match &options.path {
-        Some(path) => {
-            let (path, size_bytes) = granted_file(path, config)?;
-            (path, size_bytes, None)
-        }
-        None => {
-            let (file, size_bytes) = messages.bytes().await?;
-            (file.path().to_owned(), size_bytes, Some(file))
-        }
+    let (path, size_bytes, bytes) = if let Some(path) = &options.path {
+        let (path, size_bytes) = granted_file(path, config)?;
+        (path, size_bytes, None)
+    } else {
+        let (file, size_bytes) = messages.bytes().await?;
+        (file.path().to_owned(), size_bytes, Some(file))
     };
     let media_type = Some(options.media_type).filter(|media_type| !media_type.is_empty());
     let file = AssetFile { path, file_name: options.file_name, media_type, size_bytes };

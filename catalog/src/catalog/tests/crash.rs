@@ -76,6 +76,21 @@ fn a_power_cut_at_any_moment_loses_no_acknowledged_push() {
 }
 
 #[test]
+fn what_was_shown_after_a_kill_survives_a_power_cut() {
+    let operations = record();
+    for count in 0..=operations.len() {
+        let disk = RecordingDisk::after_kill(&operations[..count]);
+        let shown = open(Arc::new(disk.clone())).expect("recovery after a kill").snapshot().id();
+        let all = disk.operations();
+        for survival in [Survival::Nothing, Survival::Some(count as u64)] {
+            let catalog = open(Arc::new(RecordingDisk::crash(&all, all.len(), survival))).expect("recovery");
+            assert_eq!(catalog.snapshot().id(), shown, "killed after {count} operations, then {survival:?}");
+            check_whole(&catalog);
+        }
+    }
+}
+
+#[test]
 fn a_second_power_cut_during_recovery_loses_nothing() {
     let operations = record();
     for count in (0..operations.len()).step_by(23) {

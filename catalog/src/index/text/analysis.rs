@@ -24,7 +24,9 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = String> {
 pub(crate) fn query_words(text: &str) -> Result<Vec<String>> {
     if text.len() > QUERY_BYTES_MAX {
         let found = text.len();
-        return Err(Error::invalid_request(format!("a search text has at most {QUERY_BYTES_MAX} bytes, found {found}")));
+        return Err(Error::invalid_request(format!(
+            "a search text has at most {QUERY_BYTES_MAX} bytes, found {found}"
+        )));
     }
     let mut different: Vec<String> = Vec::new();
     for word in words(text) {
@@ -34,7 +36,9 @@ pub(crate) fn query_words(text: &str) -> Result<Vec<String>> {
     }
     if different.len() > QUERY_WORDS_MAX {
         let found = different.len();
-        return Err(Error::invalid_request(format!("a search text has at most {QUERY_WORDS_MAX} words, found {found}")));
+        return Err(Error::invalid_request(format!(
+            "a search text has at most {QUERY_WORDS_MAX} words, found {found}"
+        )));
     }
     Ok(different)
 }

@@ -68,7 +68,9 @@ impl Schema {
         let mut body = Words::new();
         body.add_by_language(&metadata.description);
         for (language, keywords) in &metadata.keywords {
-            keywords.iter().for_each(|keyword| body.add(language, keyword));
+            for keyword in keywords {
+                body.add(language, keyword);
+            }
         }
         let names = version.fields.iter().flat_map(|field| [&field.name, &field.source_name]);
         for name in names.chain([&version.layer, &version.asset.file_name]) {
@@ -77,8 +79,11 @@ impl Schema {
         body.add("und", dataset.id.as_str());
         body.write(&mut document, self.body);
         if let Some(bbox) = version.bbox {
-            let sides = [(self.west, bbox.west), (self.south, bbox.south), (self.east, bbox.east), (self.north, bbox.north)];
-            sides.into_iter().for_each(|(field, degrees)| document.add_f64(field, degrees));
+            let sides =
+                [(self.west, bbox.west), (self.south, bbox.south), (self.east, bbox.east), (self.north, bbox.north)];
+            for (field, degrees) in sides {
+                document.add_f64(field, degrees);
+            }
         }
         document
     }
@@ -87,17 +92,19 @@ impl Schema {
 /// Words on their way into a document.
 struct Words {
     stemmer: RussianStems,
-    words: Vec<String>,
+    written: Vec<String>,
     stems: Vec<String>,
 }
 
 impl Words {
     fn new() -> Self {
-        Self { stemmer: RussianStems::new(), words: Vec::new(), stems: Vec::new() }
+        Self { stemmer: RussianStems::new(), written: Vec::new(), stems: Vec::new() }
     }
 
     fn add_by_language(&mut self, texts: &BTreeMap<String, String>) {
-        texts.iter().for_each(|(language, text)| self.add(language, text));
+        for (language, text) in texts {
+            self.add(language, text);
+        }
     }
 
     fn add(&mut self, language: &str, text: &str) {
@@ -105,12 +112,12 @@ impl Words {
             if matches!(language, "ru" | "und") {
                 self.stems.push(self.stemmer.stem(&word));
             }
-            self.words.push(word);
+            self.written.push(word);
         }
     }
 
     fn write(mut self, document: &mut TantivyDocument, fields: WordFields) {
-        for (field, words) in [(fields.words, &mut self.words), (fields.stems, &mut self.stems)] {
+        for (field, words) in [(fields.words, &mut self.written), (fields.stems, &mut self.stems)] {
             words.sort_unstable();
             words.dedup();
             document.add_text(field, words.join(" "));

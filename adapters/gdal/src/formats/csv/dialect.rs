@@ -20,6 +20,8 @@ pub(super) struct Dialect {
     pub(super) header: Vec<String>,
     /// Whether the names stand in the file.
     pub(super) has_header: bool,
+    /// Columns beyond the header, which some rows have.
+    pub(super) unnamed: usize,
     /// How many records stand before the first row.
     pub(super) records_before_data: usize,
 }
@@ -28,7 +30,7 @@ pub(super) struct Dialect {
 ///
 /// # Errors
 ///
-/// `DataLoss` if it ends inside quotes, `InvalidData` if it has no row at all.
+/// `DataLoss` if it ends inside quotes, `InvalidData` if it has no row at all. Reads the whole file once.
 pub(super) fn detect(path: &Path) -> Result<Dialect> {
     let gone = |error: std::io::Error| Error::unavailable("the asset could not be read").caused_by(error);
     let mut sample = Vec::new();
@@ -48,10 +50,19 @@ pub(super) fn detect(path: &Path) -> Result<Dialect> {
     }
     let cells: Vec<String> =
         (0..first.len()).map(|i| String::from_utf8_lossy(first.cell(i).unwrap_or_default()).into_owned()).collect();
-    let has_header = !cells.iter().all(|cell| is_number(cell));
+    let has_header = !cells.iter().any(|cell| is_number(cell));
     records_before_data += usize::from(has_header);
-    let header = if has_header { cells } else { (1..=cells.len()).map(|i| format!("field_{i}")).collect() };
-    Ok(Dialect { separator, header, has_header, records_before_data })
+    let mut header = if has_header { cells } else { Vec::new() };
+    let named = header.len();
+    let width = first.len().max(width(&mut tokens)?);
+    header.extend((named + 1..=width).map(|i| format!("field_{i}")));
+    Ok(Dialect {
+        separator,
+        header,
+        has_header,
+        unnamed: if has_header { width - named } else { 0 },
+        records_before_data,
+    })
 }
 
 /// The separator of a first line `sep=;`, as spreadsheets write it.
@@ -91,7 +102,22 @@ fn widths(tokens: &mut Tokens<impl BufRead>) -> Vec<usize> {
     widths
 }
 
+/// The last cell that is not empty in any of the records that are left.
+fn width(tokens: &mut Tokens<impl BufRead>) -> Result<usize> {
+    let mut record = Record::default();
+    let mut width = 0;
+    while tokens.next(&mut record)? {
+        let filled = |cell: &usize| record.cell(*cell).is_some_and(|text| !text.is_empty());
+        if record.len() > width {
+            width = (width..record.len()).rev().find(filled).map_or(width, |cell| cell + 1);
+        }
+    }
+    Ok(width)
+}
+
+/// Whether a cell is a number and no year: tables by year have years for column names.
 fn is_number(cell: &str) -> bool {
     let cell = cell.trim().replace(',', ".");
-    !cell.is_empty() && cell.parse::<f64>().is_ok_and(f64::is_finite)
+    let is_year = cell.len() == 4 && cell.parse().is_ok_and(|year: u16| (1800..=2199).contains(&year));
+    !is_year && cell.parse::<f64>().is_ok_and(f64::is_finite)
 }

@@ -53,21 +53,22 @@ fn separators_line_ends_and_marks_are_found() {
 }
 
 #[test]
-fn a_first_row_of_numbers_is_data() {
+fn a_first_row_of_numbers_is_data_and_one_of_years_is_not() {
+    check("region,2019,2020\nAktau,1,2\n", &[&["region", "2019", "2020"], &["Aktau", "1", "2"]]);
     let (table, findings) = read(b"1,2\n3,4\n").expect("a CSV");
     assert_eq!(table, [["field_1", "field_2"], ["1", "2"], ["3", "4"]]);
     assert_eq!(findings[0].rule, "csv.no_header");
 }
 
 #[test]
-fn short_rows_are_filled_and_counted_and_long_rows_are_refused() {
+fn short_rows_are_filled_and_long_rows_widen_the_table_and_both_are_told() {
     let (table, findings) = read(b"a,b,c\n1\n1,2,3,,\n1,2,3\n").expect("a CSV");
     assert_eq!(table[1], ["1", "∅", "∅"]);
     assert_eq!(table[2], ["1", "2", "3"]);
     assert_eq!((findings[0].rule.as_str(), findings[0].count), ("csv.short_row", 1));
-    let error = read(b"a,b\n1,2,3\n").expect_err("a long row");
-    assert_eq!(error.kind(), ErrorKind::InvalidData);
-    assert!(error.to_string().contains("row 0") && error.to_string().contains("found 3"), "{error}");
+    let (table, findings) = read(b"a,b\n1,2\n1,2,3\n").expect("a CSV");
+    assert_eq!(table, [["a", "b", "field_3"], ["1", "2", "∅"], ["1", "2", "3"]]);
+    assert_eq!(findings.iter().map(|f| f.rule.as_str()).collect::<Vec<_>>(), ["csv.long_row"]);
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn check_declared_size(path: &Path, what: &str) -> Result<u64> {
 /// # Errors
 ///
 /// `InvalidData` if the header cannot be true, `DataLoss` if rows are missing or the counts differ.
-pub(super) fn check_dbf(dbf: &Path, shapes: Option<Option<u64>>) -> Result<()> {
+pub(super) fn check_dbf(dbf: &Path, shapes: Option<u64>) -> Result<()> {
     let (head, size_bytes) = head::<32>(dbf, ".dbf")?;
     let rows = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
     let header_bytes = u64::from(u16::from_le_bytes([head[8], head[9]]));
@@ -59,7 +59,7 @@ pub(super) fn check_dbf(dbf: &Path, shapes: Option<Option<u64>>) -> Result<()> {
             "the .dbf declares {rows} rows, which take {declared} bytes, found {size_bytes}"
         )));
     }
-    match shapes.flatten() {
+    match shapes {
         Some(shapes) if shapes != rows => {
             Err(Error::data_loss(format!("the .dbf has {rows} rows, the .shp has {shapes} shapes")))
         }

@@ -1,0 +1,195 @@
+//! What single formats keep: text, types, geometry.
+
+use crate::adapter::{Adapter, Ask, ReadLayer, read};
+use crate::cases::{geojson, shapefile, shapefile_zip, zip};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, DictionaryArray, Int64Array, ListArray, RecordBatch, StringArray, StructArray,
+    TimestampNanosecondArray, types::Int32Type,
+};
+use arrow_cast::display::array_value_to_string;
+use arrow_schema::{DataType, Field, Schema};
+use std::collections::HashMap;
+use std::sync::Arc;
+use ukimet_model::ErrorKind;
+
+async fn only(name: &str, bytes: &[u8]) -> ReadLayer {
+    let adapter = Adapter::start(&[]).await;
+    let mut layers = read(&adapter, &Ask::named(name), bytes).await.expect(name);
+    assert_eq!(layers.len(), 1, "{name}");
+    layers.remove(0)
+}
+
+fn text(layer: &ReadLayer, column: &str, row: usize) -> String {
+    let position = layer.schema.index_of(column).expect(column);
+    let column = layer.batches[0].column(position);
+    if column.is_null(row) { "∅".to_owned() } else { array_value_to_string(column, row).expect("shown") }
+}
+
+#[tokio::test]
+async fn xml_and_csv_in_other_encodings_are_decoded_by_what_they_declare() {
+    let kml = r#"<?xml version="1.0" encoding="windows-1251"?><kml xmlns="http://www.opengis.net/kml/2.2"><Placemark><name>Алматы</name><Point><coordinates>76.9,43.2</coordinates></Point></Placemark></kml>"#;
+    let layer = only("a.kml", &encoding_rs::WINDOWS_1251.encode(kml).0).await;
+    assert_eq!(
+        (text(&layer, "name", 0).as_str(), layer.report.source_encoding.as_deref()),
+        ("Алматы", Some("windows-1251"))
+    );
+    let utf16: Vec<u8> = "\u{feff}id\tатауы\r\n1\tӘсел\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let layer = only("a.tsv", &utf16).await;
+    assert_eq!(text(&layer, "atauy", 0), "Әсел");
+}
+
+#[tokio::test]
+async fn a_media_type_is_enough_for_a_csv_without_a_name() {
+    let adapter = Adapter::start(&[]).await;
+    let ask = Ask { media_type: "text/csv".to_owned(), ..Ask::named("export") };
+    let layers = read(&adapter, &ask, b"id,\"empty\",none\n1,\"\",\n").await.expect("a CSV");
+    assert_eq!(layers[0].name, "export");
+    assert_eq!((text(&layers[0], "empty", 0), text(&layers[0], "none", 0)), (String::new(), "∅".to_owned()));
+}
+
+#[tokio::test]
+async fn a_dbf_is_decoded_by_its_cpg_or_its_language_byte() {
+    let name = encoding_rs::IBM866.encode("Дом").0.into_owned();
+    for (language, cpg, expected) in [(0x26, None, "Дом"), (0, Some(&b"CP866"[..]), "Дом"), (0xc9, Some(b"866"), "Дом")]
+    {
+        let mut parts = shapefile(1);
+        let dbf = &mut parts[2].1;
+        dbf[29] = language;
+        dbf[32 + 11] = b'C';
+        let end = dbf.len();
+        dbf[end - 6..end - 1].copy_from_slice(&[&name[..], b"  "].concat());
+        let mut members: Vec<(&str, &[u8])> = parts.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+        members.extend(cpg.map(|cpg| ("roads.cpg", cpg)));
+        let layer = only("roads.zip", &zip(&members)).await;
+        assert_eq!(text(&layer, "code", 0), expected);
+        assert_eq!(layer.report.source_encoding.as_deref(), Some("IBM866"));
+    }
+}
+
+#[tokio::test]
+async fn a_shapefile_alone_and_a_table_alone_are_read() {
+    let parts = shapefile(4);
+    let adapter = Adapter::start(&[]).await;
+    let ask = Ask { crs: Some("EPSG:4326".to_owned()), ..Ask::named("roads.shp") };
+    let layers = read(&adapter, &ask, &parts[0].1).await.expect("shapes");
+    assert_eq!((layers[0].rows(), layers[0].report.geometry_types["Point"]), (4, 4));
+    let layers = read(&adapter, &Ask::named("roads.dbf"), &parts[2].1).await.expect("a table");
+    assert_eq!((layers[0].rows(), text(&layers[0], "code", 3).as_str()), (4, "3"));
+    assert_eq!(only("roads.zip", &shapefile_zip(&parts)).await.rows(), 4);
+}
+
+#[tokio::test]
+async fn mapinfo_interchange_files_are_read_with_their_charset() {
+    let mif = "Version 300\nCharset \"WindowsCyrillic\"\nDelimiter \",\"\nCoordSys Earth Projection 1, 104\nColumns 1\n  Name Char(20)\nData\n\nPoint 76.9 43.2\n    Symbol (35,0,12)\n";
+    let mid = encoding_rs::WINDOWS_1251.encode("\"Алматы\"\n").0.into_owned();
+    let layer = only("a.zip", &zip(&[("города.mif", mif.as_bytes()), ("города.mid", &mid)])).await;
+    assert_eq!((layer.name.as_str(), text(&layer, "name", 0).as_str()), ("города", "Алматы"));
+    assert_eq!(layer.report.source_encoding.as_deref(), Some("windows-1251"));
+}
+
+#[tokio::test]
+async fn sequences_of_geojson_are_read_by_line_and_by_record_separator() {
+    let feature = |i: u32| {
+        format!(
+            r#"{{"type":"Feature","properties":{{"i":{i},"tags":["a","ә"]}},"geometry":{{"type":"Point","coordinates":[76.{i},43]}}}}"#
+        )
+    };
+    let lines = format!("{}\n{}\n", feature(1), feature(2));
+    assert_eq!(only("a.geojsonl", lines.as_bytes()).await.rows(), 2);
+    let layer = only("a.geojsons", format!("\u{1e}{}\n\u{1e}{}\n", feature(1), feature(2)).as_bytes()).await;
+    assert_eq!((layer.rows(), layer.report.format.as_str()), (2, "GeoJSONSeq"));
+    assert_eq!(text(&layer, "tags", 1), "[a, ә]");
+}
+
+#[tokio::test]
+async fn arcs_become_lines_and_the_report_says_so() {
+    let gml = r#"<ogr:FeatureCollection xmlns:ogr="http://ogr.maptools.org/" xmlns:gml="http://www.opengis.net/gml/3.2" gml:id="a"><ogr:featureMember><ogr:arc gml:id="b"><ogr:geometryProperty><gml:Curve srsName="urn:ogc:def:crs:OGC:1.3:CRS84" gml:id="c"><gml:segments><gml:Arc><gml:posList>76 43 76.5 43.5 77 43</gml:posList></gml:Arc></gml:segments></gml:Curve></ogr:geometryProperty><ogr:id>1</ogr:id></ogr:arc></ogr:featureMember></ogr:FeatureCollection>"#;
+    let layer = only("a.gml", gml.as_bytes()).await;
+    assert_eq!(layer.report.geometry_types.keys().collect::<Vec<_>>(), ["LineString"]);
+    assert!(layer.rules().contains(&"geometry.linearized"), "{:?}", layer.rules());
+    let bbox = layer.report.bbox.expect("a place");
+    assert!((bbox.north - 43.5).abs() < 0.001 && (bbox.west - 76.0).abs() < 1e-9, "{bbox:?}");
+}
+
+fn point(x: f64, y: f64) -> Vec<u8> {
+    [&[1, 1, 0, 0, 0][..], &x.to_le_bytes(), &y.to_le_bytes()].concat()
+}
+
+/// A batch with nested, dictionary and nanosecond columns, and two geometries.
+fn rich() -> RecordBatch {
+    let list = ListArray::from_iter_primitive::<arrow_array::types::Int64Type, _, _>([Some(vec![Some(1), None]), None]);
+    let inner = StructArray::from(vec![(
+        Arc::new(Field::new("a", DataType::Int64, true)),
+        Arc::new(Int64Array::from(vec![5, 6])) as ArrayRef,
+    )]);
+    let wkb = [point(76.0, 43.0), point(77.0, 44.0)];
+    let wkb = || Arc::new(BinaryArray::from_iter_values(&wkb)) as ArrayRef;
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("kind", Arc::new(["x", "y"].into_iter().collect::<DictionaryArray<Int32Type>>())),
+        ("time", Arc::new(TimestampNanosecondArray::from(vec![1_000, 2_000_000]))),
+        ("list", Arc::new(list)),
+        ("inner", Arc::new(inner)),
+        ("name", Arc::new(StringArray::from(vec!["Ақтау", ""]))),
+        ("geom", wkb()),
+        ("entrance", wkb()),
+    ];
+    RecordBatch::try_from_iter(columns).expect("valid")
+}
+
+#[tokio::test]
+async fn geoparquet_keeps_nested_types_and_its_second_geometry() {
+    let geo = r#"{"version":"1.1.0","primary_column":"geom","columns":{"geom":{"encoding":"WKB","geometry_types":[]},"entrance":{"encoding":"WKB","geometry_types":[],"crs":null}}}"#;
+    let rows = rich();
+    let metadata = HashMap::from([("geo".to_owned(), geo.to_owned())]);
+    let schema = Arc::new(Schema::new_with_metadata(rows.schema().fields().clone(), metadata));
+    let properties = parquet::file::properties::WriterProperties::builder()
+        .set_key_value_metadata(Some(vec![parquet::file::metadata::KeyValue::new("geo".to_owned(), geo.to_owned())]))
+        .build();
+    let mut bytes = Vec::new();
+    let mut writer =
+        parquet::arrow::ArrowWriter::try_new(&mut bytes, Arc::clone(&schema), Some(properties)).expect("begins");
+    writer.write(&rows.with_schema(schema).expect("the same columns")).expect("writes");
+    writer.close().expect("ends");
+    let layer = only("a.parquet", &bytes).await;
+    assert_eq!((layer.rows(), layer.report.geometry_types["Point"]), (2, 2));
+    assert_eq!((text(&layer, "kind", 1).as_str(), text(&layer, "name", 0).as_str()), ("y", "Ақтау"));
+    assert_eq!(layer.schema.field_with_name("entrance").expect("kept").data_type(), &DataType::Binary);
+    assert_eq!(text(&layer, "list", 0), "[1, ]");
+    assert_eq!(layer.report.source_crs.as_deref(), Some("OGC:CRS84"));
+}
+
+#[tokio::test]
+async fn an_arrow_file_is_read_with_its_extension_types() {
+    let rows = rich();
+    let fields: Vec<Field> = rows
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| match field.name().as_str() {
+            "geom" => field.as_ref().clone().with_metadata(HashMap::from([
+                ("ARROW:extension:name".to_owned(), "geoarrow.wkb".to_owned()),
+                ("ARROW:extension:metadata".to_owned(), r#"{"crs":"EPSG:4326"}"#.to_owned()),
+            ])),
+            _ => field.as_ref().clone(),
+        })
+        .collect();
+    let rows = rows.with_schema(Arc::new(Schema::new(fields))).expect("the same columns");
+    let mut writer = arrow_ipc::writer::FileWriter::try_new(Vec::new(), rows.schema_ref()).expect("begins");
+    writer.write(&rows).expect("writes");
+    let bytes = writer.into_inner().expect("ends");
+    let layer = only("a.arrow", &bytes).await;
+    assert_eq!((layer.rows(), layer.report.source_crs.as_deref()), (2, Some("EPSG:4326")));
+    assert_eq!(layer.report.format, "Arrow IPC file");
+}
+
+#[tokio::test]
+async fn a_declared_encoding_and_crs_reach_the_rules() {
+    let adapter = Adapter::start(&[]).await;
+    let ask = Ask { encoding: Some("UTF-8".to_owned()), crs: Some("EPSG:4326".to_owned()), ..Ask::named("a.geojson") };
+    let layers = read(&adapter, &ask, &geojson(3)).await.expect("rows");
+    assert_eq!(text(&layers[0], "name", 2), "үй 2");
+    let ask = Ask { encoding: Some("no-such".to_owned()), ..Ask::named("a.geojson") };
+    let error = read(&adapter, &ask, &geojson(3)).await.map(|_| ()).expect_err("an unknown label");
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    assert!(error.to_string().contains("no-such"), "{error}");
+}

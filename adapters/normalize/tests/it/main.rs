@@ -1,0 +1,3 @@
+//! Behaviour of the crate from outside, with hostile input.
+
+mod hostile;

@@ -1,0 +1,10 @@
+//! Behavior of the catalog through its public interface, on real directories.
+
+mod commits;
+mod damage;
+mod fixture;
+mod limits;
+mod projections;
+mod rows;
+mod search;
+mod segments;
