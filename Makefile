@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo build test check fmt conformance kill clients bench bless clean
+.PHONY: help setup packages demo build test check fmt conformance kill clients bench clean
 
 # One selection of crates for every command, so that cargo builds nothing twice.
 CARGO_SELECTION := --workspace --locked
@@ -76,10 +76,6 @@ bench: packages ## Workload W1 of the benchmark kit with this hub among the peer
 	@test -f "$(BENCH_KIT)/bench.py" || { echo "there is no benchmark kit in $(BENCH_KIT); set BENCH_KIT"; exit 1; }
 	cargo build --release $(CARGO_SELECTION)
 	bench/run.sh "$(BENCH_KIT)" -w '$(BENCH_WORKLOADS)' -s '$(BENCH_SYSTEMS)' -r $(BENCH_ROUNDS)
-
-bless: build ## Renew the stored answers of snapshot tests, then show what changed
-	UKIMET_BLESS=1 cargo test $(CARGO_SELECTION)
-	git diff --stat
 
 clean: ## Remove what was built and installed here
 	cargo clean

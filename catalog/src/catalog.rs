@@ -56,8 +56,7 @@ impl Catalog {
     /// `Unavailable` if another process has the directory open, `InvalidRequest` if the store has a format that this
     /// version does not read, `Internal` naming the object if the log is damaged.
     pub fn open(dir: &Path, options: CatalogOptions, clock: Arc<dyn Clock>) -> Result<Self> {
-        let failed = |e| Error::unavailable("creating the data directory failed").caused_by(e);
-        std::fs::create_dir_all(dir).map_err(failed)?;
+        create_durably(dir).map_err(|e| Error::unavailable("creating the data directory failed").caused_by(e))?;
         let lock = DirectoryLock::take(dir)?;
         let objects = Objects::new(Arc::new(RealDisk::new(dir)));
         let projections = Projections::OnDisk(dir.join(paths::PROJECTION));
@@ -190,6 +189,14 @@ impl Shared {
             tracing::warn!(%error, "no checkpoint was written; the next commit that is due for one tries again");
         }
     }
+}
+
+/// Makes a directory and its ancestors; the names of those that were missing become durable.
+fn create_durably(dir: &Path) -> std::io::Result<()> {
+    let dir = std::path::absolute(dir)?;
+    let missing: Vec<&Path> = dir.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
+    std::fs::create_dir_all(&dir)?;
+    missing.into_iter().filter_map(Path::parent).try_for_each(|parent| File::open(parent)?.sync_all())
 }
 
 /// Holds a data directory for one process.

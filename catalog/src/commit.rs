@@ -114,6 +114,7 @@ fn commit_group(shared: &Arc<Shared>, turn: &mut Turn, group: &[Arc<Request>]) -
     if turn.is_closed {
         return Err(Error::unavailable("the catalog is closed"));
     }
+    read_ahead(shared, group)?;
     let before = shared.state.watermark();
     let (entry, drafts) = shared.state.read_pairs(|pairs| Ok(draft_entry(shared, group, pairs, &before)))??;
     if !drafts.is_empty() {
@@ -124,6 +125,21 @@ fn commit_group(shared: &Arc<Shared>, turn: &mut Turn, group: &[Arc<Request>]) -
     for draft in drafts {
         let answer = if draft.is_replay { Answer::Replayed } else { Answer::Recorded };
         draft.request.answer(Ok(answer(draft.outcome, snapshot.clone())));
+    }
+    Ok(())
+}
+
+/// Reads what drafting will read, so that a damaged state is rebuilt before a commit builds on it.
+fn read_ahead(shared: &Shared, group: &[Arc<Request>]) -> Result<()> {
+    for Proposal { push, layers } in group.iter().map(|request| &request.proposal) {
+        shared.state.read(shared.state.watermark().sequence, |view| {
+            view.push(&push.agency, &push.push_id)?;
+            for layer in layers {
+                view.dataset(&layer.dataset)?;
+                view.newest_version(&layer.dataset)?;
+            }
+            Ok(())
+        })?;
     }
     Ok(())
 }

@@ -164,6 +164,7 @@ impl Objects {
 
     /// An error after which nobody knows what the disk holds.
     fn unknown_state(&self, doing: &str, key: &str, error: io::Error) -> Error {
+        self.stop(format!("{doing} {key} failed: {error}"));
         Error::unavailable(format!(
             "{doing} {key} failed, so the catalog takes no more commits until it is opened again"
         ))

@@ -79,7 +79,7 @@ pub struct Config {
     pub exports_max: usize,
 
     /// Free disk space below which nothing is written; reading goes on.
-    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = parse_bytes)]
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_bytes)]
     pub disk_reserve: u64,
 
     /// After SIGTERM or Ctrl-C, running calls have this long to end.

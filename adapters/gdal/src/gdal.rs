@@ -1,4 +1,4 @@
-//! GDAL's handles with lifetimes and drained error state: the only file with `unsafe`.
+//! GDAL's handles with lifetimes and drained error state: this module and its parts hold all `unsafe`.
 //!
 //! GDAL tells the end of a layer and an error in the same way, so every call here clears the error state, makes the
 //! call, and looks at what was raised meanwhile. Text is imported as bytes: GDAL promises UTF-8 and does not keep it.
@@ -6,15 +6,16 @@
 //! A handle belongs to the thread that opened it.
 #![allow(unsafe_code)]
 
+mod linearize;
+mod raised;
+
 use arrow_array::ffi::{FFI_ArrowArray, from_ffi_and_data_type};
 use arrow_array::{Array, RecordBatch, RecordBatchOptions, StructArray};
 use arrow_schema::ffi::FFI_ArrowSchema;
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use gdal::cpl::CslStringList;
-use gdal::errors::CplErrType;
 use gdal::vector::LayerAccess;
 use gdal::{Dataset, DatasetOptions, DriverManager, GdalOpenFlags};
-use std::cell::RefCell;
 use std::ffi::CStr;
 use std::path::Path;
 use std::sync::{Arc, Once};
@@ -22,31 +23,9 @@ use ukimet_model::error::quoted;
 use ukimet_model::{AuthorityCode, Crs, Error, Result};
 use ukimet_normalize::{GEOMETRY_KEY, TEXT_KEY};
 
-/// Messages kept of one call; a broken file can raise one for each row.
-const MESSAGES_MAX: usize = 64;
-
-thread_local! {
-    static RAISED: RefCell<Raised> = RefCell::default();
-}
-
-/// What GDAL raised during one call.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Raised {
-    /// Texts of warnings.
-    pub(crate) warnings: Vec<String>,
-    /// Texts of failures.
-    pub(crate) failures: Vec<String>,
-}
-
-impl Raised {
-    /// The same texts without our folder in them.
-    fn without(mut self, folder: &str) -> Self {
-        for text in self.warnings.iter_mut().chain(&mut self.failures) {
-            *text = text.replace(folder, "");
-        }
-        self
-    }
-}
+pub(crate) use linearize::linearize;
+pub(crate) use raised::Raised;
+use raised::{MESSAGES_MAX, watched};
 
 /// Options that hold for the whole process. What a build does not know it ignores, so the tests try each door.
 const CONFIG: &[(&str, &str)] = &[
@@ -103,18 +82,7 @@ fn set_up_once(drivers: &[&str], scratch: &Path) -> Result<()> {
         gdal::config::set_config_option(key, value).map_err(failed)?;
     }
     gdal::config::set_config_option("CPL_TMPDIR", &scratch.to_string_lossy()).map_err(failed)?;
-    gdal::config::set_error_handler(|kind, _number, text| {
-        RAISED.with_borrow_mut(|raised| {
-            let list = match kind {
-                CplErrType::None | CplErrType::Debug => return,
-                CplErrType::Warning => &mut raised.warnings,
-                CplErrType::Failure | CplErrType::Fatal => &mut raised.failures,
-            };
-            if list.len() < MESSAGES_MAX {
-                list.push(text.trim().to_owned());
-            }
-        });
-    });
+    raised::listen();
     for index in (0..DriverManager::count()).rev() {
         let driver = DriverManager::get_driver(index).map_err(failed)?;
         if !drivers.contains(&driver.short_name().as_str()) {
@@ -127,28 +95,6 @@ fn set_up_once(drivers: &[&str], scratch: &Path) -> Result<()> {
 /// GDAL's version, e.g. `3.6.2`.
 pub(crate) fn version() -> String {
     gdal::version::version_info("RELEASE_NAME")
-}
-
-/// Clears the error state, makes a call, and gives what was raised meanwhile.
-fn watched<T>(call: impl FnOnce() -> T) -> (T, Raised) {
-    RAISED.with_borrow_mut(|raised| *raised = Raised::default());
-    // SAFETY: the error state belongs to this thread; the call has no other condition.
-    unsafe { gdal_sys::CPLErrorReset() };
-    let value = call();
-    let mut raised = RAISED.take();
-    if raised.failures.is_empty() {
-        raised.failures.extend(last_failure());
-    }
-    (value, raised)
-}
-
-/// The failure that stands in the error state, though a driver kept it from the handler.
-fn last_failure() -> Option<String> {
-    // SAFETY: the error state belongs to this thread; its text is a C string that lives until the next call.
-    unsafe {
-        let is_failure = gdal_sys::CPLGetLastErrorType() >= gdal_sys::CPLErr::CE_Failure;
-        is_failure.then(|| CStr::from_ptr(gdal_sys::CPLGetLastErrorMsg()).to_string_lossy().trim().to_owned())
-    }
 }
 
 /// How a file is opened.
@@ -443,45 +389,6 @@ impl OgrRows {
     pub(crate) fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
     }
-}
-
-/// A geometry without curves and surfaces as ISO WKB: arcs as chords of 4 degrees, surfaces as polygons.
-///
-/// # Errors
-///
-/// `InvalidData` if GDAL cannot read the bytes either.
-pub(crate) fn linearize(wkb: &[u8]) -> Result<Vec<u8>> {
-    let unreadable = || Error::invalid_data("a geometry is neither linear nor a curve that GDAL knows");
-    let mut geometry: gdal_sys::OGRGeometryH = std::ptr::null_mut();
-    let length = i32::try_from(wkb.len()).map_err(|_| unreadable())?;
-    let (linear, raised) = watched(|| {
-        // SAFETY: the bytes are borrowed for the call; each handle is made here and destroyed below, once.
-        unsafe {
-            let read =
-                gdal_sys::OGR_G_CreateFromWkb(wkb.as_ptr().cast(), std::ptr::null_mut(), &raw mut geometry, length);
-            if read != gdal_sys::OGRErr::OGRERR_NONE || geometry.is_null() {
-                return None;
-            }
-            let kind = gdal_sys::OGR_G_GetGeometryType(geometry) % 1000;
-            let is_surface = matches!(kind, 15 | 16);
-            let simple = match kind {
-                15 | 16 => gdal_sys::OGR_G_ForceToMultiPolygon(geometry),
-                17 => gdal_sys::OGR_G_ForceToPolygon(geometry),
-                _ => gdal_sys::OGR_G_GetLinearGeometry(geometry, 0.0, std::ptr::null_mut()),
-            };
-            if !is_surface && kind != 17 {
-                gdal_sys::OGR_G_DestroyGeometry(geometry);
-            }
-            if simple.is_null() {
-                return None;
-            }
-            let mut bytes = vec![0_u8; usize::try_from(gdal_sys::OGR_G_WkbSize(simple)).unwrap_or_default()];
-            let written = gdal_sys::OGR_G_ExportToIsoWkb(simple, gdal_sys::OGRwkbByteOrder::wkbNDR, bytes.as_mut_ptr());
-            gdal_sys::OGR_G_DestroyGeometry(simple);
-            (written == gdal_sys::OGRErr::OGRERR_NONE).then_some(bytes)
-        }
-    });
-    linear.filter(|_| raised.failures.is_empty()).ok_or_else(unreadable)
 }
 
 fn lost(rows: u64, raised: &Raised) -> Error {

@@ -63,7 +63,8 @@ impl GeometryRule {
     ///
     /// # Errors
     ///
-    /// `InvalidData` naming row and values of coordinates that are not finite or outside the CRS's domain;
+    /// `InvalidData` naming row and values of coordinates that are not finite or outside the CRS's domain, or the row
+    /// whose bytes are no geometry;
     /// `LimitReached` naming the row of a geometry with too many positions.
     pub(crate) fn apply(
         &mut self,
@@ -108,9 +109,9 @@ impl GeometryRule {
                     Some(shape)
                 }
                 Some(Err(error)) => {
+                    refuse(error, row, findings)?;
                     refused.resize(raw.len(), false);
                     refused[i] = true;
-                    refuse(error, row, findings);
                     None
                 }
             };
@@ -241,15 +242,15 @@ fn report_origin(shape: &Shape, row: u64, findings: &mut Findings) {
     }
 }
 
-fn refuse(error: WkbError, row: u64, findings: &mut Findings) {
+/// Kinds outside Simple Features cost their row; bytes that are no geometry at all cost the push.
+fn refuse(error: WkbError, row: u64, findings: &mut Findings) -> Result<()> {
+    let WkbError::UnknownType { .. } = error else {
+        return Err(Error::invalid_data(format!("row {row} has a damaged geometry: {error}")));
+    };
     let examples = [example(Some(row), None, &error.to_string(), None)];
-    if let WkbError::UnknownType { .. } = error {
-        let message = "rows with curves, surfaces or other kinds outside OGC Simple Features were refused";
-        findings.add("geometry.unsupported", Severity::Error, message, 1, examples);
-    } else {
-        let message = "rows whose geometry is damaged were refused";
-        findings.add("geometry.malformed", Severity::Error, message, 1, examples);
-    }
+    let message = "rows with curves, surfaces or other kinds outside OGC Simple Features were refused";
+    findings.add("geometry.unsupported", Severity::Error, message, 1, examples);
+    Ok(())
 }
 
 fn is_puntal(kind: GeometryType) -> bool {

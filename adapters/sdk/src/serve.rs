@@ -25,7 +25,7 @@ use ukimet_proto::v1;
 use ukimet_proto::v1::adapter_service_server::{AdapterService, AdapterServiceServer};
 
 use asset::receive_asset;
-use job::{JobEnd, run_inspect, run_read};
+use job::{AnswerEnd, JobEnd, run_inspect, run_read};
 pub use listen::Listen;
 use listen::Listener;
 
@@ -97,7 +97,8 @@ impl Server {
             .map_err(|error| Error::unavailable("the scratch folder could not be made").caused_by(error))?;
         let listener = Listener::bind(&config.listen).await?;
         let jobs = Arc::new(Semaphore::new(config.limits.jobs_max));
-        let service = Arc::new(Service { adapter, config, jobs, job_over: Arc::new(Notify::new()) });
+        let service =
+            Arc::new(Service { adapter, config, jobs, thread_over: Arc::default(), answer_over: Arc::default() });
         Ok(Self { listener, service })
     }
 
@@ -119,7 +120,7 @@ impl Server {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()
             .map_err(|error| Error::internal("reflection could not be set up").caused_by(error))?;
-        let (single_job, job_over) = (self.service.config.single_job, Arc::clone(&self.service.job_over));
+        let this = Arc::clone(&self.service);
         let service = AdapterServiceServer::new(ServiceHandle(Arc::clone(&self.service)))
             .max_decoding_message_size(self.service.config.limits.message_bytes_max);
         let router = tonic::transport::Server::builder()
@@ -134,7 +135,7 @@ impl Server {
         let end = async move {
             tokio::select! {
                 () = shutdown => (),
-                () = job_over.notified(), if single_job => (),
+                () = this.job_over(), if this.config.single_job => (),
             }
         };
         self.listener
@@ -148,16 +149,29 @@ struct Service {
     adapter: Arc<dyn Adapter>,
     config: ServeConfig,
     jobs: Arc<Semaphore>,
-    job_over: Arc<Notify>,
+    /// A job's thread has ended.
+    thread_over: Arc<Notify>,
+    /// A job's client has its answer, or has gone away.
+    answer_over: Arc<Notify>,
 }
 
+/// How long a thread that nobody waits for any more may take to tidy up before the server ends without it.
+const TIDY_MAX: Duration = Duration::from_secs(5);
+
 impl Service {
+    /// Waits until the client has its answer and the thread has ended, or hangs.
+    async fn job_over(&self) {
+        self.answer_over.notified().await;
+        // A thread that hangs in a library is left to the end of the process.
+        let _ = tokio::time::timeout(TIDY_MAX, self.thread_over.notified()).await;
+    }
+
     /// Takes a place among the jobs that run, until the returned value is dropped.
     fn begin_job(&self) -> Result<JobEnd> {
         let permit = Arc::clone(&self.jobs).try_acquire_owned().map_err(|_| {
             Error::limit_reached(format!("the adapter runs at most {} jobs at a time", self.config.limits.jobs_max))
         })?;
-        Ok(JobEnd::new(permit, Arc::clone(&self.job_over)))
+        Ok(JobEnd::new(permit, Arc::clone(&self.thread_over)))
     }
 }
 
@@ -189,17 +203,21 @@ impl AdapterService for ServiceHandle {
         request: Request<Streaming<v1::AssetRequest>>,
     ) -> Result<Response<v1::InspectResponse>, Status> {
         let job = self.0.begin_job().map_err(|e| to_status(&e))?;
+        let answer = AnswerEnd(Arc::clone(&self.0.answer_over));
         let deadline = Instant::now() + self.0.config.limits.wall_max;
         let asset = receive_asset(request.into_inner(), &self.0.config, deadline).await.map_err(|e| to_status(&e))?;
         let adapter = Arc::clone(&self.0.adapter);
-        run_inspect(adapter, asset, deadline, job).await.map(Response::new).map_err(|e| to_status(&e))
+        let inspected = run_inspect(adapter, asset, deadline, job).await;
+        drop(answer);
+        inspected.map(Response::new).map_err(|e| to_status(&e))
     }
 
     async fn read(&self, request: Request<Streaming<v1::AssetRequest>>) -> Result<Response<Self::ReadStream>, Status> {
         let job = self.0.begin_job().map_err(|e| to_status(&e))?;
+        let answer = AnswerEnd(Arc::clone(&self.0.answer_over));
         let deadline = Instant::now() + self.0.config.limits.wall_max;
         let asset = receive_asset(request.into_inner(), &self.0.config, deadline).await.map_err(|e| to_status(&e))?;
         let adapter = Arc::clone(&self.0.adapter);
-        Ok(Response::new(Box::pin(run_read(adapter, asset, self.0.config.limits, deadline, job))))
+        Ok(Response::new(Box::pin(run_read(adapter, asset, self.0.config.limits, deadline, job, answer))))
     }
 }

@@ -314,7 +314,9 @@ impl RecordingDisk {
     /// A disk as it is for whoever comes after a process that was killed: nothing is lost, nothing more is durable.
     pub(crate) fn after_kill(operations: &[Operation]) -> Self {
         let mut tree = Tree::default();
-        operations.iter().for_each(|operation| tree.apply(operation));
+        for operation in operations {
+            tree.apply(operation);
+        }
         Self(Arc::new(Mutex::new(Recorded { tree, operations: operations.to_vec(), next_file: 1 << 32 })))
     }
 

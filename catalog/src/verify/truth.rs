@@ -16,6 +16,8 @@ pub(super) struct Truth {
     pub(super) datasets: BTreeMap<DatasetId, Dataset>,
     pub(super) versions: Vec<(DatasetId, Version)>,
     pub(super) pushes: Vec<PushRecord>,
+    /// Number of each dataset's newest version.
+    newest: BTreeMap<DatasetId, u64>,
 }
 
 /// The state that the commits add up to, as long as they are whole.
@@ -107,8 +109,8 @@ impl Truth {
                 }
                 Change::MetadataChanged { .. } => (),
                 Change::VersionPublished { dataset, version } => {
-                    let before = self.versions.iter().rev().find(|(id, _)| *id == dataset);
-                    let expected = before.map_or(1, |(_, version)| version.number.0 + 1);
+                    let newest = self.newest.insert(dataset.clone(), version.number.0);
+                    let expected = newest.unwrap_or(0) + 1;
                     if version.number.0 != expected && report.is_clean() {
                         report.find(key, format!("it publishes {dataset}@{}, expected v{expected}", version.number));
                     }

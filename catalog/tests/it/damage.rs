@@ -57,6 +57,22 @@ fn verifying_needs_no_lock_and_changes_nothing() {
 }
 
 #[test]
+fn a_store_verifies_while_pushes_are_taken() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let catalog = open(dir.path());
+    std::thread::scope(|scope| {
+        let pushing = scope.spawn(|| {
+            for i in 0..20 {
+                Push::new(&format!("p{i}"), "almaty/n", &points(0..i + 1)).send(&catalog).expect("taken");
+            }
+        });
+        while !pushing.is_finished() {
+            assert_eq!(findings(dir.path(), true), Vec::<String>::new());
+        }
+    });
+}
+
+#[test]
 fn every_flipped_byte_is_found_in_the_object_that_has_it() {
     let dir = store();
     let (mut flips, mut seed) = (0, 11_u64);

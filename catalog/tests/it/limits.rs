@@ -39,6 +39,29 @@ fn below_the_reserve_nothing_is_taken_and_reads_go_on() {
 }
 
 #[test]
+fn a_commit_holds_no_more_pushes_than_the_limit() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let one = CatalogOptions { group_commits_max: 1, ..options() };
+    let catalog = Catalog::open(dir.path(), one, Arc::new(SystemClock)).expect("a new store");
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let push = Push::new("p1", &format!("agency-{thread}/own"), &points(0..2));
+            let catalog = &catalog;
+            scope.spawn(move || push.send(catalog).expect("taken"));
+        }
+    });
+    assert_eq!(catalog.snapshot().id().0, 8);
+}
+
+#[test]
+fn a_new_directory_is_made_with_its_parents() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let nested = dir.path().join("a/b/c");
+    drop(open(&nested));
+    assert!(nested.join("ukimet.json").exists());
+}
+
+#[test]
 fn a_store_of_another_format_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     drop(open(dir.path()));

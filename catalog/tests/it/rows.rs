@@ -45,7 +45,9 @@ proptest! {
         let dir = tempfile::tempdir().expect("a directory");
         // Small pieces, so that a window crosses segments, row groups and pages, and sorting spills.
         let small = CatalogOptions {
-            segment_rows_max: 50, row_group_rows: 20, page_rows: 7, sort_run_bytes: 2000, ..options()
+            segment_rows_max: 50, row_group_rows: 20, page_rows: 7, sort_run_bytes: 2000,
+            // Nothing stays in memory between two windows.
+            rtree_cache_bytes: 100, ..options()
         };
         let catalog = Catalog::open(dir.path(), small, Arc::new(SystemClock)).expect("a new store");
         let rows: Vec<_> = (0..).zip(places).collect();

@@ -31,7 +31,7 @@ pub(super) const FORMAT: Format = Format {
     driver: None,
     media_types: &["text/csv", "text/tab-separated-values", "application/csv"],
     extensions: &["csv", "tsv"],
-    sidecars: &["csvt", "prj"],
+    sidecars: &["csvt"],
     recognize: |clues| {
         let is_named = matches!(clues.head.extension.as_str(), "csv" | "tsv" | "txt");
         let is_declared = FORMAT.media_types.contains(&clues.media_type.as_str());

@@ -10,4 +10,3 @@ mod doors;
 mod formats;
 mod limits;
 mod process;
-mod zz_measure;

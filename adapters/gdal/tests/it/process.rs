@@ -41,6 +41,9 @@ async fn a_single_job_adapter_ends_after_its_job() {
     let unused = AdapterServiceClient::connect("http://127.0.0.1:9").await;
     assert!(unused.is_err());
     assert!(ends(&mut adapter).await, "it ended");
+    let mut late = Adapter::start(&["--single-job", "--wall-seconds", "0"]).await;
+    assert!(read(&late, &Ask::named("a.geojson"), &geojson(10)).await.is_err());
+    assert!(ends(&mut late).await, "it ended although its job failed");
 }
 
 #[tokio::test]

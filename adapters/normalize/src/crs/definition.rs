@@ -164,7 +164,7 @@ pub(super) fn resolve(definition: &Definition) -> Result<Resolved> {
         .ok()
         .and_then(|json| serde_json::from_str(&json).ok())
         .ok_or_else(|| Error::invalid_request(format!("{} is no coordinate reference system", quoted(&for_proj))))?;
-    let name = json["name"].as_str().unwrap_or("unnamed").to_owned();
+    let name = name(&json);
     let label = match definition {
         Definition::Code(code) => code.to_string(),
         Definition::Text(_) => id(&json).unwrap_or_else(|| name.clone()),
@@ -198,6 +198,20 @@ fn horizontal(json: &Value) -> &Value {
         Some("CompoundCRS") => horizontal(&json["components"][0]),
         _ => json,
     }
+}
+
+/// The name of a CRS; one that formats leave unnamed is told by its datum.
+fn name(json: &Value) -> String {
+    let name = json["name"].as_str().unwrap_or_default();
+    if !["", "unnamed", "unknown"].contains(&name.to_lowercase().as_str()) {
+        return name.to_owned();
+    }
+    let mut base = horizontal(json);
+    while base["base_crs"].is_object() {
+        base = &base["base_crs"];
+    }
+    let datum = base["datum"]["name"].as_str().or_else(|| base["datum_ensemble"]["name"].as_str());
+    datum.map_or_else(|| "unnamed".to_owned(), |datum| format!("unnamed, on datum {datum}"))
 }
 
 fn id(json: &Value) -> Option<String> {
@@ -265,6 +279,14 @@ mod tests {
             assert_eq!(error.kind(), ukimet_model::ErrorKind::InvalidRequest, "{refused}");
         }
         assert!(accept(&"x".repeat(SIZE_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn an_unnamed_crs_is_told_by_its_datum() {
+        let geographic = r#"GEOGCS["unnamed",DATUM["Pulkovo_1942",SPHEROID["Krassowsky 1940",6378245,298.3]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]]"#;
+        let resolved = resolve(&accept(geographic).expect("WKT")).expect("a crs");
+        assert_eq!(resolved.label, "unnamed, on datum Pulkovo 1942");
+        assert_eq!(resolve(&accept("EPSG:4284").expect("a code")).expect("a crs").name, "Pulkovo 1942");
     }
 
     #[test]

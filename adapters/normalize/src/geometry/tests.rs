@@ -115,14 +115,17 @@ fn a_repair_above_its_limit_is_not_taken() {
 }
 
 #[test]
-fn damaged_and_unsupported_rows_are_refused_one_by_one() {
+fn unsupported_rows_are_refused_one_by_one_and_damaged_ones_with_everything() {
     let curve = vec![1, 8, 0, 0, 0, 0, 0, 0, 0];
+    let taken = run_84(&[Some(curve), Some(wkb_of("POINT (1 1)"))]);
+    assert_eq!(taken.refused, [true, false]);
+    assert_eq!((taken.report.geometry_nulls, taken.report.geometry_types["Point"]), (0, 1));
+    let rules: Vec<(&str, u64)> = taken.report.diagnostics.iter().map(|d| (d.rule.as_str(), d.count)).collect();
+    assert_eq!(rules, [("geometry.unsupported", 1)]);
     let cut = wkb_of("LINESTRING (1 1, 2 2)")[..20].to_vec();
-    let run = run_84(&[Some(curve), Some(wkb_of("POINT (1 1)")), Some(cut)]);
-    assert_eq!(run.refused, [true, false, true]);
-    assert_eq!((run.report.geometry_nulls, run.report.geometry_types["Point"]), (0, 1));
-    let rules: Vec<(&str, u64)> = run.report.diagnostics.iter().map(|d| (d.rule.as_str(), d.count)).collect();
-    assert_eq!(rules, [("geometry.unsupported", 1), ("geometry.malformed", 1)]);
+    let error = run(&[Some(wkb_of("POINT (1 1)")), Some(cut)], Limits::default(), "EPSG:4326").err().expect("refused");
+    assert_eq!(error.kind(), ukimet_model::ErrorKind::InvalidData);
+    assert!(error.message().contains("row 1") && error.message().contains("exceeds buffer"), "{error}");
 }
 
 #[test]

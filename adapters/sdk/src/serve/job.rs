@@ -20,7 +20,7 @@ use ukimet_proto::status::to_status;
 use ukimet_proto::v1;
 use ukimet_proto::v1::read_response::Message;
 
-/// Marks a job as running; tells when it is over.
+/// Marks a job as running; tells when its thread has ended.
 pub(super) struct JobEnd {
     _permit: OwnedSemaphorePermit,
     over: Arc<Notify>,
@@ -35,6 +35,15 @@ impl JobEnd {
 impl Drop for JobEnd {
     fn drop(&mut self) {
         self.over.notify_one();
+    }
+}
+
+/// Marks an answer as under way; tells when the client has it, or has gone away.
+pub(super) struct AnswerEnd(pub(super) Arc<Notify>);
+
+impl Drop for AnswerEnd {
+    fn drop(&mut self) {
+        self.0.notify_one();
     }
 }
 
@@ -76,11 +85,10 @@ pub(super) fn run_read(
     limits: ServeLimits,
     deadline: Instant,
     job: JobEnd,
+    answer: AnswerEnd,
 ) -> impl Stream<Item = Result<v1::ReadResponse, Status>> + Send {
     let (sender, receiver) = channel(limits.queue_messages.max(1));
     let runtime = Handle::current();
-    let job = Arc::new(job);
-    let running = Arc::clone(&job);
     tokio::task::spawn_blocking(move || {
         let mut sink =
             QueueSink { sender, runtime, limits, deadline, layer: None, summary: v1::ReadSummary::default() };
@@ -90,22 +98,22 @@ pub(super) fn run_read(
         let last = last.map_err(|error| to_status(&error));
         // Nobody listens if the client has gone away.
         let _ = sink.runtime.block_on(timeout_at(deadline, sink.sender.send(last)));
-        drop(running);
+        drop(job);
     });
-    outgoing(receiver, deadline, job)
+    outgoing(receiver, deadline, answer)
 }
 
 /// What the queue holds, until it is closed or the deadline passes.
 fn outgoing(
     receiver: Receiver<Result<v1::ReadResponse, Status>>,
     deadline: Instant,
-    job: Arc<JobEnd>,
+    answer: AnswerEnd,
 ) -> impl Stream<Item = Result<v1::ReadResponse, Status>> + Send {
-    futures::stream::unfold(Some((receiver, job)), move |state| async move {
-        let (mut receiver, job) = state?;
+    futures::stream::unfold(Some((receiver, answer)), move |state| async move {
+        let (mut receiver, answer) = state?;
         tokio::select! {
             biased;
-            message = receiver.recv() => message.map(|message| (message, Some((receiver, job)))),
+            message = receiver.recv() => message.map(|message| (message, Some((receiver, answer)))),
             () = sleep_until(deadline) => Some((Err(to_status(&too_long())), None)),
         }
     })

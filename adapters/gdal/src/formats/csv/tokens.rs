@@ -1,5 +1,6 @@
 //! Bytes to records: separators, quotes and line ends, and nothing else.
 
+use memchr::{memchr, memchr3};
 use std::io::BufRead;
 use ukimet_model::{Error, Result};
 
@@ -91,7 +92,7 @@ impl<R: BufRead> Tokens<R> {
                 return self.end(record, state, is_quoted, seen);
             }
             let mut used = 0;
-            for &byte in buffer {
+            while let Some(&byte) = buffer.get(used) {
                 used += 1;
                 if std::mem::take(&mut self.after_return) && byte == b'\n' {
                     continue;
@@ -107,7 +108,12 @@ impl<R: BufRead> Tokens<R> {
                         record.bytes.push(b'"');
                         state = State::Quoted;
                     }
-                    (State::Quoted, byte) => record.bytes.push(byte),
+                    (State::Quoted, _) => {
+                        let rest = &buffer[used - 1..];
+                        let run = &rest[..memchr(b'"', rest).unwrap_or(rest.len())];
+                        record.bytes.extend_from_slice(run);
+                        used += run.len() - 1;
+                    }
                     (_, b'\n' | b'\r') => {
                         self.after_return = byte == b'\r';
                         record.cells.push((record.bytes.len(), is_quoted));
@@ -119,8 +125,15 @@ impl<R: BufRead> Tokens<R> {
                         is_quoted = false;
                         state = State::CellStart;
                     }
-                    (_, byte) => {
+                    (State::QuoteSeen, _) => {
                         record.bytes.push(byte);
+                        state = State::Plain;
+                    }
+                    (State::CellStart | State::Plain, _) => {
+                        let rest = &buffer[used - 1..];
+                        let run = &rest[..memchr3(self.separator, b'\n', b'\r', rest).unwrap_or(rest.len())];
+                        record.bytes.extend_from_slice(run);
+                        used += run.len() - 1;
                         state = State::Plain;
                     }
                 }
