@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo build test check fmt conformance kill clients bench clean
+.PHONY: help setup packages demo build build-tests test check fmt conformance kill clients bench clean
 
 # One selection of crates for every command, so that cargo builds nothing twice.
 CARGO_SELECTION := --workspace --locked
@@ -45,17 +45,21 @@ build: packages ## Build every crate
 demo: build ## Start a hub, push real files, search, export; needs no Python packages
 	$(BIN)/ukimet demo --exit
 
-test: setup build ## Everything that must hold: crates, conformance, real clients, kill -9
+# With the tests' own features, so that what follows a test run builds nothing again.
+build-tests: packages
+	cargo build $(CARGO_SELECTION) --all-targets
+
+test: setup build-tests ## Everything that must hold: crates, conformance, real clients, kill -9
 	cargo test $(CARGO_SELECTION)
 	$(MAKE) --no-print-directory conformance clients kill
 
-conformance: build ## Ask a live hub and a live adapter every requirement
+conformance: build-tests ## Ask a live hub and a live adapter every requirement
 	python3 tests/conformance.py
 
-clients: build $(VENV)/stamp ## Real clients against a live hub
+clients: build-tests $(VENV)/stamp ## Real clients against a live hub
 	$(PYTHON) -m pytest -q tests/clients -c tests/clients/pytest.ini -p no:cacheprovider
 
-kill: build $(VENV)/stamp ## Kill the hub KILLS times during pushes; nothing acknowledged may be lost
+kill: build-tests $(VENV)/stamp ## Kill the hub KILLS times during pushes; nothing acknowledged may be lost
 	$(PYTHON) tests/kill/kill.py --kills $(KILLS)
 
 check: packages ## Format, lints, one version of each family, crate arrows, house rules

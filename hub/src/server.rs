@@ -171,17 +171,22 @@ async fn routes(
     health.set_serving::<IngestServiceServer<Pushes>>().await;
     health.set_serving::<CatalogServiceServer<Questions>>().await;
     health.set_serving::<FlightServiceServer<Flight>>().await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .map_err(|e| Error::internal("describing the services").caused_by(e))?;
+    let described = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let undescribed = |e| Error::internal("describing the services").caused_by(e);
+    let reflection = described().build_v1().map_err(undescribed)?;
+    // Several clients still ask for the older version.
+    let reflection_alpha = described().build_v1alpha().map_err(undescribed)?;
     let pages = Pages { export: export.clone(), metrics, draining: draining.clone() };
     let routes = Routes::from(router(pages))
         .add_service(IngestServiceServer::new(pushes).max_decoding_message_size(message_bytes_max))
         .add_service(CatalogServiceServer::new(Questions { export }))
         .add_service(FlightServiceServer::new(flight).max_decoding_message_size(message_bytes_max))
         .add_service(health_service)
-        .add_service(reflection);
+        .add_service(reflection)
+        .add_service(reflection_alpha);
     Ok((health, routes))
 }

@@ -362,7 +362,7 @@ mod tests {
     }
 
     fn staging(dir: &Path) -> Staging {
-        let limits = StagingLimits { bytes_max: 100, durable_every_bytes: 10, keep: Duration::from_secs(3600) };
+        let limits = StagingLimits { bytes_max: 100, durable_every_bytes: 10, keep: Duration::from_hours(1) };
         Staging::open(dir.to_owned(), limits).expect("opens")
     }
 

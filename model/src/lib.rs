@@ -3,6 +3,8 @@
 //! Plain values: no I/O, no async, no wire format, no native library. A type stands here when two
 //! crates must mean the same thing by it.
 
+#![forbid(unsafe_code)]
+
 pub mod batch;
 pub mod clock;
 pub mod crs;

@@ -2,6 +2,8 @@
 //!
 //! `convert` is the only file that knows both the wire and the model.
 
+#![forbid(unsafe_code)]
+
 pub mod convert;
 pub mod ipc;
 pub mod status;

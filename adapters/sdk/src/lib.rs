@@ -1,5 +1,7 @@
 //! What someone needs to write a Ukimet Hub adapter in Rust: implement [`Adapter`], then [`serve`](Server::run) it.
 
+#![forbid(unsafe_code)]
+
 pub mod adapter;
 pub mod memory;
 pub mod serve;

@@ -115,11 +115,15 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let (health_reporter, health) = tonic_health::server::health_reporter();
         health_reporter.set_serving::<AdapterServiceServer<ServiceHandle>>().await;
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()
-            .map_err(|error| Error::internal("reflection could not be set up").caused_by(error))?;
+        let described = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let undescribed = |error| Error::internal("reflection could not be set up").caused_by(error);
+        let reflection = described().build_v1().map_err(undescribed)?;
+        // Several clients still ask for the older version.
+        let reflection_alpha = described().build_v1alpha().map_err(undescribed)?;
         let this = Arc::clone(&self.service);
         let service = AdapterServiceServer::new(ServiceHandle(Arc::clone(&self.service)))
             .max_decoding_message_size(self.service.config.limits.message_bytes_max);
@@ -131,6 +135,7 @@ impl Server {
             .http2_keepalive_timeout(Some(Duration::from_secs(20)))
             .add_service(health)
             .add_service(reflection)
+            .add_service(reflection_alpha)
             .add_service(service);
         let end = async move {
             tokio::select! {

@@ -5,6 +5,7 @@ use crate::ingest::{Ingest, Ingested};
 use crate::metrics::Metrics;
 use crate::staging::{PushHeader, Staging, Upload};
 use futures::FutureExt;
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -107,7 +108,13 @@ impl Pushes {
         // A client that left is noticed by its request stream.
         let _ = answers.send(Ok(answer(Answer::Resume(resume)))).await;
         let (upload, sha256) = self.receive(upload, &mut requests, answers).await?;
-        self.finish(upload, sha256, answers).await
+        let interrupted = async {
+            tokio::select! {
+                error = self.after_finish(&mut requests) => error,
+                () = answers.closed() => Error::unavailable("the client left before the push was committed"),
+            }
+        };
+        self.finish(upload, sha256, answers, interrupted).await
     }
 
     /// Receives chunks until the finish. A cut keeps the bytes for a later call, a wrong message drops them.
@@ -130,7 +137,7 @@ impl Pushes {
                     let durable = upload.append(chunk.offset, &chunk.data);
                     (upload, durable)
                 }),
-                Ok(Some(Message::Finish(finish))) => return self.check_end(upload, &finish, requests).await,
+                Ok(Some(Message::Finish(finish))) => return Self::check_end(upload, &finish),
                 Ok(Some(Message::Header(_))) => {
                     upload.discard();
                     return Err(Error::invalid_request("a push has one header, found a second"));
@@ -153,22 +160,12 @@ impl Pushes {
         }
     }
 
-    /// After the finish only the end of the stream may come; a client that waits for the outcome may leave it open.
-    async fn check_end(
-        &self,
-        upload: Upload,
-        finish: &v1::PushFinish,
-        requests: &mut Streaming<v1::PushRequest>,
-    ) -> Result<(Upload, Sha256)> {
+    /// Compares what came with what the finish declares.
+    fn check_end(upload: Upload, finish: &v1::PushFinish) -> Result<(Upload, Sha256)> {
         let checked = Sha256::try_from(finish.sha256.as_ref()).and_then(|sha256| {
             upload.check(&sha256, finish.size_bytes)?;
             Ok(sha256)
         });
-        let checked = match (checked, requests.message().now_or_never()) {
-            (Ok(_), Some(Ok(Some(_)))) => Err(Error::invalid_request("frame after Finish")),
-            (Ok(_), Some(Err(status))) => return Err(keep(upload, self.cut(&status)).await),
-            (checked, _) => checked,
-        };
         match checked {
             Ok(sha256) => Ok((upload, sha256)),
             Err(error) => {
@@ -178,8 +175,24 @@ impl Pushes {
         }
     }
 
-    /// Ingests a complete upload; a client that leaves meanwhile, or a newer connection, stops it.
-    async fn finish(&self, mut upload: Upload, sha256: Sha256, answers: &Answers) -> Result<Ingested> {
+    /// What comes after the finish, if it may not come: a further frame, or a cut. A stream that ended well, or that
+    /// the client leaves open while it waits for the outcome, is pending here for ever.
+    async fn after_finish(&self, requests: &mut Streaming<v1::PushRequest>) -> Error {
+        match requests.message().await {
+            Ok(Some(_)) => Error::invalid_request("frame after Finish"),
+            Ok(None) => std::future::pending().await,
+            Err(_) => Error::unavailable("the client left before the push was committed"),
+        }
+    }
+
+    /// Ingests a complete upload; what interrupts it before the commit, or a newer connection, stops it.
+    async fn finish(
+        &self,
+        mut upload: Upload,
+        sha256: Sha256,
+        answers: &Answers,
+        interrupted: impl Future<Output = Error>,
+    ) -> Result<Ingested> {
         upload = blocking(move || {
             let synced = upload.sync();
             synced.map(|_| upload)
@@ -187,12 +200,11 @@ impl Pushes {
         .await??;
         let rows = Arc::new(AtomicU64::new(0));
         let bytes = upload.offset();
-        let ticking = tell_progress(answers, bytes, &rows);
         let ended = tokio::select! {
             ended = self.ingest.ingest(&upload, sha256, Arc::clone(&rows)) => ended,
-            () = answers.closed() => Err(Error::unavailable("the client left before the push was committed")),
+            error = interrupted => Err(error),
             () = upload.taken_over.cancelled() => Err(Error::unavailable("another connection has taken this push over")),
-            () = ticking => Err(Error::unavailable("the client left before the push was committed")),
+            never = tell_progress(answers, bytes, &rows) => match never {},
         };
         self.metrics.push_ended(ended.as_ref().map(|i| (i.outcome.status, rows.load(Ordering::Relaxed), bytes)));
         match &ended {
@@ -207,16 +219,16 @@ impl Pushes {
     ///
     /// # Errors
     ///
-    /// As the push service.
-    pub async fn ingest_received(&self, upload: Upload, answers_closed: impl Future<Output = ()>) -> Result<Ingested> {
+    /// As the push service; `Unavailable` if `client_left` before the commit.
+    pub async fn ingest_received(&self, upload: Upload, client_left: impl Future<Output = ()>) -> Result<Ingested> {
         let sha256 = upload.sha256();
-        let (answers, mut ignored) = mpsc::channel(ANSWERS_WAITING_MAX);
-        let ignoring = async { while ignored.recv().await.is_some() {} };
-        tokio::select! {
-            ended = self.finish(upload, sha256, &answers) => ended,
-            () = ignoring => Err(Error::internal("the answers of a push ended before it")),
-            () = answers_closed => Err(Error::unavailable("the client left before the push was committed")),
-        }
+        // Nobody listens for progress: this way in has one answer.
+        let (answers, _) = mpsc::channel(1);
+        let interrupted = async {
+            client_left.await;
+            Error::unavailable("the client left before the push was committed")
+        };
+        self.finish(upload, sha256, &answers, interrupted).await
     }
 
     async fn next(&self, requests: &mut Streaming<v1::PushRequest>) -> Result<Option<Message>> {
@@ -274,14 +286,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("receiving a push").caused_by(e))
 }
 
-/// Tells the client now and then how far the reading has come; ends when it has left.
-async fn tell_progress(answers: &Answers, bytes: u64, rows: &Arc<AtomicU64>) {
+/// Tells the client now and then how far the reading has come. Does not end; a client that left does not hear it.
+async fn tell_progress(answers: &Answers, bytes: u64, rows: &Arc<AtomicU64>) -> Infallible {
     loop {
         tokio::time::sleep(PROGRESS_EVERY).await;
         let progress = v1::PushProgress { stage: "reading".to_owned(), bytes, rows: rows.load(Ordering::Relaxed) };
-        if answers.send(Ok(answer(Answer::Progress(progress)))).await.is_err() {
-            return;
-        }
+        let _ = answers.send(Ok(answer(Answer::Progress(progress)))).await;
     }
 }
 

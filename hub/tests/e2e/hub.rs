@@ -1,6 +1,7 @@
 //! A built hub in a process of its own, on a free port, over a temporary catalog.
 
 use serde_json::Value;
+use std::fmt::Write;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -128,7 +129,7 @@ pub fn points(rows: usize) -> String {
     let mut text = "name,lon,lat\n".to_owned();
     for i in 0..rows {
         let (lon, lat) = (76.0 + (i % 1000) as f64 / 1000.0, 43.0 + (i / 1000) as f64 / 1000.0);
-        text.push_str(&format!("point {i},{lon},{lat}\n"));
+        writeln!(text, "point {i},{lon},{lat}").expect("text takes everything");
     }
     text
 }

@@ -1,14 +1,19 @@
 //! Addresses: a Unix socket, a port of this machine, or the socket that the parent process left as standard input.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::str::FromStr;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::sync::oneshot;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
-use tonic::transport::server::Router;
+use tonic::transport::server::{Connected, Router};
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, Result};
 
@@ -93,11 +98,59 @@ impl Listener {
             }
             Self::Tcp(listener, _) => router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), end).await,
             Self::Stdin(connection) => {
-                // There is one connection and there will be no other; the parent ends the process.
+                let (connection, gone) = Inherited::new(connection);
+                // There is one connection and there will be no other: its end is the server's.
                 let incoming = tokio_stream::once(Ok::<_, std::io::Error>(connection)).chain(tokio_stream::pending());
+                let end = async move {
+                    tokio::select! {
+                        () = end => (),
+                        _ = gone => (),
+                    }
+                };
                 router.serve_with_incoming_shutdown(incoming, end).await
             }
         }
+    }
+}
+
+/// The one connection of a server on standard input; when the transport lets go of it, whoever waits is told.
+struct Inherited {
+    stream: UnixStream,
+    _gone: oneshot::Sender<()>,
+}
+
+impl Inherited {
+    fn new(stream: UnixStream) -> (Self, oneshot::Receiver<()>) {
+        let (sender, gone) = oneshot::channel();
+        (Self { stream, _gone: sender }, gone)
+    }
+}
+
+impl Connected for Inherited {
+    type ConnectInfo = <UnixStream as Connected>::ConnectInfo;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+impl AsyncRead for Inherited {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Inherited {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
