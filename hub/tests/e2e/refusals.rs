@@ -54,7 +54,7 @@ fn cases() -> Vec<Case> {
             geojson("[76,43]"),
             &["--media-type", "application/geopackage+sqlite3"],
             "INVALID_ARGUMENT",
-            "GeoPackage",
+            "the bytes are GeoJSON",
         ),
         case("outside.geojson", geojson("[500000,4800000]"), &[], "INVALID_ARGUMENT", "500000"),
         case("crs.geojson", geojson("[76,43]"), &["--crs", "EPSG:99999999"], "INVALID_ARGUMENT", "EPSG:99999999"),
