@@ -67,8 +67,15 @@ fn print_dataset(dataset: &v1::Dataset, report: &LayerReport) {
     output::table(&["column", "type", "in the source"], &rows);
     output::line("what was done to the data:");
     for step in &report.steps {
-        let parameters: Vec<_> = step.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        output::line(&format!("  {} ({}): {} changed; {}", step.step, step.version, step.count, parameters.join(", ")));
+        let changed = if step.count == 0 {
+            "nothing changed".to_owned()
+        } else {
+            format!("{} changed", output::grouped(step.count))
+        };
+        output::line(&format!("  {} ({}): {changed}", step.step, step.version));
+        for (name, value) in &step.parameters {
+            output::line(&format!("    {name}: {value}"));
+        }
     }
     for diagnostic in &report.diagnostics {
         output::line(&format!("  {}: {} ({}×)", diagnostic.rule, diagnostic.message, diagnostic.count));

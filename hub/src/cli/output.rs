@@ -92,6 +92,12 @@ pub fn grouped(number: u64) -> String {
     grouped
 }
 
+/// A number with what it counts: `1 version`, `2 000 versions`.
+pub fn counted(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", grouped(number))
+}
+
 /// Reads `LANG=TEXT`.
 pub fn parse_text(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -114,5 +120,6 @@ mod tests {
     fn thousands_are_grouped() {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(1_234_567), "1 234 567");
+        assert_eq!((counted(1, "row"), counted(2_000, "row")), ("1 row".to_owned(), "2 000 rows".to_owned()));
     }
 }

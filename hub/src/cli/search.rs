@@ -57,7 +57,7 @@ pub fn print_datasets(found: &v1::SearchResponse) {
         output::table(&["dataset", "version", "rows", "title"], &rows);
     }
     let shown = if found.total == rows.len() as u64 { String::new() } else { format!("{} of ", rows.len()) };
-    output::line(&format!("{shown}{} datasets as of snapshot {}", found.total, found.snapshot));
+    output::line(&format!("{shown}{} as of snapshot {}", output::counted(found.total, "dataset"), found.snapshot));
 }
 
 fn row(dataset: &v1::Dataset) -> Vec<String> {

@@ -47,10 +47,13 @@ impl Verify {
             for finding in &report.findings {
                 output::line(&format!("{}: {}", finding.object, finding.reason));
             }
-            let word = if clean { "clean".to_owned() } else { format!("{} findings", report.findings.len()) };
+            let found = output::counted(report.findings.len() as u64, "finding");
+            let word = if clean { "clean" } else { &found };
             output::line(&format!(
-                "{word}: {} commits, {} versions, {} objects",
-                report.commits, report.versions, report.objects
+                "{word}: {}, {}, {}",
+                output::counted(report.commits, "commit"),
+                output::counted(report.versions, "version"),
+                output::counted(report.objects, "object")
             ));
         }
         Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
