@@ -148,6 +148,27 @@ fn put_header(descriptor: &FlightDescriptor) -> Result<PushHeader> {
     })
 }
 
+/// Checks what the header of a put's message says of its body; the rows themselves are read in the adapter.
+///
+/// # Errors
+///
+/// `InvalidRequest` for what is no Arrow IPC message or is compressed (a few bytes may claim to unpack to anything),
+/// `DataLoss` naming both lengths if the body is not as long as the header says.
+fn check_message(message: &FlightData) -> Result<()> {
+    let header = arrow_ipc::root_as_message(&message.data_header)
+        .map_err(|e| Error::invalid_request(format!("a put's message has no Arrow IPC header: {e}")))?;
+    let received = message.data_body.len();
+    if usize::try_from(header.bodyLength()).ok() != Some(received) {
+        return Err(Error::data_loss(format!("a batch declares {} bytes, received {received}", header.bodyLength())));
+    }
+    let batch = header.header_as_record_batch();
+    let batch = batch.or_else(|| header.header_as_dictionary_batch().and_then(|dictionary| dictionary.data()));
+    if batch.is_some_and(|batch| batch.compression().is_some()) {
+        return Err(Error::invalid_request("compressed batches are not accepted, write them uncompressed"));
+    }
+    Ok(())
+}
+
 /// One Flight message as a message of the Arrow IPC stream format.
 fn framed(message: &FlightData) -> Vec<u8> {
     const ALIGNMENT: usize = 8;
@@ -183,6 +204,10 @@ impl Flight {
         upload.restart()?;
         let mut message = Some(first);
         while let Some(data) = message {
+            if let Err(error) = check_message(&data) {
+                upload.discard();
+                return Err(error);
+            }
             upload = self.append(upload, framed(&data)).await?;
             message = match self.next(&mut messages).await {
                 Ok(message) => message,
@@ -382,6 +407,27 @@ mod tests {
         assert_eq!(bytes.len(), 8 + 16 + 8);
         assert_eq!(bytes[..8], [0xff, 0xff, 0xff, 0xff, 16, 0, 0, 0]);
         assert_eq!(bytes[8 + 13..8 + 16], [0; 3]);
+    }
+
+    #[test]
+    fn compressed_cut_and_foreign_messages_of_a_put_are_refused() {
+        use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext};
+        let column: arrow_array::ArrayRef = Arc::new(arrow_array::Int64Array::from(vec![7; 1000]));
+        let rows = arrow_array::RecordBatch::try_from_iter([("n", column)]).expect("columns fit");
+        let message = |options: &IpcWriteOptions| -> FlightData {
+            let (mut dictionaries, mut context) = (DictionaryTracker::new(false), IpcWriteContext::default());
+            let encoded = IpcDataGenerator::default().encode(&rows, &mut dictionaries, options, &mut context);
+            encoded.expect("encodes").1.into()
+        };
+        let plain = message(&IpcWriteOptions::default());
+        check_message(&plain).expect("plain");
+        let lz4 = IpcWriteOptions::default().try_with_compression(Some(arrow_ipc::CompressionType::LZ4_FRAME));
+        let error = check_message(&message(&lz4.expect("known"))).expect_err("compressed");
+        assert!(error.message().contains("compressed batches are not accepted"), "{error}");
+        let cut = FlightData { data_body: plain.data_body.slice(..100), ..plain.clone() };
+        assert_eq!(check_message(&cut).expect_err("cut").kind(), ukimet_model::ErrorKind::DataLoss);
+        let foreign = FlightData { data_header: vec![1; 50].into(), ..plain };
+        assert_eq!(check_message(&foreign).expect_err("foreign").kind(), ukimet_model::ErrorKind::InvalidRequest);
     }
 
     #[test]
