@@ -87,6 +87,7 @@ impl Adapters {
             ("--wall-seconds", config.adapter_time_max.as_secs().to_string()),
             ("--asset-bytes", config.push_bytes_max.to_string()),
             ("--unpacked-bytes", config.unpacked_bytes_max.to_string()),
+            ("--file-bytes", config.push_bytes_max.max(config.unpacked_bytes_max).to_string()),
             ("--rows-max", config.rows_max.to_string()),
         ];
         let arguments = arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
@@ -254,31 +255,47 @@ impl Bundled {
             .kill_on_drop(true)
             .spawn()
             .map_err(failed)?;
-        let stderr = keep_stderr(&mut child);
+        let stderr = Stderr::of(&mut child);
         let channel = connect_over(tokio::net::UnixStream::from_std(ours).map_err(failed)?).await.map_err(|e| {
             Error::unavailable(format!("adapter {} does not answer", self.program.display())).caused_by(e)
         })?;
-        Ok(Process { child, channel, stderr, _scratch: scratch })
+        Ok(Process { child: Some(child), channel, stderr, scratch: Some(scratch) })
     }
 }
 
-/// Keeps the first part of what the child writes to its standard error and reads on, so that it never blocks.
-fn keep_stderr(child: &mut Child) -> Arc<Mutex<String>> {
-    let kept = Arc::new(Mutex::new(String::new()));
-    if let Some(mut pipe) = child.stderr.take() {
-        let kept = Arc::clone(&kept);
-        tokio::spawn(async move {
-            let mut buffer = vec![0; STDERR_BYTES_MAX];
-            while let Ok(n @ 1..) = pipe.read(&mut buffer).await {
-                let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
-                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                if kept.len() + text.len() <= STDERR_BYTES_MAX {
-                    kept.push_str(&text);
+/// The end of what a child wrote to its standard error.
+struct Stderr {
+    kept: Arc<Mutex<Vec<u8>>>,
+    reading: tokio::task::JoinHandle<()>,
+}
+
+impl Stderr {
+    /// Reads on until the child closes it, so that the child never blocks; keeps the last part.
+    fn of(child: &mut Child) -> Self {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let pipe = child.stderr.take();
+        let reading = tokio::spawn({
+            let kept = Arc::clone(&kept);
+            async move {
+                let Some(mut pipe) = pipe else { return };
+                let mut buffer = vec![0; STDERR_BYTES_MAX];
+                while let Ok(n @ 1..) = pipe.read(&mut buffer).await {
+                    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                    kept.extend(&buffer[..n]);
+                    let excess = kept.len().saturating_sub(STDERR_BYTES_MAX);
+                    kept.drain(..excess);
                 }
             }
         });
+        Self { kept, reading }
     }
-    kept
+
+    /// The text, once the child has ended.
+    async fn text(&mut self) -> String {
+        // A grandchild may hold the pipe open; what has come by then is enough.
+        let _ = tokio::time::timeout(REAP_MAX, &mut self.reading).await;
+        String::from_utf8_lossy(&self.kept.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
 }
 
 /// A channel over one connection that exists already; there is no second one to fall back to.
@@ -296,10 +313,25 @@ async fn connect_over(stream: tokio::net::UnixStream) -> Result<Channel, tonic::
 
 /// A running adapter process; dropping it kills it.
 struct Process {
-    child: Child,
+    child: Option<Child>,
     channel: Channel,
-    stderr: Arc<Mutex<String>>,
-    _scratch: tempfile::TempDir,
+    stderr: Stderr,
+    scratch: Option<tempfile::TempDir>,
+}
+
+impl Drop for Process {
+    /// Kills the child and removes its scratch folder once it is gone, so that it makes no new files in it.
+    fn drop(&mut self) {
+        let (child, scratch) = (self.child.take(), self.scratch.take());
+        if let (Some(mut child), Ok(runtime)) = (child, tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move {
+                if let Err(error) = child.kill().await {
+                    tracing::warn!(%error, "an adapter was not killed");
+                }
+                drop(scratch);
+            });
+        }
+    }
 }
 
 /// How long an adapter whose connection broke has to be reaped.
@@ -316,11 +348,9 @@ impl Process {
         if !broken {
             return from_status(status);
         }
-        match tokio::time::timeout(REAP_MAX, self.child.wait()).await {
-            Ok(Ok(exit)) => {
-                let stderr = self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                explain_exit(exit, &stderr)
-            }
+        let Some(child) = &mut self.child else { return from_status(status) };
+        match tokio::time::timeout(REAP_MAX, child.wait()).await {
+            Ok(Ok(exit)) => explain_exit(exit, &self.stderr.text().await),
             _ => from_status(status),
         }
     }
@@ -354,12 +384,18 @@ pub struct ReadStream {
     responses: Option<tonic::Streaming<v1::ReadResponse>>,
     deadline: Instant,
     time_max: Duration,
-    _job: OwnedSemaphorePermit,
+    job: Arc<OwnedSemaphorePermit>,
 }
 
 impl ReadStream {
     fn new(source: Source, job: OwnedSemaphorePermit, time_max: Duration) -> Self {
-        Self { source, responses: None, deadline: Instant::now() + time_max, time_max, _job: job }
+        let deadline = Instant::now() + time_max;
+        Self { source, responses: None, deadline, time_max, job: Arc::new(job) }
+    }
+
+    /// The place among the running jobs, for work that may outlive the reading.
+    pub fn job(&self) -> Arc<OwnedSemaphorePermit> {
+        Arc::clone(&self.job)
     }
 
     async fn begin(

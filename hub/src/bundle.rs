@@ -29,8 +29,14 @@ impl Bundle {
     ///
     /// # Errors
     ///
-    /// `InvalidRequest` if it cannot be read.
+    /// `InvalidRequest` if it cannot be read, or is a folder that is no File Geodatabase.
     pub fn of(path: &Path) -> Result<Self> {
+        let is_geodatabase = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gdb"));
+        if path.is_dir() && !is_geodatabase {
+            let message =
+                format!("a folder is pushed only if it is a File Geodatabase (x.gdb), found {}", path.display());
+            return Err(Error::invalid_request(message));
+        }
         let unreadable = |e: io::Error| Error::invalid_request(format!("{} cannot be read: {e}", path.display()));
         let file_name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let members = if path.is_dir() { folder(path) } else { companions(path) }.map_err(unreadable)?;
@@ -135,5 +141,6 @@ mod tests {
         fs::create_dir(&gdb).expect("made");
         fs::write(gdb.join("a1.gdbtable"), "t").expect("written");
         assert_eq!(names(&Bundle::of(&gdb).expect("bundled").path), ["x.gdb/a1.gdbtable"]);
+        assert!(Bundle::of(dir.path()).is_err(), "another folder");
     }
 }

@@ -157,13 +157,20 @@ impl Client {
         let endpoints = info.endpoint.clone();
         let schema = info.try_decode_schema().map_err(|e| Error::invalid_data("reading a schema").caused_by(e))?;
         begin(schema.into(), rows)?;
+        let mut received = 0;
         for ticket in endpoints.into_iter().filter_map(|endpoint| endpoint.ticket) {
             let mut batches = client.do_get(ticket).await.map_err(flight_error)?.map_err(flight_error).boxed();
             while let Some(batch) = batches.try_next().await? {
+                received += batch.num_rows() as u64;
                 take(batch)?;
             }
         }
-        Ok(())
+        match rows {
+            Some(rows) if rows != received => {
+                Err(Error::data_loss(format!("the hub announced {rows} rows, {received} came")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

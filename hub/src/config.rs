@@ -1,7 +1,7 @@
 //! What an operator may set: every limit with its unit and default.
 
 use clap::Args;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 use ukimet_catalog::CatalogOptions;
@@ -15,7 +15,7 @@ pub struct Config {
     pub data: PathBuf,
 
     /// Address to listen on for gRPC, Flight and HTTP alike; port 0 takes a free one.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8815")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8815", value_parser = parse_address)]
     pub listen: SocketAddr,
 
     /// Listen beyond this machine although nobody has to say who they are. Anyone who reaches the port may publish.
@@ -106,6 +106,12 @@ impl Config {
     }
 }
 
+/// Reads `HOST:PORT`; a name is looked up.
+pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    let mut addresses = text.to_socket_addrs().map_err(|e| format!("an address is HOST:PORT, found {text:?}: {e}"))?;
+    addresses.next().ok_or_else(|| format!("{text:?} has no address"))
+}
+
 /// Reads a size such as `64MiB`, `2 GiB` or `4096`.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
@@ -136,6 +142,12 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_may_be_a_name() {
+        assert!(parse_address("localhost:8815").expect("known").ip().is_loopback());
+        assert!(parse_address("localhost").is_err());
+    }
 
     #[test]
     fn sizes_and_times_have_units() {

@@ -1,5 +1,6 @@
 //! The read path: a question becomes a snapshot's version, its schema, and batches.
 
+use crate::api::body::catch_incident;
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
@@ -145,7 +146,7 @@ impl Export {
         })?;
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = send_batches(&bound, &sender, permit) {
+            if let Err(error) = catch_incident(|| send_batches(&bound, &sender, permit)) {
                 // A client that left does not hear it.
                 let _ = sender.blocking_send(Err(error));
             }

@@ -3,7 +3,8 @@
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use geozero::{ToJson, ToWkt};
+use geozero::geojson::GeoJsonWriter;
+use geozero::{CoordDimensions, GeozeroGeometry, ToWkt};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -138,7 +139,7 @@ fn write_features(out: &mut Out, layout: Layout, written: &mut u64, rows: &Recor
         };
         out.write_all(separator).map_err(failed)?;
         let shape = match geometry.map(|i| rows.column(i).as_binary::<i32>()) {
-            Some(column) if column.is_valid(row) => geozero::wkb::Wkb(column.value(row)).to_json().map_err(failed)?,
+            Some(column) if column.is_valid(row) => geojson(column.value(row))?,
             _ => "null".to_owned(),
         };
         let line = lines.next().filter(|line| !line.is_empty()).unwrap_or(b"{}");
@@ -148,6 +149,45 @@ fn write_features(out: &mut Out, layout: Layout, written: &mut u64, rows: &Recor
         *written += 1;
     }
     Ok(())
+}
+
+/// Which numbers a position has beside x and y.
+fn dimensions(wkb: &[u8]) -> Result<CoordDimensions> {
+    let shape = ukimet_model::wkb::inspect(wkb).map_err(failed)?;
+    Ok(CoordDimensions { z: shape.has_z, m: shape.has_m, ..CoordDimensions::default() })
+}
+
+/// A geometry as GeoJSON, with its heights.
+///
+/// # Errors
+///
+/// `InvalidRequest` for a geometry with measures, for which GeoJSON has no place.
+fn geojson(wkb: &[u8]) -> Result<String> {
+    let dimensions = dimensions(wkb)?;
+    if dimensions.m {
+        return Err(Error::invalid_request(
+            "GeoJSON has no place for measures (M); export as .parquet, .arrow or .csv",
+        ));
+    }
+    let mut text = Vec::new();
+    let mut writer = GeoJsonWriter::with_dims(&mut text, dimensions);
+    geozero::wkb::Wkb(wkb).process_geom(&mut writer).map_err(failed)?;
+    String::from_utf8(text).map_err(failed)
+}
+
+/// A geometry as text, with its heights and measures as third and fourth number.
+///
+/// # Errors
+///
+/// `InvalidRequest` for measures without heights: a third number would be read as a height.
+fn wkt(wkb: &[u8]) -> Result<String> {
+    let dimensions = dimensions(wkb)?;
+    if dimensions.m && !dimensions.z {
+        return Err(Error::invalid_request(
+            "a measure (M) without height would be read as one; export as .parquet or .arrow",
+        ));
+    }
+    geozero::wkb::Wkb(wkb).to_wkt_ndim(dimensions).map_err(failed)
 }
 
 fn property_lines(attributes: &RecordBatch) -> Result<Vec<u8>> {
@@ -169,7 +209,7 @@ fn with_wkt(rows: &RecordBatch) -> Result<RecordBatch> {
         if shapes.is_null(row) {
             return Ok(None);
         }
-        geozero::wkb::Wkb(shapes.value(row)).to_wkt().map(Some).map_err(failed)
+        wkt(shapes.value(row)).map(Some)
     });
     let texts: StringArray = texts.collect::<Result<_>>()?;
     let mut fields: Vec<_> = rows.schema_ref().fields().iter().cloned().collect();
@@ -229,6 +269,21 @@ mod tests {
     fn csv_has_the_geometry_as_text() {
         let text = String::from_utf8(written("x.csv")).expect("text");
         assert_eq!(text, "name,n,geometry\n\"Алматы, \"\"қала\"\"\",,POINT(76.9 43.2)\n,7,\n");
+    }
+
+    #[test]
+    fn heights_are_written_and_measures_are_not_lost_silently() {
+        let position = |code: u32, numbers: &[f64]| {
+            let numbers: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+            [&[1][..], &code.to_le_bytes(), &numbers].concat()
+        };
+        let high = position(1001, &[76.9, 43.2, 850.5]);
+        let document: serde_json::Value = serde_json::from_str(&geojson(&high).expect("GeoJSON")).expect("JSON");
+        assert_eq!(document["coordinates"], json!([76.9, 43.2, 850.5]));
+        assert_eq!(wkt(&high).expect("WKT"), "POINT(76.9 43.2 850.5)");
+        let measured = position(2001, &[76.9, 43.2, 7.0]);
+        assert!(geojson(&measured).expect_err("no place").message().contains("measures"));
+        assert!(wkt(&measured).expect_err("ambiguous").message().contains("measure"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use ukimet_catalog::{Catalog, LayerWriter, PushIntent, Transaction};
 use ukimet_model::error::quoted;
 use ukimet_model::{Asset, Batch, DatasetId, Error, LayerReport, LayerSelection, PushOutcome, Result, Sha256};
@@ -26,6 +27,8 @@ pub struct Ingest {
     pub adapters: Adapters,
     /// What a batch from an adapter may be.
     pub ipc_limits: IpcLimits,
+    /// Rows of one layer.
+    pub rows_max: u64,
 }
 
 /// A push that has ended.
@@ -41,7 +44,8 @@ pub struct Ingested {
 const MESSAGES_WAITING_MAX: usize = 4;
 
 impl Ingest {
-    /// Turns a complete upload into versions. Dropping the future before it commits leaves nothing behind.
+    /// Turns a complete upload into versions. Dropping the future stops the work: unless the commit has begun by
+    /// then, nothing is left behind.
     ///
     /// `rows` tells how many rows have been read so far.
     ///
@@ -56,19 +60,30 @@ impl Ingest {
         }
         let mut reading = self.adapters.read(&reading(&upload.header, upload.path())).await?;
         let (messages, received) = mpsc::channel(MESSAGES_WAITING_MAX);
+        let stop = CancellationToken::new();
         let writer = Writer {
             catalog: self.catalog.clone(),
             limits: self.ipc_limits,
+            rows_max: self.rows_max,
             dataset: upload.header.dataset.clone(),
             layers: upload.header.layers.clone(),
             rows,
+            stop: stop.clone(),
         };
-        let writing = tokio::task::spawn_blocking(move || writer.write(intent, received));
+        // Whoever drops this future stops the writer, which is on a thread of its own.
+        let _stop_when_dropped = stop.drop_guard();
+        let job = reading.job();
+        let writing = tokio::task::spawn_blocking(move || {
+            let written = writer.write(intent, received);
+            drop(job);
+            written
+        });
         let read = forward(&mut reading, messages).await;
-        let written = writing.await.map_err(|e| Error::internal("writing a version").caused_by(e))?;
-        // The reader's error says more than the writer's, which then only saw the messages end.
-        read?;
-        Ok(Ingested { outcome: written?, replayed: false })
+        match writing.await.map_err(|e| Error::internal("writing a version").caused_by(e))? {
+            Ok(outcome) => Ok(Ingested { outcome, replayed: false }),
+            // The reader's error says more than the writer's, which then only saw the messages end.
+            Err(error) => Err(read.err().unwrap_or(error)),
+        }
     }
 
     /// The outcome of a push that ended before.
@@ -120,10 +135,11 @@ fn push_intent(upload: &Upload, sha256: Sha256) -> PushIntent {
     }
 }
 
-/// Hands the adapter's messages on until it has said everything or the writer stops listening.
+/// Hands the adapter's messages on until the summary, after which nothing counts, or the writer stops listening.
 async fn forward(reading: &mut ReadStream, messages: mpsc::Sender<Message>) -> Result<()> {
     while let Some(message) = reading.next().await? {
-        if messages.send(message).await.is_err() {
+        let is_last = matches!(message, Message::Summary(_));
+        if messages.send(message).await.is_err() || is_last {
             break;
         }
     }
@@ -134,9 +150,11 @@ async fn forward(reading: &mut ReadStream, messages: mpsc::Sender<Message>) -> R
 struct Writer {
     catalog: Catalog,
     limits: IpcLimits,
+    rows_max: u64,
     dataset: DatasetId,
     layers: LayerSelection,
     rows: Arc<AtomicU64>,
+    stop: CancellationToken,
 }
 
 /// The layer that is being written.
@@ -160,6 +178,7 @@ impl Writer {
         let mut layer = None;
         let mut counts = Counts::default();
         while let Some(message) = messages.blocking_recv() {
+            self.check_wanted()?;
             match message {
                 Message::LayerBegin(begin) => {
                     no_layer_is_open(layer.as_ref())?;
@@ -173,11 +192,20 @@ impl Writer {
                 Message::Summary(summary) => {
                     no_layer_is_open(layer.as_ref())?;
                     check_summary(&counts, &summary)?;
+                    self.check_wanted()?;
                     return Ok(transaction.commit()?.0);
                 }
             }
         }
         Err(Error::data_loss(format!("the adapter's answer ended without a summary after {counts:?}")))
+    }
+
+    /// Whether anyone still waits for the outcome.
+    fn check_wanted(&self) -> Result<()> {
+        if self.stop.is_cancelled() {
+            return Err(Error::unavailable("the push was given up before it was committed"));
+        }
+        Ok(())
     }
 
     fn begin_layer(
@@ -201,7 +229,15 @@ impl Writer {
         counts.batches += 1;
         counts.rows += rows.num_rows() as u64;
         self.rows.store(counts.rows, Ordering::Relaxed);
-        layer.writer.append(Batch::try_new(rows)?)
+        layer.writer.append(Batch::try_new(rows)?)?;
+        if layer.writer.rows() > self.rows_max {
+            return Err(Error::limit_reached(format!(
+                "layer {} has more than {} rows",
+                quoted(&layer.name),
+                self.rows_max
+            )));
+        }
+        Ok(())
     }
 }
 

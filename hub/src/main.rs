@@ -4,6 +4,7 @@
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use std::time::Duration;
 use ukimet_hub::cli;
 use ukimet_model::{ErrorKind, Result};
 
@@ -27,12 +28,20 @@ enum Command {
     Demo(cli::demo::Demo),
 }
 
+/// How long the program waits at its end for work that was given up.
+const STRAGGLERS_MAX: Duration = Duration::from_secs(2);
+
 fn main() -> ExitCode {
     let command = CommandLine::parse().command;
     keep_log(&command);
     let ended = tokio::runtime::Runtime::new()
         .map_err(|e| ukimet_model::Error::internal("starting the runtime").caused_by(e))
-        .and_then(|runtime| runtime.block_on(run(command)));
+        .and_then(|runtime| {
+            let ended = runtime.block_on(run(command));
+            // Work that was given up may still be on a thread; it commits nothing any more.
+            runtime.shutdown_timeout(STRAGGLERS_MAX);
+            ended
+        });
     match ended {
         Ok(code) => code,
         Err(error) => {

@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use std::fmt;
-use ukimet_model::{Error, PushStatus};
+use ukimet_model::{Error, PushOutcome, PushStatus};
 use ukimet_proto::status::code;
 
 /// Counters and gauges of one hub.
@@ -27,18 +27,21 @@ struct Outcome {
 }
 
 impl Metrics {
-    /// A push has ended: status, rows and bytes, or why it failed.
-    pub fn push_ended(&self, ended: Result<(PushStatus, u64, u64), &Error>) {
+    /// A push has ended: with an outcome, or why it failed.
+    pub fn push_ended(&self, ended: Result<&PushOutcome, &Error>) {
         let outcome = match ended {
-            Ok((PushStatus::Published, ..)) => "published".to_owned(),
-            Ok((PushStatus::Unchanged, ..)) => "unchanged".to_owned(),
+            Ok(outcome) if outcome.status == PushStatus::Published => "published".to_owned(),
+            Ok(_) => "unchanged".to_owned(),
             Err(error) => format!("{:?}", code(error.kind())),
         };
         self.pushes.get_or_create(&Outcome { outcome }).inc();
-        if let Ok((_, rows, bytes)) = ended {
-            self.rows_read.inc_by(rows);
-            self.bytes_received.inc_by(bytes);
-        }
+        let layers = ended.map_or(&[][..], |outcome| &outcome.layers);
+        self.rows_read.inc_by(layers.iter().map(|layer| layer.report.rows_read).sum());
+    }
+
+    /// The bytes of a push have come completely.
+    pub fn bytes_came(&self, bytes: u64) {
+        self.bytes_received.inc_by(bytes);
     }
 
     /// An export began.
@@ -58,7 +61,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("ukimet");
         registry.register("pushes", "Pushes that ended, by outcome", self.pushes.clone());
         registry.register("rows_read", "Rows read by adapters for pushes that ended well", self.rows_read.clone());
-        registry.register("push_bytes", "Bytes of pushes that ended well", self.bytes_received.clone());
+        registry.register("push_bytes", "Bytes of pushes that came completely", self.bytes_received.clone());
         registry.register("exports", "Exports that began", self.exports.clone());
         registry.register("rows_exported", "Rows that went out", self.rows_exported.clone());
         registry.register("snapshot", "Number of the newest commit", self.snapshot.clone());
@@ -72,11 +75,21 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ukimet_model::{LayerOutcome, LayerReport, SnapshotId, VersionNumber};
 
     #[test]
     fn pushes_are_counted_by_outcome() {
         let metrics = Metrics::default();
-        metrics.push_ended(Ok((PushStatus::Published, 10, 100)));
+        let layer = LayerOutcome {
+            dataset: "a/b".parse().expect("valid"),
+            version: VersionNumber(1),
+            status: PushStatus::Published,
+            rows_added: 10,
+            rows_removed: 0,
+            report: LayerReport { rows_read: 10, ..LayerReport::default() },
+        };
+        let outcome = PushOutcome { status: PushStatus::Published, layers: vec![layer], snapshot: SnapshotId(3) };
+        metrics.push_ended(Ok(&outcome));
         metrics.push_ended(Err(&Error::data_loss("cut")));
         let text = metrics.text(3, 2).expect("text");
         for line in [

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::export::Export;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
-use crate::staging::{Staging, StagingLimits};
+use crate::staging::{Room, Staging, StagingLimits};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -77,7 +77,7 @@ impl Hub {
             durable_every_bytes: config.durable_every_bytes,
             keep: config.staging_keep,
         };
-        let staging = Staging::open(staged, limits)?;
+        let staging = Staging::open(staged, limits, room(&catalog, config.disk_reserve))?;
         let draining = CancellationToken::new();
         let (health, routes) = routes(&config, &catalog, adapters, staging.clone(), &draining).await?;
         Ok(Self { address, catalog, listener, routes, draining, drain_max: config.drain_max, health, staging })
@@ -108,6 +108,9 @@ impl Hub {
         tracing::info!("stopping: running calls may end");
         self.draining.cancel();
         self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        self.health.set_not_serving::<IngestServiceServer<Pushes>>().await;
+        self.health.set_not_serving::<CatalogServiceServer<Questions>>().await;
+        self.health.set_not_serving::<FlightServiceServer<Flight>>().await;
         if tokio::time::timeout(self.drain_max, serving).await.is_err() {
             tracing::warn!("some calls did not end in time and were cut");
         }
@@ -129,6 +132,20 @@ async fn expire(staging: &Staging) {
             Err(error) => tracing::warn!(%error, "unfinished pushes were not looked through"),
         }
     }
+}
+
+/// Refuses bytes that would eat into the reserve.
+fn room(catalog: &Catalog, reserve_bytes: u64) -> Room {
+    let catalog = catalog.clone();
+    Arc::new(move |bytes| {
+        let free = catalog.free_bytes()?;
+        if free >= reserve_bytes.saturating_add(bytes) {
+            return Ok(());
+        }
+        Err(Error::limit_reached(format!(
+            "the disk has {free} bytes free, {reserve_bytes} are its reserve and {bytes} were to come; free some space or lower disk-reserve"
+        )))
+    })
 }
 
 /// Makes the folder and answers with its absolute path: the adapter works elsewhere.
@@ -159,7 +176,12 @@ async fn routes(
     let export = Export::new(catalog.clone(), config.exports_max);
     let pushes = Pushes {
         staging,
-        ingest: Ingest { catalog: catalog.clone(), adapters, ipc_limits: IpcLimits::default() },
+        ingest: Ingest {
+            catalog: catalog.clone(),
+            adapters,
+            ipc_limits: IpcLimits::default(),
+            rows_max: config.rows_max,
+        },
         message_bytes_max: config.message_bytes_max,
         idle_max: config.push_idle_max,
         room: Arc::new(Semaphore::new(config.pushes_max)),

@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
-use ukimet_model::error::quoted;
 use ukimet_model::{DatasetId, DatasetMetadata, Error, ErrorKind, LayerSelection, PushId, PushMode, Result, Sha256};
 
 /// What a push says about itself before its bytes.
@@ -45,16 +44,11 @@ pub struct PushHeader {
 }
 
 impl PushHeader {
-    /// Hash over everything here that decides what a push does; with the hash of the bytes it is the push's content.
+    /// Hash over everything here that decides what a push does (a file's name may decide its format); with the hash of
+    /// the bytes it is the push's content.
     pub fn digest(&self, bytes: Option<&Sha256>) -> Sha256 {
-        let deciding = (
-            &self.dataset,
-            self.mode,
-            (&self.media_type, &self.crs, &self.encoding),
-            &self.layers,
-            &self.metadata,
-            bytes,
-        );
+        let declared = (&self.file_name, &self.media_type, &self.crs, &self.encoding);
+        let deciding = (&self.dataset, self.mode, declared, &self.layers, &self.metadata, bytes);
         let text = serde_json::to_vec(&deciding).expect("a header is plain data");
         let mut hasher = Hasher::default();
         hasher.update(&text);
@@ -67,8 +61,12 @@ impl PushHeader {
 pub struct Staging {
     dir: PathBuf,
     limits: StagingLimits,
+    room: Room,
     claims: Arc<Mutex<HashMap<String, Claim>>>,
 }
+
+/// Whether the disk has room for so many further bytes above its reserve; an error that says how much is missing.
+pub type Room = Arc<dyn Fn(u64) -> Result<()> + Send + Sync>;
 
 /// How much and how long.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +82,8 @@ pub struct StagingLimits {
 #[derive(Clone, Default)]
 struct Claim {
     holder: CancellationToken,
+    /// Digest of the holder's header.
+    header: Option<Sha256>,
     lock: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -92,66 +92,74 @@ const TAKEOVER_MAX: Duration = Duration::from_secs(10);
 
 impl Staging {
     /// Opens the folder, dropping what is older than `limits.keep`.
-    pub fn open(dir: PathBuf, limits: StagingLimits) -> Result<Self> {
+    pub fn open(dir: PathBuf, limits: StagingLimits, room: Room) -> Result<Self> {
         fs::create_dir_all(&dir).map_err(|e| disk_error("making the staging folder", &e))?;
-        let staging = Self { dir, limits, claims: Arc::default() };
+        let staging = Self { dir, limits, room, claims: Arc::default() };
         staging.drop_expired()?;
         Ok(staging)
     }
 
-    /// Drops pushes whose last byte came longer ago than `limits.keep`; those being received are left.
+    /// Drops pushes whose last byte came longer ago than `limits.keep`; those being received are left, and one that
+    /// cannot be removed does not keep the others.
     pub fn drop_expired(&self) -> Result<u64> {
         let mut dropped = 0;
         for entry in fs::read_dir(&self.dir).map_err(|e| disk_error("listing staged pushes", &e))?.flatten() {
-            let path = entry.path();
-            let newest = ["bytes", "durable", "header.json"]
-                .iter()
-                .filter_map(|name| fs::metadata(path.join(name)).ok()?.modified().ok())
-                .max()
-                .unwrap_or(SystemTime::UNIX_EPOCH);
-            let held = self.held(&entry.file_name().to_string_lossy());
-            if !held && newest.elapsed().is_ok_and(|age| age > self.limits.keep) {
-                fs::remove_dir_all(&path).map_err(|e| disk_error("dropping an old push", &e))?;
-                dropped += 1;
+            let lock = self.lock_of(&entry.file_name().to_string_lossy());
+            // Held while the folder goes, so that nobody resumes it meanwhile.
+            let Ok(_guard) = lock.try_lock() else { continue };
+            if age(&entry.path()).is_none_or(|age| age <= self.limits.keep) {
+                continue;
+            }
+            match fs::remove_dir_all(entry.path()) {
+                Ok(()) => dropped += 1,
+                Err(error) => tracing::warn!(%error, "an old push was not removed"),
             }
         }
         Ok(dropped)
     }
 
-    fn held(&self, key: &str) -> bool {
-        let claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
-        claims.get(key).is_some_and(|claim| claim.lock.try_lock().is_err())
+    fn lock_of(&self, key: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&claims.entry(key.to_owned()).or_default().lock)
     }
 
     /// Takes hold of a push, new or begun; a connection that holds it is told to let go.
     ///
     /// # Errors
     ///
-    /// `AlreadyUsed` if the push was begun with another header, `LimitReached` if the announced size is too
-    /// large, `Unavailable` if the other connection does not let go.
+    /// `AlreadyUsed` if the push was begun with another header (the connection that holds it is left alone then),
+    /// `LimitReached` if the announced size is too large or the disk has no room, `Unavailable` if the other
+    /// connection does not let go.
     pub async fn claim(&self, header: PushHeader) -> Result<Upload> {
         if let Some(size) = header.size_bytes.filter(|size| *size > self.limits.bytes_max) {
             return Err(self.too_large(size));
         }
+        (self.room)(header.size_bytes.unwrap_or(0))?;
         let key = staging_key(header.dataset.agency(), &header.push_id);
-        let (lock, holder) = self.take_over(&key);
+        let (lock, holder) = self.take_over(&key, &header)?;
         let guard = tokio::time::timeout(TAKEOVER_MAX, lock.lock_owned()).await.map_err(|_| {
             Error::unavailable(format!("push {} is still held by another connection, call again", header.push_id))
         })?;
         let dir = self.dir.join(&key);
-        let limits = self.limits;
-        let open = move || Upload::open(dir, header, limits, holder, guard);
+        let (limits, room) = (self.limits, Arc::clone(&self.room));
+        let open = move || Upload::open(dir, header, limits, room, holder, guard);
         tokio::task::spawn_blocking(open).await.map_err(|e| Error::internal("opening a push").caused_by(e))?
     }
 
-    /// Cancels whoever holds the key and leaves a token for the new holder.
-    fn take_over(&self, key: &str) -> (Arc<tokio::sync::Mutex<()>>, CancellationToken) {
+    /// Cancels whoever holds the key with the same header and leaves a token for the new holder.
+    fn take_over(&self, key: &str, header: &PushHeader) -> Result<(Arc<tokio::sync::Mutex<()>>, CancellationToken)> {
+        let digest = header.digest(None);
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
         claims.retain(|other, claim| other == key || Arc::strong_count(&claim.lock) > 1);
         let claim = claims.entry(key.to_owned()).or_default();
+        let is_held = claim.lock.try_lock().is_err();
+        if is_held && claim.header.is_some_and(|held| held != digest) {
+            return Err(begun_otherwise(header, "another connection is pushing"));
+        }
         claim.holder.cancel();
         claim.holder = CancellationToken::new();
-        (Arc::clone(&claim.lock), claim.holder.clone())
+        claim.header = Some(digest);
+        Ok((Arc::clone(&claim.lock), claim.holder.clone()))
     }
 
     fn too_large(&self, size: u64) -> Error {
@@ -180,6 +188,8 @@ pub struct Upload {
     durable: u64,
     hasher: Hasher,
     limits: StagingLimits,
+    room: Room,
+    resumes: bool,
     _guard: tokio::sync::OwnedMutexGuard<()>,
 }
 
@@ -188,6 +198,7 @@ impl Upload {
         dir: PathBuf,
         header: PushHeader,
         limits: StagingLimits,
+        room: Room,
         taken_over: CancellationToken,
         guard: tokio::sync::OwnedMutexGuard<()>,
     ) -> Result<Self> {
@@ -198,14 +209,37 @@ impl Upload {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join(name)).map_err(io)
         };
         let (mut bytes, mark) = (open("bytes")?, open("durable")?);
+        // The names must survive a power cut as well as what is in the files.
+        for folder in [dir.as_path(), dir.parent().unwrap_or(&dir)] {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+        }
         let durable = read_mark(&mark).min(bytes.metadata().map_err(io)?.len());
         bytes.set_len(durable).map_err(io)?;
         let hasher = hash_file(&mut bytes).map_err(io)?;
-        Ok(Self { header, taken_over, dir, bytes, mark, offset: durable, durable, hasher, limits, _guard: guard })
+        Ok(Self {
+            header,
+            taken_over,
+            dir,
+            bytes,
+            mark,
+            offset: durable,
+            durable,
+            hasher,
+            limits,
+            room,
+            resumes: true,
+            _guard: guard,
+        })
     }
 
-    /// Forgets the bytes so far, for a way in that does not resume.
+    /// Whether a later call goes on where this one was cut.
+    pub fn resumes(&self) -> bool {
+        self.resumes
+    }
+
+    /// Forgets the bytes so far, for a way in that does not resume: a cut drops its bytes.
     pub fn restart(&mut self) -> Result<()> {
+        self.resumes = false;
         let io = |e: io::Error| disk_error("beginning a push again", &e);
         self.bytes.set_len(0).map_err(io)?;
         self.bytes.seek(SeekFrom::Start(0)).map_err(io)?;
@@ -241,6 +275,7 @@ impl Upload {
         if end - self.durable < self.limits.durable_every_bytes {
             return Ok(None);
         }
+        (self.room)(self.limits.durable_every_bytes)?;
         self.sync().map(Some)
     }
 
@@ -286,7 +321,17 @@ impl Upload {
     }
 
     /// Removes everything: the push has ended.
-    pub fn discard(self) {
+    pub fn discard(mut self) {
+        self.resumes = false;
+    }
+}
+
+impl Drop for Upload {
+    /// Keeps the bytes of a push that may be resumed, removes those of any other.
+    fn drop(&mut self) {
+        if self.resumes {
+            return;
+        }
         if let Err(error) = fs::remove_dir_all(&self.dir) {
             tracing::warn!(push = %self.header.push_id, %error, "the bytes of an ended push were not removed");
         }
@@ -298,18 +343,30 @@ fn check_header(dir: &Path, header: &PushHeader) -> Result<()> {
     let path = dir.join("header.json");
     let begun: Option<PushHeader> = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
     match begun {
-        Some(begun) if begun.digest(None) != header.digest(None) => Err(Error::already_used(format!(
-            "push_id {} was begun for {} with file {} and other declarations; finish that push or choose another id",
-            header.push_id,
-            begun.dataset,
-            quoted(&begun.file_name)
-        ))),
+        Some(begun) if begun.digest(None) != header.digest(None) => {
+            Err(begun_otherwise(header, &format!("it was begun for {} with", begun.dataset)))
+        }
         Some(_) => Ok(()),
         None => {
             let text = serde_json::to_vec(header).expect("a header is plain data");
-            fs::write(&path, text).map_err(|e| disk_error("keeping the header of a push", &e))
+            let written = File::create(&path).and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()));
+            written.map_err(|e| disk_error("keeping the header of a push", &e))
         }
     }
+}
+
+fn begun_otherwise(header: &PushHeader, by: &str) -> Error {
+    Error::already_used(format!(
+        "push_id {} was used: {by} another file or other declarations under it; finish that push or choose another id",
+        header.push_id
+    ))
+}
+
+/// How long ago the last byte of a staged push came; `None` if the clock stands before it.
+fn age(path: &Path) -> Option<Duration> {
+    let modified = |name: &&str| fs::metadata(path.join(name)).ok()?.modified().ok();
+    let newest = ["bytes", "durable", "header.json"].iter().filter_map(modified).max();
+    newest.unwrap_or(SystemTime::UNIX_EPOCH).elapsed().ok()
 }
 
 fn read_mark(mark: &File) -> u64 {
@@ -363,7 +420,11 @@ mod tests {
 
     fn staging(dir: &Path) -> Staging {
         let limits = StagingLimits { bytes_max: 100, durable_every_bytes: 10, keep: Duration::from_hours(1) };
-        Staging::open(dir.to_owned(), limits).expect("opens")
+        let room: Room = Arc::new(|bytes| match bytes {
+            0..=1000 => Ok(()),
+            more => Err(Error::limit_reached(format!("the disk has no room for {more} bytes"))),
+        });
+        Staging::open(dir.to_owned(), limits, room).expect("opens")
     }
 
     fn sha256(bytes: &[u8]) -> Sha256 {
@@ -408,6 +469,29 @@ mod tests {
         assert_eq!(staging.claim(other).await.err().expect("refused").kind(), ErrorKind::AlreadyUsed);
         let larger = PushHeader { size_bytes: Some(101), ..header("q") };
         assert_eq!(staging.claim(larger).await.err().expect("refused").kind(), ErrorKind::LimitReached);
+    }
+
+    #[tokio::test]
+    async fn a_push_that_will_be_refused_leaves_the_running_one_alone() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let staging = staging(dir.path());
+        let running = staging.claim(header("p")).await.expect("new");
+        let other = PushHeader { dataset: "almaty/roads".parse().expect("valid"), ..header("p") };
+        assert_eq!(staging.claim(other).await.err().expect("refused").kind(), ErrorKind::AlreadyUsed);
+        assert!(!running.taken_over.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn bytes_need_room_on_the_disk() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut staging = staging(dir.path());
+        staging.limits.bytes_max = 10_000;
+        let large = PushHeader { size_bytes: Some(2000), ..header("p") };
+        let error = staging.claim(large).await.err().expect("refused");
+        assert_eq!((error.kind(), error.message()), (ErrorKind::LimitReached, "the disk has no room for 2000 bytes"));
+        staging.limits.durable_every_bytes = 2000;
+        let mut upload = staging.claim(header("q")).await.expect("said no size");
+        assert_eq!(upload.append(0, &[0; 2000]).expect_err("full").kind(), ErrorKind::LimitReached);
     }
 
     #[tokio::test]

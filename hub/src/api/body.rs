@@ -13,12 +13,15 @@ use futures::FutureExt;
 use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
+use ukimet_model::{Error, Result};
+use ukimet_proto::status::to_status;
 
 pin_project! {
     /// A body that tells a cut from an end.
@@ -90,18 +93,23 @@ where
         Box::pin(async move {
             match answer.await {
                 Ok(answer) => answer.map(name_the_limit),
-                Err(panic) => Ok(panicked(panic.as_ref()).into_http()),
+                Err(panic) => Ok(to_status(&incident(panic.as_ref())).into_http()),
             }
         })
     }
 }
 
 /// What a caller learns of a defect: a number to report, nothing else. The log has the rest.
-pub fn panicked(panic: &(dyn std::any::Any + Send)) -> Status {
+pub fn incident(panic: &(dyn Any + Send)) -> Error {
     let incident = uuid::Uuid::new_v4();
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     tracing::error!(%incident, panic = text, "a handler panicked");
-    Status::internal(format!("a defect of the hub, incident {incident}"))
+    Error::internal(format!("a defect of the hub, incident {incident}"))
+}
+
+/// Runs work whose end nobody else watches; a panic in it becomes an incident.
+pub fn catch_incident<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(incident(panic.as_ref())))
 }
 
 /// tonic answers a too large message with `OUT_OF_RANGE`; it is a limit.

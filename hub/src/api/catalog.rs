@@ -1,5 +1,6 @@
 //! `ukimet.v1.CatalogService`: what is there, as of a snapshot.
 
+use crate::api::body::incident;
 use crate::export::Export;
 use tonic::{Request, Response, Status};
 use ukimet_catalog::Snapshot;
@@ -27,7 +28,7 @@ impl Questions {
         let snapshot = self.export.snapshot();
         tokio::task::spawn_blocking(move || question(&snapshot))
             .await
-            .map_err(|panic| crate::api::body::panicked(&panic.into_panic()))?
+            .map_err(|panic| to_status(&incident(panic.into_panic().as_ref())))?
             .map(Response::new)
             .map_err(|e| to_status(&e))
     }

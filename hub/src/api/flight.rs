@@ -1,7 +1,9 @@
 //! Arrow Flight: lists, describes and streams versions; takes batches into the same `ingest`.
 
+use crate::api::body::{catch_incident, incident};
 use crate::api::push::Pushes;
 use crate::export::{Batches, Bound, Export, ExportRequest};
+use crate::ingest::Ingested;
 use crate::metrics::Metrics;
 use crate::staging::{PushHeader, Upload};
 use arrow_flight::encode::FlightDataEncoderBuilder;
@@ -20,6 +22,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use ukimet_model::{
     DatasetId, DatasetMetadata, DatasetQuery, Error, LayerSelection, PushId, PushMode, Result, VersionNumber,
@@ -49,7 +52,7 @@ type Stream<T> = BoxStream<'static, Result<T, Status>>;
 /// Runs what blocks on a thread that may.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T, Status> {
     let ended = tokio::task::spawn_blocking(work).await;
-    ended.map_err(|panic| crate::api::body::panicked(&panic.into_panic()))?.map_err(|e| to_status(&e))
+    ended.map_err(|panic| to_status(&incident(panic.into_panic().as_ref())))?.map_err(|e| to_status(&e))
 }
 
 /// The request that a descriptor means: a path `["almaty/schools", "v7"]`, or a JSON command.
@@ -194,7 +197,7 @@ impl Flight {
 
     /// Keeps every message; the stream's true end is told from a cut by the body guard.
     async fn receive(&self, mut messages: Streaming<FlightData>) -> Result<Upload> {
-        let first = self.next(&mut messages).await?;
+        let first = self.next(&mut messages, &CancellationToken::new()).await?;
         let first = first.ok_or_else(|| Error::conflict("stream ended without a schema"))?;
         let descriptor = first.flight_descriptor.as_ref();
         let descriptor =
@@ -204,18 +207,9 @@ impl Flight {
         upload.restart()?;
         let mut message = Some(first);
         while let Some(data) = message {
-            if let Err(error) = check_message(&data) {
-                upload.discard();
-                return Err(error);
-            }
+            check_message(&data)?;
             upload = self.append(upload, framed(&data)).await?;
-            message = match self.next(&mut messages).await {
-                Ok(message) => message,
-                Err(error) => {
-                    upload.discard();
-                    return Err(error);
-                }
-            };
+            message = self.next(&mut messages, &upload.taken_over).await?;
         }
         self.append(upload, END_OF_STREAM.to_vec()).await
     }
@@ -226,20 +220,27 @@ impl Flight {
             (upload, appended)
         });
         let (upload, appended) = appended.await.map_err(|e| Error::internal("receiving a put").caused_by(e))?;
-        match appended {
-            Ok(_) => Ok(upload),
-            Err(error) => {
-                upload.discard();
-                Err(error)
-            }
-        }
+        appended.map(|_| upload)
     }
 
     /// The next message that carries data; messages of metadata alone say nothing here.
-    async fn next(&self, messages: &mut Streaming<FlightData>) -> Result<Option<FlightData>> {
+    async fn next(
+        &self,
+        messages: &mut Streaming<FlightData>,
+        taken_over: &CancellationToken,
+    ) -> Result<Option<FlightData>> {
+        let idle = self.pushes.idle_max;
         loop {
-            let idle = self.pushes.idle_max;
-            match tokio::time::timeout(idle, messages.message()).await {
+            let message = tokio::select! {
+                message = tokio::time::timeout(idle, messages.message()) => message,
+                () = self.pushes.draining.cancelled() => {
+                    return Err(Error::unavailable("the hub is stopping, put again when it is back"));
+                }
+                () = taken_over.cancelled() => {
+                    return Err(Error::conflict("another connection has taken this push over"));
+                }
+            };
+            match message {
                 Err(_) => return Err(Error::timed_out(format!("nothing came for {} s", idle.as_secs()))),
                 Ok(Err(status)) => return Err(self.pushes.cut(&status)),
                 Ok(Ok(Some(data))) if data.data_header.is_empty() && data.flight_descriptor.is_none() => (),
@@ -252,12 +253,15 @@ impl Flight {
         &self,
         messages: Streaming<FlightData>,
         answers: &mpsc::Sender<Result<PutResult, Status>>,
-    ) -> Result<PutResult> {
+    ) -> Result<Ingested> {
         let upload = self.receive(messages).await?;
-        let ingested = self.pushes.ingest_received(upload, answers.closed()).await?;
-        let app_metadata = serde_json::to_vec(&ingested.outcome).expect("an outcome is plain data");
-        Ok(PutResult { app_metadata: app_metadata.into() })
+        self.pushes.ingest_received(upload, answers.closed()).await
     }
+}
+
+/// The outcome of a push, as JSON.
+fn put_result(ingested: &Ingested) -> PutResult {
+    PutResult { app_metadata: serde_json::to_vec(&ingested.outcome).expect("an outcome is plain data").into() }
 }
 
 fn encode(schema: SchemaRef, batches: Batches, metrics: Arc<Metrics>) -> Stream<FlightData> {
@@ -293,7 +297,7 @@ impl FlightService for Flight {
         let export = self.export.clone();
         let (sender, flights) = mpsc::channel(16);
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = list(&export, &text, &sender) {
+            if let Err(error) = catch_incident(|| list(&export, &text, &sender)) {
                 let _ = sender.blocking_send(Err(to_status(&error)));
             }
         });
@@ -328,9 +332,10 @@ impl FlightService for Flight {
         let (answers, stream) = mpsc::channel(1);
         let flight = self.clone();
         tokio::spawn(async move {
-            let ended = flight.put(request.into_inner(), &answers).await.map_err(|e| to_status(&e));
-            let _ = answers.send(ended).await;
+            let ended = flight.pushes.ended(flight.put(request.into_inner(), &answers)).await;
             drop(permit);
+            let last = ended.map(|ingested| put_result(&ingested)).map_err(|error| to_status(&error));
+            let _ = answers.send(last).await;
         });
         Ok(Response::new(ReceiverStream::new(stream).boxed()))
     }

@@ -1,6 +1,6 @@
 //! `ukimet.v1.IngestService`: receives a push, then hands it to `ingest`.
 
-use crate::api::body::panicked;
+use crate::api::body::incident;
 use crate::ingest::{Ingest, Ingested};
 use crate::metrics::Metrics;
 use crate::staging::{PushHeader, Staging, Upload};
@@ -59,14 +59,11 @@ impl IngestService for Pushes {
         let pushes = self.clone();
         tokio::spawn(async move {
             let push = pushes.push_and_answer(request.into_inner(), &answers);
-            let last = match AssertUnwindSafe(push).catch_unwind().await {
-                Ok(Ok(ingested)) => Ok(outcome_answer(ingested)),
-                Ok(Err(error)) => Err(to_status(&error)),
-                Err(panic) => Err(panicked(panic.as_ref())),
-            };
-            // A client that left does not hear it.
-            let _ = answers.send(last).await;
+            let ended = pushes.ended(push).await;
             drop(permit);
+            // A client that left, or that does not listen, does not hear it.
+            let last = ended.map(outcome_answer).map_err(|error| to_status(&error));
+            let _ = tokio::time::timeout(pushes.idle_max, answers.send(last)).await;
         });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
@@ -95,6 +92,13 @@ impl Pushes {
         Arc::clone(&self.room).try_acquire_owned().map_err(|_| {
             Error::limit_reached("as many pushes are being received as pushes-max allows, try again shortly")
         })
+    }
+
+    /// Waits for a push, by gRPC or by Flight, to end, and counts it; a panic in it becomes an incident.
+    pub async fn ended(&self, push: impl Future<Output = Result<Ingested>>) -> Result<Ingested> {
+        let ended = AssertUnwindSafe(push).catch_unwind().await.unwrap_or_else(|panic| Err(incident(panic.as_ref())));
+        self.metrics.push_ended(ended.as_ref().map(|ingested| &ingested.outcome));
+        ended
     }
 
     async fn push_and_answer(&self, mut requests: Streaming<v1::PushRequest>, answers: &Answers) -> Result<Ingested> {
@@ -149,7 +153,8 @@ impl Pushes {
             upload = back;
             match durable {
                 Ok(Some(offset)) => {
-                    let _ = answers.send(Ok(answer(Answer::Durable(v1::PushDurable { offset })))).await;
+                    // A client that does not listen must not stop its own push.
+                    let _ = answers.try_send(Ok(answer(Answer::Durable(v1::PushDurable { offset }))));
                 }
                 Ok(None) => (),
                 Err(error) => {
@@ -206,10 +211,10 @@ impl Pushes {
             () = upload.taken_over.cancelled() => Err(Error::unavailable("another connection has taken this push over")),
             never = tell_progress(answers, bytes, &rows) => match never {},
         };
-        self.metrics.push_ended(ended.as_ref().map(|i| (i.outcome.status, rows.load(Ordering::Relaxed), bytes)));
+        self.metrics.bytes_came(bytes);
         match &ended {
             // The same bytes may be taken later: they stay for a call with the same id.
-            Err(error) if error.kind() == ErrorKind::Unavailable => drop(upload),
+            Err(error) if error.kind() == ErrorKind::Unavailable && upload.resumes() => drop(upload),
             _ => upload.discard(),
         }
         ended
@@ -291,7 +296,7 @@ async fn tell_progress(answers: &Answers, bytes: u64, rows: &Arc<AtomicU64>) -> 
     loop {
         tokio::time::sleep(PROGRESS_EVERY).await;
         let progress = v1::PushProgress { stage: "reading".to_owned(), bytes, rows: rows.load(Ordering::Relaxed) };
-        let _ = answers.send(Ok(answer(Answer::Progress(progress)))).await;
+        let _ = answers.try_send(Ok(answer(Answer::Progress(progress))));
     }
 }
 

@@ -6,6 +6,7 @@ use crate::export::ExportRequest;
 use crate::files::RowFile;
 use clap::Args;
 use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use ukimet_model::{BoundingBox, Error, Result, VersionSelector};
@@ -64,7 +65,13 @@ impl ExportCommand {
 pub async fn export(client: &Client, request: &ExportRequest, path: &Path) -> Result<u64> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let unwritable = |e: std::io::Error| Error::invalid_request(format!("{} cannot be written: {e}", path.display()));
-    let temporary = tempfile::Builder::new().prefix(".ukimet-export-").tempfile_in(dir).map_err(unwritable)?;
+    // As any new file: what the umask leaves.
+    let readable = std::fs::Permissions::from_mode(0o666);
+    let temporary = tempfile::Builder::new()
+        .prefix(".ukimet-export-")
+        .permissions(readable)
+        .tempfile_in(dir)
+        .map_err(unwritable)?;
     let mut file: Option<RowFile> = None;
     let mut rows = 0;
     let bar = output::bar(None, "rows", false);

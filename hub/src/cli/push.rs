@@ -22,7 +22,7 @@ pub struct Push {
     file: PathBuf,
     /// The dataset to push into, made if it does not exist.
     #[arg(long, value_name = "AGENCY/NAME")]
-    dataset: DatasetId,
+    dataset: String,
     /// The hub.
     #[arg(long, value_name = "URL", default_value = DEFAULT_HUB)]
     hub: String,
@@ -95,6 +95,7 @@ impl Push {
     }
 
     async fn push(self) -> Result<(PushOutcome, bool)> {
+        self.dataset.parse::<DatasetId>()?;
         let bundle = Bundle::of(&self.file)?;
         let client = Client::connect(&self.hub).await?;
         let bar = output::bar(None, "pushing", true);
@@ -124,7 +125,7 @@ impl Push {
         let Mode::Replace = self.mode;
         v1::PushHeader {
             push_id: self.id.clone().unwrap_or_else(|| format!("cli-{}", uuid::Uuid::new_v4())),
-            dataset: self.dataset.to_string(),
+            dataset: self.dataset.clone(),
             mode: v1::PushMode::Replace.into(),
             file_name: file_name.to_owned(),
             media_type: self.media_type.clone().unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! What only a client that misbehaves can show, and the conformance classes against this hub.
 
 use crate::hub::{Hub, points};
+use crate::lifecycle::children;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightData, FlightDescriptor, SchemaAsIpc};
 use arrow_ipc::writer::IpcWriteOptions;
@@ -12,6 +13,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 use tokio_stream::wrappers::ReceiverStream;
 use ukimet_model::batch::geometry_field;
+use ukimet_proto::v1;
 
 /// A schema message and one batch of points, as a client would send them.
 fn put_messages() -> Vec<FlightData> {
@@ -65,6 +67,52 @@ async fn a_put_that_ends_is_a_version_and_one_that_is_cut_is_nothing() {
     let outcome: serde_json::Value = serde_json::from_slice(&outcome.app_metadata).expect("JSON");
     assert_eq!(outcome["layers"][0]["rows_taken"], 1, "{outcome:#}");
     assert_eq!(hub.datasets(), ["a/put"]);
+}
+
+/// Every message of a push of these bytes.
+fn push_messages(push_id: &str, bytes: &[u8]) -> Vec<v1::PushRequest> {
+    use v1::push_request::Message;
+    let header = v1::PushHeader {
+        push_id: push_id.to_owned(),
+        dataset: "a/given-up".to_owned(),
+        file_name: "points.csv".to_owned(),
+        ..v1::PushHeader::default()
+    };
+    let mut hasher = ukimet_hub::hashing::Hasher::default();
+    hasher.update(bytes);
+    let finish = v1::PushFinish { sha256: hasher.finish().0.to_vec().into(), size_bytes: bytes.len() as u64 };
+    let mut messages = vec![Message::Header(header)];
+    for (i, data) in bytes.chunks(1 << 20).enumerate() {
+        let chunk = v1::PushChunk { offset: (i << 20) as u64, data: data.to_vec().into() };
+        messages.push(Message::Chunk(chunk));
+    }
+    messages.push(Message::Finish(finish));
+    messages.into_iter().map(|message| v1::PushRequest { message: Some(message) }).collect()
+}
+
+#[tokio::test]
+async fn a_push_that_is_given_up_while_it_is_read_commits_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(dir.path(), &[]);
+    let endpoint = tonic::transport::Endpoint::from_shared(hub.url.clone()).expect("a URL");
+    let channel = endpoint.connect().await.expect("connects");
+    let (sender, stream) = tokio::sync::mpsc::channel(64);
+    let mut client = v1::ingest_service_client::IngestServiceClient::new(channel);
+    let mut answers = client.push(ReceiverStream::new(stream)).await.expect("taken").into_inner();
+    for message in push_messages("given-up", points(300_000).as_bytes()) {
+        sender.send(message).await.expect("the call is open");
+    }
+    while children(hub.pid()).is_empty() {
+        answers.message().await.expect("the push goes on");
+    }
+    drop((answers, sender, client));
+    let begin = std::time::Instant::now();
+    while !children(hub.pid()).is_empty() {
+        assert!(begin.elapsed() < Duration::from_mins(1), "the adapter of a push that nobody waits for goes on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(hub.datasets(), Vec::<String>::new());
 }
 
 #[test]
