@@ -332,7 +332,7 @@ impl FlightService for Flight {
         let (answers, stream) = mpsc::channel(1);
         let flight = self.clone();
         tokio::spawn(async move {
-            let ended = flight.pushes.ended(flight.put(request.into_inner(), &answers)).await;
+            let ended = flight.pushes.ended(Box::pin(flight.put(request.into_inner(), &answers))).await;
             drop(permit);
             let last = ended.map(|ingested| put_result(&ingested)).map_err(|error| to_status(&error));
             let _ = answers.send(last).await;

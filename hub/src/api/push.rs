@@ -59,7 +59,7 @@ impl IngestService for Pushes {
         let pushes = self.clone();
         tokio::spawn(async move {
             let push = pushes.push_and_answer(request.into_inner(), &answers);
-            let ended = pushes.ended(push).await;
+            let ended = pushes.ended(Box::pin(push)).await;
             drop(permit);
             // A client that left, or that does not listen, does not hear it.
             let last = ended.map(outcome_answer).map_err(|error| to_status(&error));
