@@ -33,15 +33,22 @@ impl DatasetId {
     /// The id for one layer of a file that is published under this id: `agency/name-<layer>`.
     ///
     /// Letters outside `[a-z0-9]` are transliterated or turned into hyphens; a layer name of which
-    /// nothing is left becomes `layer-<number>`.
+    /// nothing is left becomes `layer-<number>`. What does not fit into a name of 64 characters is cut,
+    /// the dataset's own name included if it leaves no room, and ends with `-<number>`: so the ids of the
+    /// layers of one file stay apart if `number` differs, `1` for the first layer.
     pub fn for_layer(&self, layer: &str, number: usize) -> Result<Self> {
         let mut slug = slug(layer);
         if slug.is_empty() {
             slug = format!("layer-{number}");
         }
-        let room = PART_MAX.saturating_sub(self.name().len() + 1);
-        let slug = slug.get(..room).unwrap_or(&slug).trim_end_matches('-');
-        format!("{}-{slug}", self.0).parse()
+        let mut name = format!("{}-{slug}", self.name());
+        if name.len() > PART_MAX {
+            let ending = format!("-{number}");
+            name.truncate(PART_MAX - ending.len());
+            name.truncate(name.trim_end_matches('-').len());
+            name += &ending;
+        }
+        format!("{}/{name}", self.agency()).parse()
     }
 }
 
@@ -306,7 +313,24 @@ mod tests {
         assert_eq!(of("Астана: малы"), "osm/kz-astana-maly");
         assert_eq!(of("Қарағанды"), "osm/kz-karagandy");
         assert_eq!(of("서울"), "osm/kz-layer-3");
-        assert!(of(&"long ".repeat(50)).len() <= 64 + 4);
+    }
+
+    #[test]
+    fn long_layer_names_are_cut_and_stay_apart() {
+        let of = |name: &str, layer: &str, number: usize| {
+            let id: DatasetId = format!("osm/{name}").parse().expect("valid");
+            id.for_layer(layer, number).expect("valid").name().to_owned()
+        };
+        let layer = "long ".repeat(50);
+        for room in 0..64 {
+            let name = "a".repeat(64 - room);
+            let (first, second) = (of(&name, &layer, 9), of(&name, &layer, 10));
+            assert!(first.ends_with("-9") && second.ends_with("-10"), "{first} {second}");
+            assert!(first.len() <= 64 && second.len() <= 64, "{first} {second}");
+        }
+        assert_eq!(of(&"a".repeat(58), "roads", 3), format!("{}-roads", "a".repeat(58)));
+        assert_eq!(of(&"a".repeat(59), "roads", 3), format!("{}-ro-3", "a".repeat(59)));
+        assert_eq!(of(&"a".repeat(64), "roads", 3), format!("{}-3", "a".repeat(62)));
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Archive {
             if is_xml {
                 let name = quoted(&self.members[index].name);
                 let head = crate::head::Head { bytes: head, size_bytes: read, extension: String::new() };
-                xml::check_no_dtd(&head.text()).map_err(|error| error.context(name))?;
+                xml::check_no_dtd_in_head(&head).map_err(|error| error.context(name))?;
             }
         }
         Ok(())
@@ -124,7 +124,7 @@ impl Archive {
                 Some(index) => folder.join(self.members[index].safe_name(false)),
                 None => folder,
             };
-            datasets.push(Staged { main, names, source_name: group.source_name });
+            datasets.push(Staged { main, names, source_name: group.source_name, source_folder: group.source_folder });
         }
         Ok(datasets)
     }
@@ -139,14 +139,14 @@ impl Archive {
             };
             let group = groups.entry(key.clone()).or_insert_with(|| Group::new(is_geodatabase));
             if is_geodatabase {
-                key.rsplit('/').next().unwrap_or(&key).clone_into(&mut group.source_name);
+                group.name_after(&key);
             }
             group.members.push(index);
         }
         for group in groups.values_mut().filter(|group| !group.is_geodatabase) {
             group.main = self.main_file(group)?;
             if let Some(main) = group.main {
-                self.members[main].base_name().clone_into(&mut group.source_name);
+                group.name_after(&self.members[main].name);
                 group.members.retain(|index| !formats::is_decoration(&self.members[*index].full_extension()));
             }
         }
@@ -242,12 +242,26 @@ struct Group {
     main: Option<usize>,
     members: Vec<usize>,
     source_name: String,
+    source_folder: String,
     is_geodatabase: bool,
 }
 
 impl Group {
     fn new(is_geodatabase: bool) -> Self {
-        Self { main: None, members: Vec::new(), source_name: String::new(), is_geodatabase }
+        Self {
+            main: None,
+            members: Vec::new(),
+            source_name: String::new(),
+            source_folder: String::new(),
+            is_geodatabase,
+        }
+    }
+
+    /// Takes name and folder from a path in the archive.
+    fn name_after(&mut self, path: &str) {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        folder.clone_into(&mut self.source_folder);
+        name.clone_into(&mut self.source_name);
     }
 }
 

@@ -1,14 +1,15 @@
 //! Columns of Parquet and Arrow files as raw columns: the types that are published, geometry as WKB.
 
+use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_cast::cast;
-use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use ukimet_model::error::quoted;
-use ukimet_model::{AuthorityCode, Crs, Diagnostic, Error, Result, Severity};
-use ukimet_normalize::{GEOMETRY_KEY, SourceEncoding, SourceLayer};
+use ukimet_model::{AuthorityCode, Crs, Diagnostic, Error, Result, Severity, wkb};
+use ukimet_normalize::{GEOMETRY_KEY, SourceEncoding, SourceLayer, is_geometry_name};
 
 use crate::source::{Rows, finding};
 
@@ -78,7 +79,7 @@ fn raw_type(field: &Field) -> Result<DataType> {
     })
 }
 
-/// The published type that holds every value of a type.
+/// The type that holds every value of a type exactly. Times keep their unit: the normalizer cuts them and counts.
 fn convertible(data_type: &DataType) -> Option<DataType> {
     use DataType as T;
     Some(match data_type {
@@ -86,9 +87,7 @@ fn convertible(data_type: &DataType) -> Option<DataType> {
         T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) => T::Binary,
         T::Float16 => T::Float32,
         T::Decimal32(precision, scale) | T::Decimal64(precision, scale) => T::Decimal128(*precision, *scale),
-        T::Date32 | T::Date64 => T::Date32,
-        T::Time32(_) | T::Time64(_) => T::Time64(TimeUnit::Microsecond),
-        T::Timestamp(_, zone) => T::Timestamp(TimeUnit::Microsecond, zone.clone()),
+        T::Date64 | T::Time32(_) | T::Time64(_) | T::Timestamp(..) => data_type.clone(),
         T::Dictionary(_, values) => convertible(values)?,
         T::RunEndEncoded(_, values) => convertible(values.data_type())?,
         T::List(item) | T::LargeList(item) | T::FixedSizeList(item, _) => T::List(nested(item)?),
@@ -103,6 +102,44 @@ fn nested(field: &FieldRef) -> Option<FieldRef> {
 }
 
 impl Columns {
+    /// Whether a column is marked as the geometry.
+    pub(crate) fn has_geometry(&self) -> bool {
+        self.schema.fields().iter().any(|field| field.metadata().contains_key(GEOMETRY_KEY))
+    }
+
+    /// Marks the geometry of a file that declares none: a binary column that is named as one and holds nothing but
+    /// WKB in the first rows. Nobody knows its CRS.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if the decoder of these batches panics.
+    pub(crate) fn find_geometry(
+        &mut self,
+        format: &str,
+        mut batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
+    ) -> Result<()> {
+        let is_named = |field: &Field| field.data_type() == &DataType::Binary && is_geometry_name(field.name());
+        if self.has_geometry() || !self.schema.fields().iter().any(|field| is_named(field)) {
+            return Ok(());
+        }
+        // What cannot be decoded is said when the rows are read.
+        let first = guarded(format, || batches.find(|rows| rows.as_ref().map_or(true, |rows| rows.num_rows() > 0)))?;
+        let Some(Ok(first)) = first else { return Ok(()) };
+        let first = self.take(&first)?;
+        let fields = self.schema.fields().iter().zip(first.columns());
+        let Some(at) = fields.into_iter().position(|(field, column)| is_named(field) && holds_wkb(column)) else {
+            return Ok(());
+        };
+        let mut fields = self.schema.fields().to_vec();
+        let name = fields[at].name().clone();
+        let metadata = [(GEOMETRY_KEY.to_owned(), "1".to_owned())].into();
+        fields[at] = Arc::new(fields[at].as_ref().clone().with_metadata(metadata));
+        self.schema = Schema::new(fields).into();
+        let message = "the file declares no geometry; a binary column was taken, by its name and its WKB".to_owned();
+        self.findings.push(finding("read.geometry_by_name", Severity::Note, message, 1, &[name]));
+        Ok(())
+    }
+
     /// The raw batch of a batch of the file.
     ///
     /// # Errors
@@ -115,7 +152,8 @@ impl Columns {
             columns.push(if column.data_type() == field.data_type() {
                 ArrayRef::clone(column)
             } else {
-                cast(column, field.data_type()).map_err(|error| {
+                let options = CastOptions { safe: false, ..CastOptions::default() };
+                cast_with_options(column, field.data_type(), &options).map_err(|error| {
                     Error::invalid_data(format!("column {} does not fit {}", quoted(field.name()), field.data_type()))
                         .caused_by(error)
                 })?
@@ -124,6 +162,12 @@ impl Columns {
         RecordBatch::try_new(SchemaRef::clone(&self.schema), columns)
             .map_err(|error| Error::invalid_data("columns do not fit their schema").caused_by(error))
     }
+}
+
+/// Whether there is a value and all of them are WKB.
+fn holds_wkb(column: &ArrayRef) -> bool {
+    let values = column.as_binary::<i32>();
+    values.null_count() < values.len() && values.iter().flatten().all(|value| wkb::inspect(value).is_ok())
 }
 
 /// Calls a decoder of foreign bytes that may panic on bad ones.
@@ -177,7 +221,7 @@ impl<I> BatchRows<I> {
     }
 }
 
-impl<I: Iterator<Item = Result<RecordBatch, arrow_schema::ArrowError>>> Rows for BatchRows<I> {
+impl<I: Iterator<Item = Result<RecordBatch, ArrowError>>> Rows for BatchRows<I> {
     fn layer(&self) -> SourceLayer {
         SourceLayer {
             name: self.name.clone(),

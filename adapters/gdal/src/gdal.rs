@@ -396,8 +396,14 @@ fn lost(rows: u64, raised: &Raised) -> Error {
     Error::data_loss(format!("the layer ends with an error after {rows} features: {}", quoted(text)))
 }
 
+/// What the XML parser says where the text ends before its elements do.
+const XML_ENDS: [&str; 4] = ["no element found", "unclosed token", "unclosed CDATA section", "partial character"];
+
 fn not_opened(driver: &str, raised: &Raised) -> Error {
     match raised.failures.first() {
+        Some(text) if XML_ENDS.iter().any(|end| text.contains(end)) => {
+            Error::data_loss(format!("driver {driver} found the file cut: {}", quoted(text)))
+        }
         Some(text) => Error::invalid_data(format!("driver {driver} did not open the file: {}", quoted(text))),
         None => Error::invalid_data(format!("driver {driver} did not recognise the file")),
     }

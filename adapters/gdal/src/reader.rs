@@ -1,11 +1,11 @@
 //! The adapter itself: every layer is read twice, once to decide and once to give its rows away.
 
-use crate::formats::FORMATS;
+use crate::formats::{self, FORMATS};
 use crate::gdal;
 use crate::limits::ReadLimits;
-use crate::source::{Context, Rows, Source, finding};
+use crate::source::{Context, Rows, Source, Staged, finding};
 use crate::stage::{Stage, stage};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use ukimet_adapter_sdk::adapter::select_layers;
 use ukimet_adapter_sdk::{
@@ -114,13 +114,10 @@ impl Opened {
         for (staged, format) in &stage.datasets {
             let source = (format.open)(staged, Context { options, limits: &adapter.limits })?;
             for (layer, info) in source.layers().iter().enumerate() {
-                let mut info = info.clone();
+                let info = info.clone();
                 if info.fields.is_empty() && !info.has_geometry {
                     empty.push(info.name);
                     continue;
-                }
-                if layers.iter().any(|other| other.info.name == info.name) {
-                    info.name = format!("{}/{}", staged.stem(), info.name);
                 }
                 layers.push(OpenedLayer { source: sources.len(), layer, info });
             }
@@ -137,6 +134,7 @@ impl Opened {
             let format = stage.datasets.first().map_or("", |(_, format)| format.name);
             return Err(Error::invalid_data(format!("recognised {format}, found no layer in it")));
         }
+        tell_apart(&mut layers, &stage.datasets);
         Ok(Self { sources, layers, empty, stage })
     }
 
@@ -212,6 +210,27 @@ impl OpenedLayer {
         let mut layer = rows.layer();
         layer.name.clone_from(&self.info.name);
         layer
+    }
+}
+
+/// Gives every layer a name of its own: a name that several datasets have is preceded by folder and file, and what is
+/// equal even so is numbered from 2.
+fn tell_apart(layers: &mut [OpenedLayer], datasets: &[(Staged, &formats::Format)]) {
+    let mut sources: HashMap<String, HashSet<usize>> = HashMap::new();
+    for layer in layers.iter() {
+        sources.entry(layer.info.name.clone()).or_default().insert(layer.source);
+    }
+    let mut taken = HashSet::new();
+    for layer in layers {
+        let is_shared = sources[&layer.info.name].len() > 1;
+        let name =
+            if is_shared { datasets[layer.source].0.qualified(&layer.info.name) } else { layer.info.name.clone() };
+        layer.info.name.clone_from(&name);
+        let mut number = 1;
+        while !taken.insert(layer.info.name.clone()) {
+            number += 1;
+            layer.info.name = format!("{name} {number}");
+        }
     }
 }
 

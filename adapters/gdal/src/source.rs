@@ -18,6 +18,8 @@ pub(crate) struct Staged {
     pub(crate) names: Vec<String>,
     /// The source's own name of the file, without folders.
     pub(crate) source_name: String,
+    /// Its folder inside the archive; empty if it lies in none.
+    pub(crate) source_folder: String,
 }
 
 impl Staged {
@@ -30,6 +32,13 @@ impl Staged {
     /// The source's name without its ending: the name of a layer that has no other.
     pub(crate) fn stem(&self) -> &str {
         self.source_name.rsplit_once('.').map_or(self.source_name.as_str(), |(stem, _)| stem)
+    }
+
+    /// A name for a layer that another dataset of the archive has as well: folder, file and layer, where they differ.
+    pub(crate) fn qualified(&self, layer: &str) -> String {
+        let file = if self.stem() == layer { "" } else { self.stem() };
+        let parts = [self.source_folder.as_str(), file, layer];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn stage(asset: &AssetFile, scratch: &Path, limits: &ReadLimits) -> R
         let is_kmz = extension(name) == "kmz";
         let datasets = archive.unpack(folder.path(), limits)?;
         let members = datasets.iter().map(|dataset| dataset.source_name.clone()).collect();
-        let datasets = datasets.into_iter().map(recognized).collect::<Result<Vec<_>>>()?;
+        let datasets = datasets.into_iter().map(|dataset| recognized(dataset, limits)).collect::<Result<Vec<_>>>()?;
         let media_type = ZIP_MEDIA_TYPES[if is_kmz { 2 } else { 0 }];
         Ok(Stage { datasets, media_type, members, _folder: folder })
     } else {
@@ -61,15 +61,14 @@ pub(crate) fn stage(asset: &AssetFile, scratch: &Path, limits: &ReadLimits) -> R
 }
 
 /// The format of a dataset in an archive.
-fn recognized(staged: Staged) -> Result<(Staged, &'static Format)> {
+fn recognized(staged: Staged, limits: &ReadLimits) -> Result<(Staged, &'static Format)> {
     let in_archive = |error: Error| error.context(format!("in the archive, {}", quoted(&staged.source_name)));
     if staged.main.is_dir() {
         let format = FORMATS.iter().find(|format| format.extensions == ["gdb"]);
         let format = format.ok_or_else(|| Error::internal("the table of formats has no geodatabase"))?;
         return Ok((staged, format));
     }
-    let zip =
-        if is_zip(&staged.main)? { Some(Archive::open(&staged.main, &ReadLimits::default())?.kind()) } else { None };
+    let zip = if is_zip(&staged.main)? { Some(Archive::open(&staged.main, limits)?.kind()) } else { None };
     let format = Clues::read(&staged.main, &staged.source_name, zip, None)
         .and_then(|clues| recognize(&clues))
         .map_err(in_archive)?;
@@ -91,7 +90,7 @@ fn link(asset: &Path, folder: &Path, name: &str, format: &Format) -> Result<Stag
     let main = folder.join(&file_name);
     let linked = asset.canonicalize().and_then(|asset| symlink(asset, &main));
     linked.map_err(|error| Error::unavailable("scratch space could not be written").caused_by(error))?;
-    Ok(Staged { main, names: vec![file_name], source_name: name.to_owned() })
+    Ok(Staged { main, names: vec![file_name], source_name: name.to_owned(), source_folder: String::new() })
 }
 
 /// The file's name at the sender, without folders.

@@ -3,6 +3,7 @@
 //! Entities can read files, reach the network and blow up; they need a DTD, and a DTD can only stand before the first
 //! element. So a file with anything like it is refused before any parser sees it.
 
+use crate::head::Head;
 use crate::transcode::{Transcoded, replace};
 use std::fs;
 use std::path::Path;
@@ -75,6 +76,24 @@ pub(crate) fn check_no_dtd(text: &str) -> Result<()> {
         )),
         _ => Ok(()),
     }
+}
+
+/// Refuses a DTD in the beginning of a file, and a prolog that goes on behind it: a DTD could follow there.
+///
+/// # Errors
+///
+/// `InvalidData` for either.
+pub(crate) fn check_no_dtd_in_head(head: &Head) -> Result<()> {
+    let text = head.text();
+    check_no_dtd(&text)?;
+    let is_whole = head.bytes.len() as u64 == head.size_bytes;
+    if is_whole || prolog(&text).is_some_and(|prolog| !prolog.root.is_empty()) {
+        return Ok(());
+    }
+    Err(Error::invalid_data(format!(
+        "an XML file here has its first element within {} bytes, so that a DTD cannot hide, found none there",
+        head.bytes.len()
+    )))
 }
 
 /// Makes sure that a file is UTF-8 and says so: another encoding is decoded into a copy at the same path.

@@ -23,4 +23,5 @@ pub mod text;
 mod types;
 
 pub use layer::{Declared, GEOMETRY_KEY, Limits, SourceEncoding, SourceLayer, TEXT_KEY};
+pub use places::is_geometry_name;
 pub use rules::{Normalizer, Plan, RULES_VERSION, Survey};

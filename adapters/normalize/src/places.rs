@@ -14,6 +14,7 @@ use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, BinaryArray, StringArray};
 use arrow_schema::DataType;
 use columns::Candidate;
+pub use columns::is_geometry_name;
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, ProcessStep, Result, Severity, wkb};
 
@@ -311,10 +312,14 @@ fn numbers(column: &ArrayRef) -> Result<Vec<Number>> {
     Ok(texts(column)?.iter().map(of_text).collect())
 }
 
-/// A column as text; bytes that are not UTF-8 cannot be coordinates and are left empty here.
+/// A column as text; bytes that are not UTF-8, or no text at all, cannot be coordinates.
 fn texts(column: &ArrayRef) -> Result<StringArray> {
     if let DataType::Binary = column.data_type() {
-        let readable = |bytes: Option<&'_ [u8]>| bytes.map(|b| String::from_utf8_lossy(b).into_owned());
+        let readable = |bytes: &[u8]| match bytes {
+            bytes if bytes.contains(&0) => "binary values".to_owned(),
+            bytes => String::from_utf8_lossy(bytes).into_owned(),
+        };
+        let readable = |bytes: Option<&[u8]>| bytes.map(readable);
         return Ok(column.as_binary::<i32>().iter().map(readable).collect());
     }
     let text = arrow_cast::cast(column, &DataType::Utf8)

@@ -53,13 +53,43 @@ fn decode(format: &'static str, path: &Path) -> Result<(Schema, Batches)> {
         let reader = guarded(format, || FileReader::try_new(BufReader::new(file), None))?.map_err(damaged)?;
         return Ok((reader.schema().as_ref().clone(), Box::new(reader)));
     }
-    check_end(&mut file)?;
+    let size_bytes = check_end(&mut file)?;
     let reader = guarded(format, || StreamReader::try_new(BufReader::new(file), None))?.map_err(damaged)?;
-    Ok((reader.schema().as_ref().clone(), Box::new(reader)))
+    Ok((reader.schema().as_ref().clone(), Box::new(StreamBatches { reader, size_bytes })))
+}
+
+/// The batches of a stream that takes up its whole file.
+struct StreamBatches {
+    reader: StreamReader<BufReader<File>>,
+    size_bytes: u64,
+}
+
+impl Iterator for StreamBatches {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.reader.next().or_else(|| self.check_nothing_follows().err().map(Err))
+    }
+}
+
+impl StreamBatches {
+    /// The decoder stops at the first end marker, so a second stream behind it would be left out.
+    fn check_nothing_follows(&mut self) -> Result<(), ArrowError> {
+        let end = self.reader.get_mut().stream_position()?;
+        if end == self.size_bytes {
+            return Ok(());
+        }
+        Err(ArrowError::IpcError(format!(
+            "a file holds one stream, found more: the stream ends at byte {end} of {}",
+            self.size_bytes
+        )))
+    }
 }
 
 /// A stream ends with a marker; without it, one that was cut between two messages would look complete.
-fn check_end(file: &mut File) -> Result<()> {
+///
+/// Gives the size of the file in bytes.
+fn check_end(file: &mut File) -> Result<u64> {
     let gone = |error: std::io::Error| Error::unavailable("the asset could not be read").caused_by(error);
     let mut end = [0; 8];
     let size_bytes = file.metadata().map_err(gone)?.len();
@@ -69,12 +99,12 @@ fn check_end(file: &mut File) -> Result<()> {
     if end != [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0] {
         return Err(Error::data_loss("an Arrow IPC stream ends with its end-of-stream marker, found none: it is cut"));
     }
-    Ok(())
+    Ok(size_bytes)
 }
 
 impl ArrowFile {
     fn open(format: &'static str, staged: &Staged, context: Context<'_>) -> Result<Box<dyn Source>> {
-        let (schema, _) = decode(format, &staged.main)?;
+        let (schema, batches) = decode(format, &staged.main)?;
         if schema.fields().len() > context.limits.fields_max {
             return Err(Error::limit_reached(format!(
                 "a layer has at most {} columns, found {}",
@@ -90,12 +120,13 @@ impl ArrowFile {
                 geometries.insert(field.name().clone(), geometry);
             }
         }
-        let columns = plan(&schema, &geometries, primary.as_deref(), &[])?;
+        let mut columns = plan(&schema, &geometries, primary.as_deref(), &[])?;
+        columns.find_geometry(format, batches)?;
         let layer = LayerInfo {
             name: staged.stem().to_owned(),
             rows_declared: None,
             crs: columns.crs.as_ref().map(ToString::to_string),
-            has_geometry: primary.is_some(),
+            has_geometry: columns.has_geometry(),
             fields: columns.schema.fields().iter().map(|field| field.name().clone()).collect(),
         };
         Ok(Box::new(Self { format, path: staged.main.clone(), columns, layers: vec![layer] }))

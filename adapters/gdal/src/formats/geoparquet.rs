@@ -3,7 +3,7 @@
 use super::Format;
 use crate::columnar::{BatchRows, Columns, GeometryColumn, guarded, plan, projjson_crs};
 use crate::source::{Context, Reader, Rows, Source, Staged};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,6 +22,9 @@ pub(super) const FORMAT: Format = Format {
     open: |staged, context| ParquetFile::open(staged, context),
 };
 
+/// Rows that are looked at for a geometry that nothing declares.
+const SAMPLE_ROWS: usize = 1_024;
+
 struct ParquetFile {
     path: PathBuf,
     columns: Columns,
@@ -32,6 +35,11 @@ fn builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
     let file = File::open(path).map_err(|error| Error::unavailable("the asset could not be read").caused_by(error))?;
     guarded(FORMAT.name, || ParquetRecordBatchReaderBuilder::try_new(file))?
         .map_err(|error| Error::invalid_data("the Parquet file is cut or damaged").caused_by(error))
+}
+
+fn batches(builder: ParquetRecordBatchReaderBuilder<File>, rows_max: usize) -> Result<ParquetRecordBatchReader> {
+    guarded(FORMAT.name, || builder.with_batch_size(rows_max).build())?
+        .map_err(|error| Error::invalid_data("the Parquet file is damaged").caused_by(error))
 }
 
 impl ParquetFile {
@@ -48,12 +56,14 @@ impl ParquetFile {
         let metadata = builder.metadata().file_metadata().key_value_metadata();
         let geo = metadata.into_iter().flatten().find(|pair| pair.key == "geo").and_then(|pair| pair.value.clone());
         let geo = GeoMetadata::parse(geo.as_deref())?;
-        let columns = plan(schema, &geo.columns, geo.primary.as_deref(), &geo.left_out)?;
+        let mut columns = plan(schema, &geo.columns, geo.primary.as_deref(), &geo.left_out)?;
+        let rows_declared = u64::try_from(builder.metadata().file_metadata().num_rows()).ok();
+        columns.find_geometry(FORMAT.name, batches(builder, SAMPLE_ROWS)?)?;
         let layer = LayerInfo {
             name: staged.stem().to_owned(),
-            rows_declared: u64::try_from(builder.metadata().file_metadata().num_rows()).ok(),
+            rows_declared,
             crs: columns.crs.as_ref().map(ToString::to_string),
-            has_geometry: geo.primary.is_some(),
+            has_geometry: columns.has_geometry(),
             fields: columns.schema.fields().iter().map(|field| field.name().clone()).collect(),
         };
         Ok(Box::new(Self { path: staged.main.clone(), columns, layers: vec![layer] }))
@@ -111,14 +121,11 @@ impl Source for ParquetFile {
     }
 
     fn rows(&self, _layer: usize, rows_max: usize) -> Result<Box<dyn Rows + '_>> {
-        let builder = builder(&self.path)?.with_batch_size(rows_max);
-        let batches = guarded(FORMAT.name, || builder.build())?
-            .map_err(|error| Error::invalid_data("the Parquet file is damaged").caused_by(error))?;
         Ok(Box::new(BatchRows {
             name: self.layers[0].name.clone(),
             format: FORMAT.name,
             columns: self.columns.clone(),
-            batches,
+            batches: batches(builder(&self.path)?, rows_max)?,
             rows_read: 0,
             rest: None,
             rows_max,

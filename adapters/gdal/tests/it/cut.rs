@@ -37,6 +37,21 @@ async fn text_that_is_cut_anywhere_gives_no_rows() {
 }
 
 #[tokio::test]
+async fn xml_that_is_cut_anywhere_is_data_loss() {
+    let adapter = Adapter::start(&[]).await;
+    let placemark = "<Placemark><name>a</name><Point><coordinates>76,43</coordinates></Point></Placemark>\n";
+    let kml =
+        format!("<kml xmlns=\"http://www.opengis.net/kml/2.2\"><Document>{}</Document></kml>", placemark.repeat(50));
+    for (name, whole) in [("a.gml", gml(50)), ("a.kml", kml)] {
+        assert_eq!(read_named(&adapter, name, whole.as_bytes()).await.expect("whole")[0].rows(), 50);
+        for size in (whole.len() / 2..whole.len()).step_by(whole.len() / 40).chain([whole.len() - 1]) {
+            let error = read_named(&adapter, name, &whole.as_bytes()[..size]).await.map(|_| ()).expect_err(name);
+            assert_eq!(error.kind(), ErrorKind::DataLoss, "{name} cut at {size}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn binary_files_that_are_cut_anywhere_give_no_rows() {
     let Some(folder) = data() else { return };
     let adapter = Adapter::start(&[]).await;
@@ -80,21 +95,33 @@ async fn a_shapefile_whose_parts_disagree_is_data_loss_naming_both() {
     assert!(error.to_string().contains("2147483647 rows") && error.to_string().contains("limit"), "{error}");
 }
 
+fn arrow_stream(names: [&str; 2]) -> Vec<u8> {
+    let names = std::sync::Arc::new(arrow_array::StringArray::from_iter_values(names));
+    let rows = arrow_array::RecordBatch::try_from_iter([("name", names as arrow_array::ArrayRef)]).expect("valid");
+    let mut writer = arrow_ipc::writer::StreamWriter::try_new(Vec::new(), rows.schema_ref()).expect("begins");
+    writer.write(&rows).expect("writes");
+    writer.into_inner().expect("ends")
+}
+
 #[tokio::test]
 async fn an_arrow_stream_without_its_end_is_data_loss() {
     let adapter = Adapter::start(&[]).await;
-    let rows = arrow_array::RecordBatch::try_from_iter([(
-        "name",
-        std::sync::Arc::new(arrow_array::StringArray::from(vec!["a", "b"])) as arrow_array::ArrayRef,
-    )])
-    .expect("valid");
-    let mut writer = arrow_ipc::writer::StreamWriter::try_new(Vec::new(), rows.schema_ref()).expect("begins");
-    writer.write(&rows).expect("writes");
-    let whole = writer.into_inner().expect("ends");
+    let whole = arrow_stream(["a", "b"]);
     assert_eq!(read_named(&adapter, "a.arrows", &whole).await.expect("whole")[0].rows(), 2);
     let error = read_named(&adapter, "a.arrows", &whole[..whole.len() - 8]).await.map(|_| ()).expect_err("cut");
     assert_eq!(error.kind(), ErrorKind::DataLoss);
     assert!(error.to_string().contains("end-of-stream"), "{error}");
+}
+
+#[tokio::test]
+async fn a_second_arrow_stream_in_the_file_is_data_loss_naming_both_offsets() {
+    let adapter = Adapter::start(&[]).await;
+    let stream = arrow_stream(["a", "b"]);
+    let two = [stream.clone(), arrow_stream(["c", "d"])].concat();
+    let error = read_named(&adapter, "a.arrows", &two).await.map(|_| ()).expect_err("two streams");
+    assert_eq!(error.kind(), ErrorKind::DataLoss);
+    let offsets = format!("the stream ends at byte {} of {}", stream.len(), two.len());
+    assert!(error.to_string().contains(&offsets), "{error}");
 }
 
 #[tokio::test]

@@ -109,7 +109,7 @@ const ANSWERS: &[(&str, Answer)] = &[
     ),
     ("odd/gdal/testcsvt.csv", Rows(&[("testcsvt", 2)])),
     ("odd/gdal/testcsvt.csvt", Refused(InvalidData, "text without a known structure")),
-    ("odd/gdal/truncated.kml", Refused(InvalidData, "no element found")),
+    ("odd/gdal/truncated.kml", Refused(ErrorKind::DataLoss, "no element found")),
     ("odd/parquet-testing/PARQUET-1481.parquet", Refused(InvalidData, "Parquet file")),
     ("odd/georust-gdal/null_feature_fields.geojson", Rows(&[("null_feature_fields", 1)])),
     ("odd/georust-gdal/points_with_datetime.json", Rows(&[("points_with_datetime", 1)])),

@@ -104,6 +104,12 @@ async fn a_dtd_is_refused_wherever_it_stands() {
     let sheet = format!("{doctype}<worksheet/>");
     let xlsx = zip(&[("xl/workbook.xml", b"<workbook/>"), ("xl/worksheets/sheet1.xml", sheet.as_bytes())]);
     check(&adapter, "a.xlsx", &xlsx, ErrorKind::InvalidData, "DTD").await;
+    // Behind the part of a member that is looked at, the first character cut off or not.
+    for size in [5_000, 4_096 - 1 - "<!---->".len()] {
+        let sheet = format!("<!--{}--><!DOCTYPE k [<!ENTITY e \"x\">]><worksheet/>", " ".repeat(size));
+        let xlsx = zip(&[("xl/workbook.xml", b"<workbook/>"), ("xl/worksheets/sheet1.xml", sheet.as_bytes())]);
+        check(&adapter, "a.xlsx", &xlsx, ErrorKind::InvalidData, "DTD").await;
+    }
 }
 
 #[tokio::test]
@@ -157,6 +163,24 @@ async fn archives_with_folders_pictures_and_several_datasets_are_read() {
     let layers = read(&adapter, &Ask::named("all.zip"), &bytes).await.expect("two datasets");
     let found: Vec<(&str, usize)> = layers.iter().map(|layer| (layer.name.as_str(), layer.rows())).collect();
     assert_eq!(found, [("Дороги", 3), ("үйлер", 2)]);
+}
+
+#[tokio::test]
+async fn datasets_of_one_name_in_several_folders_keep_their_rows_apart() {
+    let adapter = Adapter::start(&[]).await;
+    let (parts, json) = (shapefile(3), geojson(2));
+    let mut members: Vec<(String, &[u8])> = vec![("parks.geojson".to_owned(), &json)];
+    for folder in ["medeu", "auezov", "bostandyk", "2026/turksib"] {
+        members.extend(parts.iter().map(|(name, bytes)| (format!("{folder}/{name}"), bytes.as_slice())));
+    }
+    let bytes = zip(&members.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect::<Vec<_>>());
+    let layers = read(&adapter, &Ask::named("all.zip"), &bytes).await.expect("five datasets");
+    let found: Vec<(&str, usize)> = layers.iter().map(|layer| (layer.name.as_str(), layer.rows())).collect();
+    let expected =
+        [("2026/turksib/roads", 3), ("auezov/roads", 3), ("bostandyk/roads", 3), ("medeu/roads", 3), ("parks", 2)];
+    assert_eq!(found, expected);
+    let ask = Ask { layer: Some("medeu/roads".to_owned()), all_layers: false, ..Ask::named("all.zip") };
+    assert_eq!(read(&adapter, &ask, &bytes).await.expect("one of them").len(), 1);
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use crate::adapter::{Adapter, Ask, ReadLayer, read};
 use crate::cases::{geojson, shapefile, shapefile_zip, zip};
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, DictionaryArray, Int64Array, ListArray, RecordBatch, StringArray, StructArray,
-    TimestampNanosecondArray, types::Int32Type,
+    Array, ArrayRef, BinaryArray, Date64Array, DictionaryArray, Int64Array, ListArray, RecordBatch, StringArray,
+    StructArray, Time64NanosecondArray, TimestampNanosecondArray, TimestampSecondArray, types::Int32Type,
 };
 use arrow_cast::display::array_value_to_string;
 use arrow_schema::{DataType, Field, Schema};
@@ -180,6 +180,78 @@ async fn an_arrow_file_is_read_with_its_extension_types() {
     let layer = only("a.arrow", &bytes).await;
     assert_eq!((layer.rows(), layer.report.source_crs.as_deref()), (2, Some("EPSG:4326")));
     assert_eq!(layer.report.format, "Arrow IPC file");
+}
+
+fn arrow_file(columns: &[(&str, ArrayRef)]) -> Vec<u8> {
+    let rows = RecordBatch::try_from_iter(columns.iter().cloned()).expect("valid");
+    let mut writer = arrow_ipc::writer::FileWriter::try_new(Vec::new(), rows.schema_ref()).expect("begins");
+    writer.write(&rows).expect("writes");
+    writer.into_inner().expect("ends")
+}
+
+fn parquet_file(columns: &[(&str, ArrayRef)]) -> Vec<u8> {
+    let rows = RecordBatch::try_from_iter(columns.iter().cloned()).expect("valid");
+    let mut bytes = Vec::new();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, rows.schema(), None).expect("begins");
+    writer.write(&rows).expect("writes");
+    writer.close().expect("ends");
+    bytes
+}
+
+#[tokio::test]
+async fn digits_that_are_cut_off_times_are_counted() {
+    let columns: [(&str, ArrayRef); 3] = [
+        ("time", Arc::new(TimestampNanosecondArray::from(vec![1_000, 1_001]))),
+        ("clock", Arc::new(Time64NanosecondArray::from(vec![2_001, 2_000]))),
+        ("day", Arc::new(Date64Array::from(vec![86_400_000, 86_400_001]))),
+    ];
+    for (name, bytes) in [("a.arrow", arrow_file(&columns)), ("a.parquet", parquet_file(&columns[..2]))] {
+        let layer = only(name, &bytes).await;
+        let found = layer.report.diagnostics.iter().find(|found| found.rule == "types.precision").expect("counted");
+        let expected = if name == "a.arrow" { 3 } else { 2 };
+        assert_eq!((found.count, found.examples[0].row), (expected, Some(1)), "{name}");
+    }
+    let layer = only("a.arrow", &arrow_file(&columns)).await;
+    assert_eq!(layer.schema.field(2).data_type(), &DataType::Date32);
+    assert_eq!(text(&layer, "time", 1), "1970-01-01T00:00:00.000001");
+}
+
+#[tokio::test]
+async fn times_that_do_not_fit_microseconds_are_an_error_and_no_null() {
+    let adapter = Adapter::start(&[]).await;
+    for (name, column) in [
+        ("far", Arc::new(TimestampSecondArray::from(vec![i64::MAX])) as ArrayRef),
+        ("day", Arc::new(Date64Array::from(vec![i64::MAX]))),
+    ] {
+        let bytes = arrow_file(&[(name, column)]);
+        let error = read(&adapter, &Ask::named("a.arrow"), &bytes).await.map(|_| ()).expect_err(name);
+        assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+        assert!(error.to_string().contains(&format!("column \"{name}\"")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn bytes_named_as_a_geometry_are_one_if_all_are_wkb() {
+    let adapter = Adapter::start(&[]).await;
+    let wkb = [point(76.0, 43.0), point(77.0, 44.0)];
+    let places: ArrayRef = Arc::new(BinaryArray::from_iter([None, Some(&wkb[0]), Some(&wkb[1])]));
+    let names: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c"]));
+    for column in ["geometry", "geom", "wkb", "the_geom"] {
+        let columns = [("name", Arc::clone(&names)), (column, Arc::clone(&places))];
+        for (name, bytes) in [("a.arrow", arrow_file(&columns)), ("a.parquet", parquet_file(&columns))] {
+            let error = read(&adapter, &Ask::named(name), &bytes).await.map(|_| ()).expect_err("no CRS");
+            assert_eq!(error.kind(), ErrorKind::Undeclared, "{error}");
+            let ask = Ask { crs: Some("EPSG:4326".to_owned()), ..Ask::named(name) };
+            let layers = read(&adapter, &ask, &bytes).await.expect(name);
+            assert_eq!((layers[0].rows(), layers[0].report.geometry_types["Point"]), (3, 2), "{name}");
+            assert!(layers[0].rules().contains(&"read.geometry_by_name"), "{:?}", layers[0].rules());
+        }
+    }
+    let other: ArrayRef = Arc::new(BinaryArray::from_iter_values([&wkb[0][..], &[1, 1, 0]]));
+    let layer = only("a.arrow", &arrow_file(&[("geom", other)])).await;
+    assert_eq!(layer.report.geometry_types.len(), 0);
+    let note = layer.report.diagnostics.iter().find(|found| found.rule == "geometry.none").expect("a note");
+    assert!(note.message.contains("binary values"), "{}", note.message);
 }
 
 #[tokio::test]

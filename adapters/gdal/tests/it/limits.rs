@@ -36,6 +36,28 @@ async fn archives_have_limits() {
 }
 
 #[tokio::test]
+async fn a_workbook_in_an_archive_has_the_limits_of_the_operator() {
+    let types = r#"<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Override PartName="/xl/workbook.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/><Override PartName="/xl/worksheets/sheet1.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/></Types>"#;
+    let workbook = r#"<workbook xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="Мектептер" sheetId="1" r:id="rId1"/></sheets></workbook>"#;
+    let relations = r#"<Relationships><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/></Relationships>"#;
+    let padding = " ".repeat(2 << 20);
+    let sheet = format!(
+        r#"<worksheet><sheetData><row r="1"><c r="A1"><v>1</v></c></row><row r="2"><c r="A2"><v>2</v></c></row></sheetData>{padding}</worksheet>"#
+    );
+    let xlsx = zip(&[
+        ("[Content_Types].xml", types.as_bytes()),
+        ("xl/workbook.xml", workbook.as_bytes()),
+        ("xl/_rels/workbook.xml.rels", relations.as_bytes()),
+        ("xl/worksheets/sheet1.xml", sheet.as_bytes()),
+    ]);
+    let archive = zip(&[("schools.xlsx", &xlsx)]);
+    check(&[], "a.zip", &archive, "at most 100 times").await;
+    let adapter = Adapter::start(&["--unpack-ratio", "5000"]).await;
+    let layers = read(&adapter, &Ask::named("a.zip"), &archive).await.expect("within");
+    assert_eq!((layers[0].name.as_str(), layers[0].rows()), ("Мектептер", 2));
+}
+
+#[tokio::test]
 async fn time_has_a_limit() {
     let adapter = Adapter::start(&["--wall-seconds", "0"]).await;
     let error = read(&adapter, &Ask::named("a.geojson"), &geojson(10)).await.map(|_| ()).expect_err("no time");

@@ -18,6 +18,8 @@ pub(super) enum Candidate {
 
 const CELL: [&str; 10] =
     ["wkt", "ewkt", "wktgeom", "geomwkt", "wktgeometry", "geometrywkt", "geom", "thegeom", "geometry", "геометрия"];
+/// Names of columns of WKB, apart from those of [`CELL`].
+const WKB: [&str; 3] = ["wkb", "wkbgeometry", "geomwkb"];
 const LON: [&str; 12] = [
     "lon",
     "lng",
@@ -46,6 +48,12 @@ pub(super) fn find(names: &[String], crs_is_declared: bool) -> Option<Candidate>
     let degrees = pair(&words, &LON, &LAT, true).or_else(|| pair_of_wgs(&words));
     let metres = || crs_is_declared.then(|| pair(&words, &X, &Y, false)).flatten();
     degrees.or_else(metres)
+}
+
+/// Whether a column of bytes with this name is expected to hold a geometry (WKB).
+pub fn is_geometry_name(name: &str) -> bool {
+    let name = words(name).concat();
+    CELL.contains(&name.as_str()) || WKB.contains(&name.as_str())
 }
 
 /// The words of a name: small letters, ё as е, punctuation between them.

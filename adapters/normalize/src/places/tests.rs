@@ -53,6 +53,14 @@ fn metres_need_a_declared_crs() {
 }
 
 #[test]
+fn bytes_that_are_no_text_are_called_binary_values() {
+    let columns = [Arc::new(BinaryArray::from_vec(vec![&[1, 1, 0, 0, 0][..]])) as ArrayRef];
+    let (table, _) = plan(&["geom"], &columns, None).expect("a table");
+    let found = table.findings.into_diagnostics();
+    assert!(found[0].message.contains("such as \"binary values\" in row 0"), "{}", found[0].message);
+}
+
+#[test]
 fn wkt_is_taken_with_its_srid_and_refused_by_row() {
     let columns =
         [text(&[Some("SRID=4326;POINT (76.9 43.2)"), Some("SRID=4326;POINT (76.9 43.3)"), Some("POINT (76.9"), None])];

@@ -56,7 +56,7 @@ impl Published {
         if *column.data_type() == target {
             return Ok(Arc::clone(column));
         }
-        report_precision(column, name, row_first, findings);
+        report_precision(column, name, Some(row_first), findings);
         convert(column, &target)
             .map_err(|error| error.context(format!("column {} to {target}", ukimet_model::error::quoted(name))))
     }
@@ -91,12 +91,23 @@ fn text(column: &ArrayRef) -> Result<ArrayRef> {
     Ok(Arc::new((0..column.len()).map(value).collect::<StringArray>()))
 }
 
-/// Counts times whose digits below a microsecond, or below a day, are cut off.
-fn report_precision(column: &ArrayRef, name: &str, row_first: u64, findings: &mut Findings) {
+/// Counts times whose digits below a microsecond, or below a day, are cut off, those in lists and structs included.
+///
+/// `row_first` is the row of the first value; `None` for values of lists, which have no row of their own.
+fn report_precision(column: &ArrayRef, name: &str, row_first: Option<u64>, findings: &mut Findings) {
     use arrow_array::types::{Date64Type, Time64NanosecondType, TimestampNanosecondType};
     let (values, unit): (&[i64], i64) = match column.data_type() {
         DataType::Timestamp(TimeUnit::Nanosecond, _) => {
             (column.as_primitive::<TimestampNanosecondType>().values(), 1000)
+        }
+        DataType::List(_) => {
+            let list = column.as_list::<i32>();
+            let (first, end) = (list.value_offsets()[0] as usize, list.value_offsets()[list.len()] as usize);
+            return report_precision(&list.values().slice(first, end - first), name, None, findings);
+        }
+        DataType::Struct(_) => {
+            let parts = column.as_struct().columns().iter();
+            return parts.for_each(|part| report_precision(part, name, row_first, findings));
         }
         DataType::Time64(TimeUnit::Nanosecond) => (column.as_primitive::<Time64NanosecondType>().values(), 1000),
         DataType::Date64 => (column.as_primitive::<Date64Type>().values(), 86_400_000),
@@ -106,7 +117,12 @@ fn report_precision(column: &ArrayRef, name: &str, row_first: u64, findings: &mu
     let count = values.iter().enumerate().filter(cut).count() as u64;
     let message = "times are kept to the microsecond and dates to the day; finer digits were cut off";
     let examples = values.iter().enumerate().filter(cut).map(|(i, value)| {
-        example(Some(row_first + i as u64), Some(name), &value.to_string(), Some(&(value - value % unit).to_string()))
+        example(
+            row_first.map(|first| first + i as u64),
+            Some(name),
+            &value.to_string(),
+            Some(&(value - value % unit).to_string()),
+        )
     });
     findings.add("types.precision", Severity::Warning, message, count, examples);
 }
@@ -158,5 +174,20 @@ mod tests {
         assert_eq!(published.as_primitive::<TimestampMicrosecondType>().value(1), 1);
         let found = &findings.into_diagnostics()[0];
         assert_eq!((found.rule.as_str(), found.count, found.examples[0].row), ("types.precision", 2, Some(8)));
+    }
+
+    #[test]
+    fn nanoseconds_inside_lists_and_structs_are_counted() {
+        let times: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![1_001, 1_002, 2_000, 1_003]));
+        let item = Arc::new(Field::new("item", times.data_type().clone(), true));
+        let offsets = arrow_buffer::OffsetBuffer::from_lengths([1, 2, 1]);
+        let list: ArrayRef = Arc::new(ListArray::new(item, offsets, times, None));
+        let list = list.slice(1, 2);
+        let part = Arc::new(Field::new("list", list.data_type().clone(), true));
+        let column: ArrayRef = Arc::new(arrow_array::StructArray::from(vec![(part, list)]));
+        let mut findings = Findings::default();
+        Published::apply(&column, "t", 0, &mut findings).expect("converts");
+        let found = &findings.into_diagnostics()[0];
+        assert_eq!((found.rule.as_str(), found.count, found.examples[0].row), ("types.precision", 2, None));
     }
 }

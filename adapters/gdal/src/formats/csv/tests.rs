@@ -10,7 +10,12 @@ fn read(text: &[u8]) -> Result<(Vec<Vec<String>>, Vec<Diagnostic>)> {
     let folder = tempfile::tempdir().expect("a folder");
     let main = folder.path().join("asset.csv");
     std::fs::write(&main, text).expect("written");
-    let staged = Staged { main, names: vec!["asset.csv".to_owned()], source_name: "t.csv".to_owned() };
+    let staged = Staged {
+        main,
+        names: vec!["asset.csv".to_owned()],
+        source_name: "t.csv".to_owned(),
+        source_folder: String::new(),
+    };
     let (options, limits) = (ReadOptions::default(), ReadLimits::default());
     let source = CsvFile::open(&staged, Context { options: &options, limits: &limits })?;
     let mut findings = source.findings();
