@@ -36,6 +36,8 @@ const CONFIG: &[(&str, &str)] = &[
     ("GDAL_CACHEMAX", "128"),
     ("GDAL_NUM_THREADS", "1"),
     ("OGR_GPKG_NUM_THREADS", "1"),
+    // Without a schema GDAL would make a number of 007.
+    ("GML_FIELDTYPES", "ALWAYS_STRING"),
     ("GML_SKIP_RESOLVE_ELEMS", "ALL"),
     ("GML_SKIP_CORRUPTED_FEATURES", "NO"),
     ("OGR_EXPAT_UNLIMITED_MEM_ALLOC", "NO"),
@@ -108,6 +110,19 @@ pub(crate) struct OpenOptions<'a> {
     pub(crate) siblings: &'a [String],
 }
 
+/// What a failure means that a driver raised although it opened the file: a CRS that nobody knows, an address that is
+/// not followed, or bytes that are missing.
+fn raised_after_opening(driver: &str, failure: &str) -> Error {
+    let what = quoted(failure);
+    if failure.starts_with("PROJ:") || failure.contains("crs not found") {
+        return Error::invalid_data(format!("the file names a crs that is not known: {what}; declare the crs"));
+    }
+    if ["connect", "resolve", "HTTP", "proxy"].iter().any(|word| failure.contains(word)) {
+        return Error::invalid_data(format!("the file points to an address, which is not followed: {what}"));
+    }
+    Error::data_loss(format!("driver {driver} opened the file and then raised {what}"))
+}
+
 /// What a layer declares about itself.
 #[derive(Clone, Debug)]
 pub(crate) struct OgrHead {
@@ -148,11 +163,7 @@ impl OgrSource {
         let raised = raised.without(&folder);
         let dataset = opened.map_err(|_| not_opened(how.driver, &raised))?;
         match raised.failures.first() {
-            Some(failure) => Err(Error::data_loss(format!(
-                "driver {} opened the file and then raised {}",
-                how.driver,
-                quoted(failure)
-            ))),
+            Some(failure) => Err(raised_after_opening(how.driver, failure)),
             None => Ok((Self { dataset, folder }, raised)),
         }
     }

@@ -31,6 +31,8 @@ pub(crate) struct ColumnSurvey {
     digits: Option<(usize, usize)>,
     has_leading_zero: bool,
     has_day_above_12: bool,
+    /// Whether a comma stands where it cannot part thousands.
+    has_decimal_comma: bool,
     /// Offset of zoned times in seconds, and whether all share it.
     offset: Option<(i32, bool)>,
 }
@@ -59,10 +61,13 @@ impl ColumnSurvey {
             let same = self.offset.is_none_or(|(first, same)| same && first == seconds);
             self.offset = Some((self.offset.map_or(seconds, |(first, _)| first), same));
         }
+        self.has_decimal_comma |= value.contains(',') && !value::is_grouped_by_comma(value);
         self.has_day_above_12 |= Notation::DateSlashed.date(value).is_some_and(|date| date.day() > 12);
     }
 
     fn observe_digits(&mut self, value: &str) {
+        // 600 400 123 456 is an identifier as well as 600400123456.
+        let value = value::without_spaces(value);
         if !value.bytes().all(|b| b.is_ascii_digit()) {
             return;
         }
@@ -77,6 +82,7 @@ impl ColumnSurvey {
         let found = all.next().filter(|_| self.filled > 0).map(|(_, notation)| notation)?;
         let is_sure = match found {
             Notation::DateSlashed => self.has_day_above_12,
+            Notation::DecimalComma => self.has_decimal_comma,
             Notation::DateTimeZoned => self.offset.is_some_and(|(_, same)| same),
             _ => true,
         };
@@ -112,6 +118,7 @@ impl Target {
 /// Decides one text column by its name and all its values.
 pub(crate) fn decide(survey: &ColumnSurvey, name: &str, findings: &mut Findings, receipt: &mut ProcessStep) -> Target {
     let Some(notation) = survey.notation() else {
+        report_ambiguous(survey, name, findings);
         report_mostly(survey, name, findings);
         return Target::Text;
     };
@@ -159,6 +166,15 @@ fn zone_name(seconds: i32) -> Arc<str> {
     }
     let sign = if seconds < 0 { '-' } else { '+' };
     format!("{sign}{:02}:{:02}", seconds.abs() / 3600, seconds.abs() / 60 % 60).into()
+}
+
+/// Commas that may part thousands as well as decimals: 1,234 is a thousand to one reader and one to another.
+fn report_ambiguous(survey: &ColumnSurvey, name: &str, findings: &mut Findings) {
+    let comma = Notation::ALL.iter().position(|notation| *notation == Notation::DecimalComma).unwrap_or_default();
+    if survey.filled > 0 && survey.fits[comma] == survey.filled && !survey.has_decimal_comma {
+        let message = "columns stay text because every comma may part thousands or decimals";
+        findings.add("types.ambiguous", Severity::Warning, message, 1, [example(None, Some(name), "1,234", None)]);
+    }
 }
 
 fn report_mostly(survey: &ColumnSurvey, name: &str, findings: &mut Findings) {

@@ -102,6 +102,39 @@ async fn sequences_of_geojson_are_read_by_line_and_by_record_separator() {
 }
 
 #[tokio::test]
+async fn gml_without_a_schema_keeps_leading_zeros_and_types_the_rest() {
+    let member = |id: u32, code: &str, height: &str| {
+        format!(
+            r#"<ogr:featureMember><ogr:post gml:id="p{id}"><ogr:g><gml:Point srsName="urn:ogc:def:crs:EPSG::4326" gml:id="g{id}"><gml:pos>43 76</gml:pos></gml:Point></ogr:g><ogr:nomer>{code}</ogr:nomer><ogr:height>{height}</ogr:height></ogr:post></ogr:featureMember>"#
+        )
+    };
+    let gml = format!(
+        r#"<ogr:FeatureCollection xmlns:ogr="http://ogr.maptools.org/" xmlns:gml="http://www.opengis.net/gml/3.2" gml:id="a">{}{}</ogr:FeatureCollection>"#,
+        member(1, "007", "1.5"),
+        member(2, "12", "2")
+    );
+    let layer = only("a.gml", gml.as_bytes()).await;
+    assert_eq!((text(&layer, "nomer", 0).as_str(), text(&layer, "nomer", 1).as_str()), ("007", "12"));
+    assert_eq!(layer.schema.field_with_name("height").expect("a column").data_type(), &DataType::Float64);
+    assert_eq!(layer.report.bbox.expect("a place").west, 76.0);
+}
+
+#[tokio::test]
+async fn a_crs_that_nobody_knows_and_an_address_are_named_as_such() {
+    let adapter = Adapter::start(&[]).await;
+    for (crs, message) in [
+        (r#"{"type":"name","properties":{"name":"EPSG:999999"}}"#, "crs that is not known"),
+        (r#"{"type":"link","properties":{"href":"http://127.0.0.1:9/crs"}}"#, "address, which is not followed"),
+    ] {
+        let json = format!(
+            r#"{{"type":"FeatureCollection","crs":{crs},"features":[{{"type":"Feature","properties":{{}},"geometry":{{"type":"Point","coordinates":[76,43]}}}}]}}"#
+        );
+        let error = read(&adapter, &Ask::named("a.geojson"), json.as_bytes()).await.err().expect("refused");
+        assert!(error.kind() == ErrorKind::InvalidData && error.message().contains(message), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn arcs_become_lines_and_the_report_says_so() {
     let gml = r#"<ogr:FeatureCollection xmlns:ogr="http://ogr.maptools.org/" xmlns:gml="http://www.opengis.net/gml/3.2" gml:id="a"><ogr:featureMember><ogr:arc gml:id="b"><ogr:geometryProperty><gml:Curve srsName="urn:ogc:def:crs:OGC:1.3:CRS84" gml:id="c"><gml:segments><gml:Arc><gml:posList>76 43 76.5 43.5 77 43</gml:posList></gml:Arc></gml:segments></gml:Curve></ogr:geometryProperty><ogr:id>1</ogr:id></ogr:arc></ogr:featureMember></ogr:FeatureCollection>"#;
     let layer = only("a.gml", gml.as_bytes()).await;

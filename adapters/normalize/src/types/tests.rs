@@ -23,6 +23,9 @@ fn a_column_is_typed_when_every_value_fits() {
         (&["1,5", "2"], DataType::Float64),
         (&["1.50", "2.25"], DataType::Float64),
         (&["1,5", "2.5"], DataType::Utf8),
+        (&["1,234", "12,345", "7"], DataType::Utf8),
+        (&["1,234", "0,125"], DataType::Float64),
+        (&["1,234", "1,5"], DataType::Float64),
         (&["01.02.2024", "29.02.2024"], DataType::Date32),
         (&["2024-02-01"], DataType::Date32),
         (&["01/02/2024", "05/06/2024"], DataType::Utf8),
@@ -49,6 +52,7 @@ fn identifiers_stay_text() {
     for (name, values) in [
         ("x", &["751110000", "711210000"][..]),
         ("x", &["890402315842", "010140000123"]),
+        ("x", &["600 400 123 456", "990\u{a0}140\u{a0}000\u{a0}120"]),
         ("КАТО", &["75", "71"]),
         ("code", &["1", "2"]),
         ("Код района", &["1", "2"]),
@@ -60,6 +64,13 @@ fn identifiers_stay_text() {
     }
     assert_eq!(target("population", &["751110000", "71"]), DataType::Int64);
     assert_eq!(target("year", &["2010", "2011"]), DataType::Int64);
+}
+
+#[test]
+fn commas_that_may_part_thousands_are_named() {
+    let mut findings = Findings::default();
+    assert_eq!(decide(&survey(&["1,234", "123,456"]), "pop", &mut findings, &mut receipt()), Target::Text);
+    assert_eq!(findings.into_diagnostics()[0].rule, "types.ambiguous");
 }
 
 #[test]

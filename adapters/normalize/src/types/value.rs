@@ -2,6 +2,7 @@
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::Offset;
+use std::borrow::Cow;
 
 /// A way of writing one value. Every column has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,9 +80,29 @@ impl Notation {
     }
 }
 
+/// The spaces that stand between groups of digits.
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '\u{2009}')
+}
+
+/// A text without the spaces that may group its digits.
+pub(crate) fn without_spaces(text: &str) -> Cow<'_, str> {
+    if text.contains(is_space) { text.replace(is_space, "").into() } else { text.into() }
+}
+
+/// Whether commas stand only where they could part thousands: `1,234`, `12,345,678`.
+pub(crate) fn is_grouped_by_comma(text: &str) -> bool {
+    let mut groups = text.trim_start_matches('-').split(',');
+    let digits = |group: &str| group.bytes().all(|b| b.is_ascii_digit());
+    let first = groups.next().unwrap_or_default();
+    (1..=3).contains(&first.len())
+        && digits(first)
+        && !first.starts_with('0')
+        && groups.all(|group| group.len() == 3 && digits(group))
+}
+
 /// Leaves the spaces between groups of three digits out; `None` if there are spaces anywhere else.
-fn ungrouped(text: &str) -> Option<std::borrow::Cow<'_, str>> {
-    let is_space = |c: char| matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '\u{2009}');
+fn ungrouped(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains(is_space) {
         return Some(text.into());
     }
