@@ -2,7 +2,7 @@
 
 mod columns;
 
-use crate::gdal::{OgrHead, OgrRows, OgrSource, OpenOptions};
+use crate::gdal::{Days, OgrHead, OgrRows, OgrSource, OpenOptions};
 use crate::limits::ReadLimits;
 use crate::source::{Context, Reader, Rows, Source, Staged, finding};
 use crate::transcode::Transcoded;
@@ -157,11 +157,14 @@ impl Source for OgrFile {
         let how = OpenOptions { driver: self.format.driver, options: &self.format.options, siblings: &self.siblings };
         let (source, _) = OgrSource::open(&self.path, &how)?;
         let rows = source.into_rows(layer, rows_max)?;
+        let again = || OgrSource::open(&self.path, &how).map(|(source, _)| source);
+        let days = Days::of(self.format.driver, rows.schema(), layer, again)?;
         let columns = columns(&rows, &self.format.text);
         Ok(Box::new(LayerRows {
             file: self,
             layer,
             rows,
+            days,
             schema: Schema::new(columns).into(),
             rows_read: 0,
             vertices: 0,
@@ -186,6 +189,7 @@ struct LayerRows<'a> {
     file: &'a OgrFile,
     layer: usize,
     rows: OgrRows,
+    days: Option<Days>,
     schema: SchemaRef,
     rows_read: u64,
     vertices: u64,
@@ -213,7 +217,10 @@ impl Rows for LayerRows<'_> {
     fn next(&mut self) -> Result<Option<RecordBatch>> {
         let name =
             || format!("driver {}, layer {}", self.file.format.driver, quoted(&self.file.heads[self.layer].name));
-        let Some(rows) = self.rows.next().map_err(|error| error.context(name()))? else { return Ok(None) };
+        let Some(mut rows) = self.rows.next().map_err(|error| error.context(name()))? else { return Ok(None) };
+        if let Some(days) = &mut self.days {
+            rows = days.corrected(&rows).map_err(|error| error.context(name()))?;
+        }
         let mut columns = Vec::with_capacity(rows.num_columns());
         for (field, column) in self.schema.fields().iter().zip(rows.columns()) {
             let column = if field.metadata().contains_key(GEOMETRY_KEY) {
@@ -241,6 +248,11 @@ impl Rows for LayerRows<'_> {
 
     fn findings(&mut self) -> Vec<Diagnostic> {
         let mut findings: Vec<Diagnostic> = warnings(&self.rows.take_warnings()).into_iter().collect();
+        let (impossible, examples) = self.days.as_mut().map_or((0, Vec::new()), Days::take_impossible);
+        if impossible > 0 {
+            let message = "dates that the calendar does not have became null".to_owned();
+            findings.push(finding("read.impossible_date", Severity::Warning, message, impossible, &examples));
+        }
         if self.linearized > 0 {
             findings.push(finding(
                 "geometry.linearized",

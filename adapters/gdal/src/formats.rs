@@ -175,14 +175,16 @@ fn check_extension(name: &str, own: &[&str], extension: &str) -> Result<()> {
     }
 }
 
-/// Refuses a declared media type that belongs to another format than the bytes.
+/// Refuses a declared media type that is not one of the format that the bytes have, unless it is a vague one.
 fn check_media_type(name: &str, own: &[&str], essence: &str) -> Result<()> {
-    let is_known =
-        FORMATS.iter().any(|format| format.media_types.contains(&essence)) || ZIP_MEDIA_TYPES.contains(&essence);
-    if own.contains(&essence) || VAGUE_MEDIA_TYPES.contains(&essence) || !is_known {
+    if own.contains(&essence) || VAGUE_MEDIA_TYPES.contains(&essence) {
         return Ok(());
     }
-    Err(Error::invalid_data(format!("the media type is {}, but the bytes are {name}", quoted(essence))))
+    Err(Error::invalid_data(format!(
+        "the media type is {}, but the bytes are {name}, expected {}",
+        quoted(essence),
+        own.join(" or ")
+    )))
 }
 
 /// Refuses a name or a media type that does not fit a zip archive of datasets.

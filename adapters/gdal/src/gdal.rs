@@ -6,6 +6,7 @@
 //! A handle belongs to the thread that opened it.
 #![allow(unsafe_code)]
 
+mod days;
 mod linearize;
 mod raised;
 
@@ -23,6 +24,7 @@ use ukimet_model::error::quoted;
 use ukimet_model::{AuthorityCode, Crs, Error, Result};
 use ukimet_normalize::{GEOMETRY_KEY, TEXT_KEY};
 
+pub(crate) use days::Days;
 pub(crate) use linearize::linearize;
 pub(crate) use raised::Raised;
 use raised::{MESSAGES_MAX, watched};
@@ -110,6 +112,14 @@ pub(crate) struct OpenOptions<'a> {
     pub(crate) siblings: &'a [String],
 }
 
+/// A warning that a value was changed to fit its type is no note: the value would be wrong.
+fn refuse_changed_values(raised: &Raised) -> Result<()> {
+    match raised.warnings.iter().find(|text| text.to_ascii_lowercase().contains("clamped")) {
+        Some(text) => Err(Error::invalid_data(format!("a number does not fit its column: {}", quoted(text)))),
+        None => Ok(()),
+    }
+}
+
 /// What a failure means that a driver raised although it opened the file: a CRS that nobody knows, an address that is
 /// not followed, or bytes that are missing.
 fn raised_after_opening(driver: &str, failure: &str) -> Error {
@@ -162,6 +172,7 @@ impl OgrSource {
         let folder = format!("{}/", path.parent().unwrap_or(path).display());
         let raised = raised.without(&folder);
         let dataset = opened.map_err(|_| not_opened(how.driver, &raised))?;
+        refuse_changed_values(&raised)?;
         match raised.failures.first() {
             Some(failure) => Err(raised_after_opening(how.driver, failure)),
             None => Ok((Self { dataset, folder }, raised)),
@@ -380,6 +391,7 @@ impl OgrRows {
         if code != 0 || !raised.failures.is_empty() {
             return Err(lost(self.rows_read, &raised));
         }
+        refuse_changed_values(&raised)?;
         let Some(array) = array else { return Ok(None) };
         let struct_type = DataType::Struct(self.stream_fields.clone());
         // SAFETY: GDAL filled the array for the schema it gave; text was replaced by bytes, which have the same layout.

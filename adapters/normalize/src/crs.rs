@@ -220,6 +220,11 @@ fn label(known: &Known) -> Option<&str> {
 
 /// The plan for a CRS that is known, without findings.
 fn settled(known: Known, middle: Option<(f64, f64)>) -> Result<CrsPlan> {
+    let zone = match &known {
+        Known::Qaztrf(qaztrf::System::Zone(zone), _) => Some(i64::from(*zone)),
+        Known::Other(resolved, _) => resolved.zone(),
+        Known::Missing | Known::Wgs84(_) | Known::Qaztrf(..) => None,
+    };
     let (label, name, operation, is_geographic, area) = match known {
         Known::Missing => return Ok(CrsPlan::of_table(Findings::default())),
         Known::Wgs84(label) => (
@@ -251,7 +256,7 @@ fn settled(known: Known, middle: Option<(f64, f64)>) -> Result<CrsPlan> {
     let operation = operation.unwrap_or_else(|| Operation::identity("none: there are no coordinates"));
     let step = receipt(&label, &name, &operation, middle);
     let label = Some(label);
-    Ok(CrsPlan { label, operation, is_undecided, is_geographic, area, findings: Findings::default(), step })
+    Ok(CrsPlan { label, operation, is_undecided, is_geographic, area, zone, findings: Findings::default(), step })
 }
 
 fn receipt(label: &str, name: &str, operation: &Operation, middle: Option<(f64, f64)>) -> ProcessStep {
@@ -287,6 +292,8 @@ pub(crate) struct CrsPlan {
     is_undecided: bool,
     is_geographic: bool,
     area: Option<[f64; 4]>,
+    /// Number of the zone that the false easting puts before every x, in millions of metres.
+    zone: Option<i64>,
     /// What was found so far.
     pub(crate) findings: Findings,
     /// The receipt.
@@ -297,7 +304,7 @@ impl CrsPlan {
     fn of_table(findings: Findings) -> Self {
         let step = step("crs", [("source_crs", "none: there are no coordinates".to_owned())]);
         let operation = Operation::identity("none");
-        Self { label: None, operation, is_undecided: true, is_geographic: true, area: None, findings, step }
+        Self { label: None, operation, is_undecided: true, is_geographic: true, area: None, zone: None, findings, step }
     }
 
     fn quoted_label(&self) -> String {

@@ -82,7 +82,7 @@ impl GeometryRule {
         if transform.is_identity() {
             check_degrees(&shapes, transform, row_first)?;
         }
-        let repairs = self.test(&column, &mut shapes, row_first, findings);
+        let repairs = self.test(&column, &mut shapes, &mut refused, row_first, findings);
         if !repairs.is_empty() {
             column = replaced(&column, &repairs);
         }
@@ -143,6 +143,7 @@ impl GeometryRule {
         &mut self,
         column: &BinaryArray,
         shapes: &mut [Option<Shape>],
+        refused: &mut Vec<bool>,
         row_first: u64,
         findings: &mut Findings,
     ) -> BTreeMap<usize, Vec<u8>> {
@@ -156,6 +157,13 @@ impl GeometryRule {
                     *shape = wkb::inspect(&repair.wkb).ok();
                     self.note(&repair, row, findings);
                     repairs.insert(i, repair.wkb);
+                }
+                Verdict::Broken { reason } => {
+                    refused.resize(column.len(), false);
+                    refused[i] = true;
+                    let message = "rows whose geometry has too few positions to be one were refused";
+                    let examples = [example(Some(row), None, &reason, None)];
+                    findings.add("geometry.broken", Severity::Error, message, 1, examples);
                 }
                 Verdict::Repaired(Repair { reason, .. }) | Verdict::Unrepairable { reason } => {
                     let message = "invalid geometries that cannot be repaired within the limits stay as they are";

@@ -96,13 +96,16 @@ pub(super) fn linear(column: &ArrayRef) -> Result<(ArrayRef, u64)> {
         Some(7) => ukimet_model::wkb::inspect(bytes).is_err(),
         Some(_) => true,
     };
-    if !wkb.iter().flatten().any(is_curved) {
+    // FlatGeobuf's own stream gives no bytes for a feature without geometry.
+    let is_absent = |bytes: &[u8]| bytes.is_empty();
+    if !wkb.iter().flatten().any(|bytes| is_absent(bytes) || is_curved(bytes)) {
         return Ok((ArrayRef::clone(column), 0));
     }
     let mut linearized = 0;
     let mut out = BinaryBuilder::new();
     for bytes in wkb {
         match bytes {
+            Some(bytes) if is_absent(bytes) => out.append_null(),
             Some(bytes) if is_curved(bytes) => {
                 linearized += 1;
                 out.append_value(linearize(bytes)?);

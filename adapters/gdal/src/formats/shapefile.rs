@@ -12,6 +12,7 @@ use encoding_rs::Encoding;
 use headers::{check_dbf, check_shapes, language};
 use std::fs;
 use ukimet_model::Result;
+use ukimet_normalize::text::encoding_for;
 
 pub(super) const FORMAT: Format = Format {
     name: "ESRI Shapefile",
@@ -59,7 +60,7 @@ fn declared_encoding(staged: &Staged) -> Result<Option<(String, String)>> {
         let text = fs::read(cpg).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).trim().to_owned();
         if let Some(label) = code_page(&text) {
-            return Ok(Some((label.to_owned(), format!(".cpg {text}"))));
+            return Ok(Some((label, format!(".cpg {text}"))));
         }
     }
     let Some(dbf) = staged.sibling("dbf") else { return Ok(None) };
@@ -71,12 +72,12 @@ fn declared_encoding(staged: &Staged) -> Result<Option<(String, String)>> {
 }
 
 /// The encoding that a `.cpg` names: `1251`, `CP1251`, `ANSI 1251`, `UTF-8`, `65001`, `88595`, …
-fn code_page(text: &str) -> Option<&'static str> {
-    if let Some(encoding) = Encoding::for_label(text.as_bytes()) {
-        return Some(encoding.name());
+fn code_page(text: &str) -> Option<String> {
+    if let Ok(encoding) = encoding_for(text) {
+        return Some(encoding.name().to_owned());
     }
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    match digits.as_str() {
+    let name = match digits.as_str() {
         "65001" | "8" => Some("UTF-8"),
         "866" => Some("IBM866"),
         "932" => Some("Shift_JIS"),
@@ -88,7 +89,8 @@ fn code_page(text: &str) -> Option<&'static str> {
             Encoding::for_label(format!("iso-8859-{}", &iso[4..]).as_bytes()).map(Encoding::name)
         }
         windows => Encoding::for_label(format!("windows-{windows}").as_bytes()).map(Encoding::name),
-    }
+    };
+    name.map(str::to_owned)
 }
 
 /// Language bytes that mean an encoding that can be decoded. 0x57 means "as on the writer's machine", so nothing.
@@ -125,8 +127,11 @@ mod tests {
             ("65001", "UTF-8"),
             ("88595", "ISO-8859-5"),
             ("866", "IBM866"),
+            ("KZ-1048", "KZ-1048"),
+            ("RK1048", "KZ-1048"),
+            ("STRK1048-2002", "KZ-1048"),
         ] {
-            assert_eq!(code_page(text), Some(label), "{text}");
+            assert_eq!(code_page(text).as_deref(), Some(label), "{text}");
         }
         assert_eq!(code_page("SYSTEM"), None);
     }

@@ -135,6 +135,29 @@ async fn a_crs_that_nobody_knows_and_an_address_are_named_as_such() {
 }
 
 #[tokio::test]
+async fn days_before_1970_and_impossible_ones_are_read_as_they_are() {
+    let feature = |day: &str| {
+        format!(
+            r#"{{"type":"Feature","properties":{{"day":"{day}"}},"geometry":{{"type":"Point","coordinates":[76,43]}}}}"#
+        )
+    };
+    let days = ["1969-12-31", "1950-02-28", "1970-01-01", "2024-02-29"];
+    let features = days.map(feature).join(",");
+    let json = format!(r#"{{"type":"FeatureCollection","features":[{features}]}}"#);
+    let layer = only("a.geojson", json.as_bytes()).await;
+    let read: Vec<String> = (0..days.len()).map(|row| text(&layer, "day", row)).collect();
+    assert_eq!(read, days);
+}
+
+#[tokio::test]
+async fn a_number_that_does_not_fit_its_column_is_refused() {
+    let adapter = Adapter::start(&[]).await;
+    let json = r#"{"type":"FeatureCollection","features":[{"type":"Feature","properties":{"n":18446744073709551615},"geometry":null}]}"#;
+    let error = read(&adapter, &Ask::named("a.geojson"), json.as_bytes()).await.err().expect("refused");
+    assert!(error.kind() == ErrorKind::InvalidData && error.message().contains("does not fit"), "{error}");
+}
+
+#[tokio::test]
 async fn arcs_become_lines_and_the_report_says_so() {
     let gml = r#"<ogr:FeatureCollection xmlns:ogr="http://ogr.maptools.org/" xmlns:gml="http://www.opengis.net/gml/3.2" gml:id="a"><ogr:featureMember><ogr:arc gml:id="b"><ogr:geometryProperty><gml:Curve srsName="urn:ogc:def:crs:OGC:1.3:CRS84" gml:id="c"><gml:segments><gml:Arc><gml:posList>76 43 76.5 43.5 77 43</gml:posList></gml:Arc></gml:segments></gml:Curve></ogr:geometryProperty><ogr:id>1</ogr:id></ogr:arc></ogr:featureMember></ogr:FeatureCollection>"#;
     let layer = only("a.gml", gml.as_bytes()).await;

@@ -137,6 +137,14 @@ impl Resolved {
         self.horizontal["type"] == "GeographicCRS" && self.axes().iter().take(2).all(is_degree)
     }
 
+    /// The zone number that the false easting carries in its millions: 13 for 13,500,000 m.
+    pub(super) fn zone(&self) -> Option<i64> {
+        let parameters = self.horizontal["conversion"]["parameters"].as_array()?;
+        let false_easting = parameters.iter().find(|parameter| parameter["name"] == "False easting")?;
+        let metres = false_easting["value"].as_f64()?;
+        (metres > 1_000_000.0 && metres.rem_euclid(1_000_000.0) == 500_000.0).then(|| (metres / 1_000_000.0) as i64)
+    }
+
     /// Whether PROJ expects the northing or latitude first, though batches have x first.
     pub(super) fn is_north_first(&self) -> bool {
         let direction = |i: usize| self.axes().get(i).and_then(|axis| axis["direction"].as_str()).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Tests of the CRS rule.
 
 use super::*;
-use ukimet_model::AuthorityCode;
+use ukimet_model::{AuthorityCode, ErrorKind};
 
 fn plan(crs: &str, points: &[(f64, f64)]) -> Result<CrsPlan> {
     let mut survey = CrsSurvey::begin(Some(crs), None)?;
@@ -37,6 +37,18 @@ fn known_points_come_to_known_places() {
         let (lon, lat) = transform(crs, &[point]).expect(crs)[0];
         let near = (lon - expected.0).abs() <= tolerance && (lat - expected.1).abs() <= tolerance;
         assert!(near, "{crs}: {lon}, {lat}, expected {expected:?}");
+    }
+}
+
+#[test]
+fn a_zone_that_the_coordinates_contradict_is_refused() {
+    let point = [(13_500_000.0, 5_600_000.0)];
+    for crs in ["EPSG:28411", "EPSG:28412", "EPSG:28414", "EPSG:10946"] {
+        let error = transform(crs, &point).expect_err(crs);
+        assert!(error.kind() == ErrorKind::InvalidData && error.message().contains("begin with 13"), "{crs}: {error}");
+    }
+    for crs in ["EPSG:28413", "EPSG:10947"] {
+        transform(crs, &point).expect(crs);
     }
 }
 

@@ -103,20 +103,30 @@ impl Transform {
         Ok(())
     }
 
-    /// Finds degrees that were declared as metres.
+    /// Finds degrees that were declared as metres, and the prefix of another zone.
     fn check_place_before(&mut self, points: &[(f64, f64)]) -> Result<()> {
-        let mut real = points.iter().filter(|(x, y)| !x.is_nan() && !y.is_nan() && (*x, *y) != (0.0, 0.0)).peekable();
-        if self.is_place_checked || self.plan.is_geographic || real.peek().is_none() {
+        let is_real = |(x, y): &&(f64, f64)| !x.is_nan() && !y.is_nan() && (*x, *y) != (0.0, 0.0);
+        let mut real: Vec<(f64, f64)> = points.iter().filter(is_real).copied().collect();
+        if self.is_place_checked || self.plan.is_geographic || real.is_empty() {
             return Ok(());
         }
-        if real.all(|(x, y)| x.abs() <= 180.0 && y.abs() <= 180.0) {
+        if real.iter().all(|(x, y)| x.abs() <= 180.0 && y.abs() <= 180.0) {
             let (x, y) = points[0];
             return Err(Error::invalid_data(format!(
                 "the coordinates, such as ({x}, {y}), look like degrees, but {} is in metres; declare the crs they are in, for example EPSG:4326",
                 self.plan.quoted_label()
             )));
         }
-        Ok(())
+        real.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let (x, y) = real[real.len() / 2];
+        let found = (x / 1_000_000.0).floor() as i64;
+        match self.plan.zone {
+            Some(zone) if zone != found => Err(Error::invalid_data(format!(
+                "the coordinates, such as ({x}, {y}), begin with {found}, but {} is zone {zone}, whose x begins with {zone}; declare the crs they are in",
+                self.plan.quoted_label()
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Compares the middle of the first coordinates with the area of the CRS: swapped axes end far away.
@@ -150,7 +160,9 @@ impl Transform {
         let crs = self.plan.quoted_label();
         if !self.plan.is_geographic {
             return Error::invalid_data(format!(
-                "row {row} has the coordinates ({x}, {y}), which are outside the domain of {crs}"
+                "row {row} has the coordinates ({}, {}), which are outside the domain of {crs}",
+                shown(x),
+                shown(y)
             ));
         }
         let hint = if x.abs() > 360.0 || y.abs() > 360.0 {
@@ -161,9 +173,16 @@ impl Transform {
             String::new()
         };
         Error::invalid_data(format!(
-            "row {row} has the coordinates ({x}, {y}), expected longitude within ±180 and latitude within ±90 in {crs}{hint}"
+            "row {row} has the coordinates ({}, {}), expected longitude within ±180 and latitude within ±90 in {crs}{hint}",
+            shown(x),
+            shown(y)
         ))
     }
+}
+
+/// A coordinate in few characters, however large it is.
+fn shown(value: f64) -> String {
+    if value.abs() < 1e12 { value.to_string() } else { format!("{value:e}") }
 }
 
 /// Whether a place lies in or around an area, by up to 30 degrees of longitude and 15 of latitude.

@@ -103,6 +103,16 @@ fn what_no_repair_keeps_stays_as_it_was() {
 }
 
 #[test]
+fn a_path_of_one_position_is_refused_by_row() {
+    let mut path = vec![1, 2, 0, 0, 0, 1, 0, 0, 0];
+    path.extend(70.0_f64.to_le_bytes());
+    path.extend(50.0_f64.to_le_bytes());
+    let run = run_84(&[Some(wkb_of("POINT (1 1)")), Some(path)]);
+    assert_eq!(run.refused, [false, true]);
+    assert_eq!(run.report.diagnostics[0].rule, "geometry.broken");
+}
+
+#[test]
 fn a_repair_above_its_limit_is_not_taken() {
     let bow = wkb_of("POLYGON ((0 0, 2 2, 2 0, 0 2, 0 0))");
     let change = Limits { repair_area_change_max: 0.1, ..Limits::default() };

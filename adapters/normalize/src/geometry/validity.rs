@@ -11,6 +11,11 @@ pub(super) enum Verdict {
     Valid,
     /// Repaired.
     Repaired(Repair),
+    /// Not even a geometry to its readers: a path of one position, a ring of too few.
+    Broken {
+        /// What is missing.
+        reason: String,
+    },
     /// Invalid, and no repair keeps anything of its kind.
     Unrepairable {
         /// Why it is invalid, without the place.
@@ -67,6 +72,7 @@ pub(super) fn test(bytes: &[u8], shape: &wkb::Shape, may_be_repaired: bool) -> V
             is_flattened: (shape.has_z, shape.has_m) != (after.has_z, after.has_m),
             wkb,
         }),
+        None if completed.is_some() => Verdict::Broken { reason },
         None => Verdict::Unrepairable { reason },
     }
 }
