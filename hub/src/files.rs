@@ -1,7 +1,7 @@
 //! Files that an export writes: one format an ending.
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, RecordBatch, StringArray};
+use arrow_array::{Array, ArrayRef, BinaryArray, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use geozero::geojson::GeoJsonWriter;
 use geozero::{CoordDimensions, GeozeroGeometry, ToWkt};
@@ -73,7 +73,7 @@ impl RowFile {
         match &mut self.writer {
             Writer::Parquet(writer) => writer.write(rows).map_err(failed),
             Writer::Arrow(writer) => writer.write(rows).map_err(failed),
-            Writer::Csv(writer) => writer.write(&with_wkt(rows)?).map_err(failed),
+            Writer::Csv(writer) => writer.write(&as_table(rows)?).map_err(failed),
             Writer::Features { out, layout, written } => write_features(out, *layout, written, rows),
         }
     }
@@ -201,28 +201,43 @@ fn property_lines(attributes: &RecordBatch) -> Result<Vec<u8>> {
     Ok(writer.into_inner())
 }
 
-/// Rows with the geometry as text, as a table needs it.
-fn with_wkt(rows: &RecordBatch) -> Result<RecordBatch> {
-    let Some(geometry) = split(rows)?.0 else { return Ok(rows.clone()) };
-    let shapes = rows.column(geometry).as_binary::<i32>();
-    let texts = (0..rows.num_rows()).map(|row| {
-        if shapes.is_null(row) {
-            return Ok(None);
-        }
-        wkt(shapes.value(row)).map(Some)
-    });
-    let texts: StringArray = texts.collect::<Result<_>>()?;
-    let mut fields: Vec<_> = rows.schema_ref().fields().iter().cloned().collect();
-    fields[geometry] = Arc::new(Field::new(GEOMETRY_COLUMN, DataType::Utf8, true));
-    let mut columns = rows.columns().to_vec();
-    columns[geometry] = Arc::new(texts);
+/// Rows as a table needs them: the geometry as WKT, lists and structures as JSON.
+fn as_table(rows: &RecordBatch) -> Result<RecordBatch> {
+    let mut fields = Vec::with_capacity(rows.num_columns());
+    let mut columns: Vec<ArrayRef> = Vec::with_capacity(rows.num_columns());
+    for (field, column) in rows.schema_ref().fields().iter().zip(rows.columns()) {
+        let text = match field.data_type() {
+            _ if is_geometry(field) => Some(wkt_column(column.as_binary())?),
+            nested if nested.is_nested() => Some(json_column(column)?),
+            _ => None,
+        };
+        let data_type = if text.is_some() { DataType::Utf8 } else { field.data_type().clone() };
+        fields.push(Field::new(field.name(), data_type, true));
+        columns.push(text.map_or_else(|| Arc::clone(column), |text| Arc::new(text)));
+    }
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(failed)
+}
+
+fn wkt_column(shapes: &BinaryArray) -> Result<StringArray> {
+    shapes.iter().map(|shape| shape.map(wkt).transpose()).collect()
+}
+
+fn json_column(column: &ArrayRef) -> Result<StringArray> {
+    let rows = RecordBatch::try_from_iter_with_nullable([("v", Arc::clone(column), true)]).map_err(failed)?;
+    let lines = property_lines(&rows)?;
+    let texts = lines.split(|b| *b == b'\n').take(column.len()).map(|line| {
+        let mut value: serde_json::Value = serde_json::from_slice(line).map_err(failed)?;
+        let value = value["v"].take();
+        Ok((!value.is_null()).then(|| value.to_string()))
+    });
+    texts.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::{BinaryArray, Int64Array};
+    use arrow_array::types::Int32Type;
+    use arrow_array::{Int64Array, ListArray, TimestampMicrosecondArray};
     use ukimet_model::batch::{attribute_field, geometry_field};
 
     fn point(x: f64, y: f64) -> Vec<u8> {
@@ -269,6 +284,23 @@ mod tests {
     fn csv_has_the_geometry_as_text() {
         let text = String::from_utf8(written("x.csv")).expect("text");
         assert_eq!(text, "name,n,geometry\n\"Алматы, \"\"қала\"\"\",,POINT(76.9 43.2)\n,7,\n");
+    }
+
+    #[test]
+    fn lists_and_times_in_named_zones_are_written_as_text() {
+        let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None]), None]);
+        let time = TimestampMicrosecondArray::from(vec![0, 1]).with_timezone("Asia/Almaty");
+        let columns: [(&str, ArrayRef); 2] = [("list", Arc::new(list)), ("time", Arc::new(time))];
+        let rows = RecordBatch::try_from_iter(columns).expect("columns fit");
+        for name in ["x.csv", "x.geojson"] {
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            let target = file.as_file().try_clone().expect("a handle");
+            let mut rows_file = RowFile::create(Path::new(name), target, &rows.schema()).expect("known ending");
+            rows_file.write(&rows).expect(name);
+            rows_file.finish().expect("finished");
+            let text = std::fs::read_to_string(file.path()).expect("read");
+            assert!(text.contains("[1,null]") && text.contains("1970-01-01T0"), "{text}");
+        }
     }
 
     #[test]

@@ -103,6 +103,7 @@ impl OgrFile {
         }
         let mut findings = format.findings.clone();
         findings.extend(warnings(&raised.warnings));
+        findings.extend(heads.iter().filter_map(wide_numbers));
         // The publisher knows better than the format's standard.
         let text = if context.options.encoding.is_some() && matches!(format.text, Text::Utf8 { transcoded_from: None })
         {
@@ -139,6 +140,15 @@ fn info(head: &OgrHead) -> LayerInfo {
         has_geometry: head.has_geometry,
         fields: head.fields.clone(),
     }
+}
+
+/// Whole numbers of more digits than an integer has come as floats, which keep the first fifteen.
+fn wide_numbers(head: &OgrHead) -> Option<Diagnostic> {
+    let count = head.wide_numbers.len() as u64;
+    (count > 0).then(|| {
+        let message = "columns of whole numbers wider than 18 digits are read as floats, which keep 15".to_owned();
+        finding("read.wide_number", Severity::Warning, message, count, &head.wide_numbers)
+    })
 }
 
 fn warnings(texts: &[String]) -> Option<Diagnostic> {

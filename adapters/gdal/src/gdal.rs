@@ -141,6 +141,8 @@ pub(crate) struct OgrHead {
     pub(crate) crs: Option<Crs>,
     pub(crate) has_geometry: bool,
     pub(crate) fields: Vec<String>,
+    /// Fields of whole numbers too wide for any integer, which come as floats.
+    pub(crate) wide_numbers: Vec<String>,
 }
 
 /// An open file.
@@ -236,7 +238,15 @@ fn head(layer: &gdal::vector::Layer<'_>) -> OgrHead {
         crs: crs.filter(|_| geometry_fields > 0),
         has_geometry: geometry_fields > 0,
         fields: definition.fields().map(|field| field.name()).collect(),
+        wide_numbers: definition.fields().filter(is_wide_number).map(|field| field.name()).collect(),
     }
+}
+
+/// Digits that a float keeps of every number.
+const FLOAT_DIGITS: i32 = 15;
+
+fn is_wide_number(field: &gdal::vector::Field<'_>) -> bool {
+    field.field_type() == gdal_sys::OGRFieldType::OFTReal && field.precision() == 0 && field.width() > FLOAT_DIGITS
 }
 
 /// A CRS, unless it only says that nobody knows.

@@ -192,6 +192,15 @@ fn report_mostly(survey: &ColumnSurvey, name: &str, findings: &mut Findings) {
     findings.add("types.mixed", Severity::Warning, message, survey.filled - fits, examples);
 }
 
+/// Identifiers that the source itself keeps as numbers: whether one began with a zero cannot be known any more.
+pub(crate) fn report_numeric_identifier(data_type: &DataType, name: &str, findings: &mut Findings) {
+    if data_type.is_numeric() && is_identifier_name(name) {
+        let message = "identifiers that the source keeps as numbers may have lost leading zeros; keep them as text";
+        let examples = [example(None, Some(name), &data_type.to_string(), None)];
+        findings.add("types.numeric_identifier", Severity::Warning, message, 1, examples);
+    }
+}
+
 /// Whether a column's name says that its digits are no quantity.
 fn is_identifier_name(name: &str) -> bool {
     const WORDS: [&str; 38] = [

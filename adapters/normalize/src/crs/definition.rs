@@ -142,7 +142,8 @@ impl Resolved {
         let parameters = self.horizontal["conversion"]["parameters"].as_array()?;
         let false_easting = parameters.iter().find(|parameter| parameter["name"] == "False easting")?;
         let metres = false_easting["value"].as_f64()?;
-        (metres > 1_000_000.0 && metres.rem_euclid(1_000_000.0) == 500_000.0).then(|| (metres / 1_000_000.0) as i64)
+        (metres > 1_000_000.0 && (metres.rem_euclid(1_000_000.0) - 500_000.0).abs() < 1.0)
+            .then(|| (metres / 1_000_000.0) as i64)
     }
 
     /// Whether PROJ expects the northing or latitude first, though batches have x first.

@@ -109,6 +109,9 @@ impl Survey {
                 Role::Value => types::published_type(field.data_type()),
                 _ => target.data_type(),
             };
+            if *role == Role::Value {
+                types::report_numeric_identifier(field.data_type(), &text.names[i], &mut findings);
+            }
             if is_marked(field, GEOMETRY_KEY) {
                 let message = "only the first geometry column is taken as geometry; others are binary attributes";
                 findings.add(

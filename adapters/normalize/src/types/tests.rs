@@ -67,6 +67,18 @@ fn identifiers_stay_text() {
 }
 
 #[test]
+fn identifiers_that_came_as_numbers_are_named() {
+    let rules = |name: &str, data_type: DataType| {
+        let mut findings = Findings::default();
+        report_numeric_identifier(&data_type, name, &mut findings);
+        findings.into_diagnostics().into_iter().map(|found| found.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(rules("KATO", DataType::Int32), ["types.numeric_identifier"]);
+    assert_eq!(rules("KATO", DataType::Utf8), Vec::<String>::new());
+    assert_eq!(rules("population", DataType::Int32), Vec::<String>::new());
+}
+
+#[test]
 fn commas_that_may_part_thousands_are_named() {
     let mut findings = Findings::default();
     assert_eq!(decide(&survey(&["1,234", "123,456"]), "pop", &mut findings, &mut receipt()), Target::Text);
