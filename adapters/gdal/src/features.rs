@@ -2,13 +2,14 @@
 
 mod columns;
 
-use crate::gdal::{Days, OgrHead, OgrRows, OgrSource, OpenOptions};
+use crate::gdal::{MomentColumns, Moments, OgrHead, OgrRows, OgrSource, OpenOptions};
 use crate::limits::ReadLimits;
 use crate::source::{Context, Reader, Rows, Source, Staged, finding};
 use crate::transcode::Transcoded;
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use columns::{columns, converted, linear, vertices_at_most};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use ukimet_adapter_sdk::LayerInfo;
@@ -71,6 +72,8 @@ pub(crate) struct OgrFile {
     siblings: Vec<String>,
     heads: Vec<OgrHead>,
     layers: Vec<LayerInfo>,
+    /// Dates and times of each layer that are read again, once they were looked through.
+    moments: Vec<OnceCell<MomentColumns>>,
     findings: Vec<Diagnostic>,
     limits: ReadLimits,
 }
@@ -113,7 +116,8 @@ impl OgrFile {
         };
         let layers = heads.iter().map(info).collect();
         let format = OgrFormat { text, ..format };
-        Ok(Box::new(Self { format, path: staged.main.clone(), siblings, heads, layers, findings, limits }))
+        let moments = heads.iter().map(|_| OnceCell::new()).collect();
+        Ok(Box::new(Self { format, path: staged.main.clone(), siblings, heads, layers, moments, findings, limits }))
     }
 }
 
@@ -168,13 +172,21 @@ impl Source for OgrFile {
         let (source, _) = OgrSource::open(&self.path, &how)?;
         let rows = source.into_rows(layer, rows_max)?;
         let again = || OgrSource::open(&self.path, &how).map(|(source, _)| source);
-        let days = Days::of(self.format.driver, rows.schema(), layer, again)?;
+        // Both passes over a layer must see the same types, so its times are looked through once.
+        let moments = match self.moments[layer].get() {
+            Some(moments) => moments,
+            None => {
+                let found = MomentColumns::of(self.format.driver, rows.schema(), layer, again)?;
+                self.moments[layer].get_or_init(|| found)
+            }
+        };
         let columns = columns(&rows, &self.format.text);
+        let columns: Vec<_> = columns.iter().enumerate().map(|(i, field)| moments.field(i, field)).collect();
         Ok(Box::new(LayerRows {
             file: self,
             layer,
             rows,
-            days,
+            moments: Moments::of(moments, layer, again)?,
             schema: Schema::new(columns).into(),
             rows_read: 0,
             vertices: 0,
@@ -199,7 +211,7 @@ struct LayerRows<'a> {
     file: &'a OgrFile,
     layer: usize,
     rows: OgrRows,
-    days: Option<Days>,
+    moments: Option<Moments>,
     schema: SchemaRef,
     rows_read: u64,
     vertices: u64,
@@ -227,12 +239,13 @@ impl Rows for LayerRows<'_> {
     fn next(&mut self) -> Result<Option<RecordBatch>> {
         let name =
             || format!("driver {}, layer {}", self.file.format.driver, quoted(&self.file.heads[self.layer].name));
-        let Some(mut rows) = self.rows.next().map_err(|error| error.context(name()))? else { return Ok(None) };
-        if let Some(days) = &mut self.days {
-            rows = days.corrected(&rows).map_err(|error| error.context(name()))?;
-        }
+        let Some(rows) = self.rows.next().map_err(|error| error.context(name()))? else { return Ok(None) };
+        let raw = match &mut self.moments {
+            Some(moments) => moments.corrected(&rows).map_err(|error| error.context(name()))?,
+            None => rows.columns().to_vec(),
+        };
         let mut columns = Vec::with_capacity(rows.num_columns());
-        for (field, column) in self.schema.fields().iter().zip(rows.columns()) {
+        for (field, column) in self.schema.fields().iter().zip(&raw) {
             let column = if field.metadata().contains_key(GEOMETRY_KEY) {
                 let (column, linearized) = linear(column).map_err(|error| error.context(name()))?;
                 self.linearized += linearized;
@@ -258,10 +271,15 @@ impl Rows for LayerRows<'_> {
 
     fn findings(&mut self) -> Vec<Diagnostic> {
         let mut findings: Vec<Diagnostic> = warnings(&self.rows.take_warnings()).into_iter().collect();
-        let (impossible, examples) = self.days.as_mut().map_or((0, Vec::new()), Days::take_impossible);
+        let (impossible, examples) = self.moments.as_mut().map_or((0, Vec::new()), Moments::take_impossible);
         if impossible > 0 {
             let message = "dates that the calendar does not have became null".to_owned();
             findings.push(finding("read.impossible_date", Severity::Warning, message, impossible, &examples));
+        }
+        let dropped = self.file.moments[self.layer].get().map_or(0, |moments| moments.offsets_dropped);
+        if dropped > 0 {
+            let message = "times with an offset lost it, since others in their column have none".to_owned();
+            findings.push(finding("read.offset_dropped", Severity::Warning, message, dropped, &[]));
         }
         if self.linearized > 0 {
             findings.push(finding(

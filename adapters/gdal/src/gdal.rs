@@ -6,8 +6,8 @@
 //! A handle belongs to the thread that opened it.
 #![allow(unsafe_code)]
 
-mod days;
 mod linearize;
+mod moments;
 mod raised;
 
 use arrow_array::ffi::{FFI_ArrowArray, from_ffi_and_data_type};
@@ -24,8 +24,8 @@ use ukimet_model::error::quoted;
 use ukimet_model::{AuthorityCode, Crs, Error, Result};
 use ukimet_normalize::{GEOMETRY_KEY, TEXT_KEY};
 
-pub(crate) use days::Days;
 pub(crate) use linearize::linearize;
+pub(crate) use moments::{MomentColumns, Moments};
 pub(crate) use raised::Raised;
 use raised::{MESSAGES_MAX, watched};
 

@@ -150,6 +150,22 @@ async fn days_before_1970_and_impossible_ones_are_read_as_they_are() {
 }
 
 #[tokio::test]
+async fn times_with_offsets_are_instants_and_a_dropped_offset_is_said() {
+    let feature =
+        |a: &str, b: &str| format!(r#"{{"type":"Feature","properties":{{"a":"{a}","b":"{b}"}},"geometry":null}}"#);
+    let features = [
+        feature("2024-03-01T00:00:00+05:00", "2024-03-01T00:00:00+05:00"),
+        feature("1950-01-01T00:00:00Z", "2024-03-01T00:00:00"),
+    ];
+    let json = format!(r#"{{"type":"FeatureCollection","features":[{}]}}"#, features.join(","));
+    let layer = only("a.geojson", json.as_bytes()).await;
+    assert_eq!(text(&layer, "a", 0), "2024-02-29T19:00:00Z");
+    assert_eq!(text(&layer, "a", 1), "1950-01-01T00:00:00Z");
+    assert_eq!(text(&layer, "b", 1), "2024-03-01T00:00:00");
+    assert!(layer.rules().contains(&"read.offset_dropped"), "{:?}", layer.rules());
+}
+
+#[tokio::test]
 async fn a_number_that_does_not_fit_its_column_is_refused() {
     let adapter = Adapter::start(&[]).await;
     let json = r#"{"type":"FeatureCollection","features":[{"type":"Feature","properties":{"n":18446744073709551615},"geometry":null}]}"#;
