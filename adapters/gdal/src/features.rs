@@ -43,6 +43,8 @@ pub(crate) struct OgrFormat {
     pub(crate) untyped: bool,
     /// What was found before GDAL saw it.
     pub(crate) findings: Vec<Diagnostic>,
+    /// Values that stand in the file, each of which must become a row or more; `None` if nobody counted.
+    pub(crate) values: Option<u64>,
 }
 
 impl OgrFormat {
@@ -61,6 +63,7 @@ impl OgrFormat {
             text: Text::Utf8 { transcoded_from: None },
             untyped: false,
             findings: Vec::new(),
+            values: None,
         }
     }
 }
@@ -173,12 +176,11 @@ impl Source for OgrFile {
         let rows = source.into_rows(layer, rows_max)?;
         let again = || OgrSource::open(&self.path, &how).map(|(source, _)| source);
         // Both passes over a layer must see the same types, so its times are looked through once.
-        let moments = match self.moments[layer].get() {
-            Some(moments) => moments,
-            None => {
-                let found = MomentColumns::of(self.format.driver, rows.schema(), layer, again)?;
-                self.moments[layer].get_or_init(|| found)
-            }
+        let moments = if let Some(moments) = self.moments[layer].get() {
+            moments
+        } else {
+            let found = MomentColumns::of(self.format.driver, rows.schema(), layer, again)?;
+            self.moments[layer].get_or_init(|| found)
         };
         let columns = columns(&rows, &self.format.text);
         let columns: Vec<_> = columns.iter().enumerate().map(|(i, field)| moments.field(i, field)).collect();
@@ -218,6 +220,19 @@ struct LayerRows<'a> {
     linearized: u64,
 }
 
+impl LayerRows<'_> {
+    /// Whether every value of the file became a row: OGR leaves out what it does not understand, without a word.
+    fn check_values(&self) -> Result<()> {
+        match self.file.format.values {
+            Some(values) if self.rows_read < values => Err(Error::invalid_data(format!(
+                "the file has {values} values, of which {} are GeoJSON features or geometries; the others are none",
+                self.rows_read
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Rows for LayerRows<'_> {
     fn layer(&self) -> SourceLayer {
         let head = &self.file.heads[self.layer];
@@ -239,7 +254,9 @@ impl Rows for LayerRows<'_> {
     fn next(&mut self) -> Result<Option<RecordBatch>> {
         let name =
             || format!("driver {}, layer {}", self.file.format.driver, quoted(&self.file.heads[self.layer].name));
-        let Some(rows) = self.rows.next().map_err(|error| error.context(name()))? else { return Ok(None) };
+        let Some(rows) = self.rows.next().map_err(|error| error.context(name()))? else {
+            return self.check_values().map(|()| None);
+        };
         let raw = match &mut self.moments {
             Some(moments) => moments.corrected(&rows).map_err(|error| error.context(name()))?,
             None => rows.columns().to_vec(),

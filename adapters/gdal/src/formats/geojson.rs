@@ -52,6 +52,8 @@ pub(super) fn open_json(
         let foreign: Vec<String> =
             outline.keys.iter().filter(|key| !MEMBERS.contains(&key.as_str())).cloned().collect();
         format.findings.extend(foreign_members(&foreign));
+    } else {
+        format.values = Some(outline.values);
     }
     OgrFile::open(format, staged, context)
 }

@@ -166,6 +166,15 @@ async fn times_with_offsets_are_instants_and_a_dropped_offset_is_said() {
 }
 
 #[tokio::test]
+async fn a_line_that_is_no_feature_is_not_left_out_in_silence() {
+    let adapter = Adapter::start(&[]).await;
+    let feature = r#"{"type":"Feature","properties":{"a":1},"geometry":{"type":"Point","coordinates":[76,43]}}"#;
+    let lines = format!("{feature}\n{{\"a\":1}}\n{feature}\n");
+    let error = read(&adapter, &Ask::named("a.geojsonl"), lines.as_bytes()).await.expect_err("refused");
+    assert!(error.kind() == ErrorKind::InvalidData && error.message().contains("3 values, of which 2"), "{error}");
+}
+
+#[tokio::test]
 async fn a_number_that_does_not_fit_its_column_is_refused() {
     let adapter = Adapter::start(&[]).await;
     let json = r#"{"type":"FeatureCollection","features":[{"type":"Feature","properties":{"n":18446744073709551615},"geometry":null}]}"#;
