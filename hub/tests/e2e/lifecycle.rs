@@ -19,12 +19,22 @@ pub fn children(pid: u32) -> Vec<u32> {
     found
 }
 
+/// Waits until the adapter that described itself at the start is gone, so that the next child belongs to a push.
+pub fn wait_until_alone(pid: u32) {
+    let begin = Instant::now();
+    while !children(pid).is_empty() {
+        assert!(begin.elapsed() < Duration::from_mins(1), "a child of the hub does not end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn killing_the_adapter_fails_that_push_and_nothing_else() {
     let dir = tempfile::tempdir().expect("a folder");
     let hub = Hub::start(&dir.path().join("data"), &["--adapter-jobs-max", "1"]);
     let large = dir.path().join("large.csv");
     fs::write(&large, points(400_000)).expect("written");
+    wait_until_alone(hub.pid());
     let pushing = ukimet()
         .arg("push")
         .arg(&large)
