@@ -281,3 +281,84 @@ fn check_summary(counts: &Counts, summary: &v1::ReadSummary) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+    use ukimet_catalog::CatalogOptions;
+    use ukimet_model::SystemClock;
+
+    /// What an adapter says of one layer of two rows.
+    fn messages() -> Vec<Message> {
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+        let rows = RecordBatch::try_from_iter_with_nullable([("n", column, true)]).expect("columns fit");
+        let schema = ipc::encode_schema(rows.schema_ref()).expect("encodes");
+        let report = LayerReport { layer: "l".to_owned(), rows_read: 2, rows_taken: 2, ..LayerReport::default() };
+        vec![
+            Message::LayerBegin(v1::LayerBegin { layer: "l".to_owned(), schema }),
+            Message::Batch(ipc::encode_batch(&rows).expect("encodes")),
+            Message::LayerEnd(report.into()),
+            Message::Summary(v1::ReadSummary { media_type: String::new(), layers: 1, batches: 1, rows: 2 }),
+        ]
+    }
+
+    /// Writes a push whose every message has come; how many commits there are then.
+    fn write(stop: CancellationToken, messages: Vec<Message>) -> (Result<PushOutcome>, u64) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let options = CatalogOptions { disk_reserve_bytes: 0, ..CatalogOptions::default() };
+        let catalog = Catalog::open(&dir.path().join("data"), options, Arc::new(SystemClock)).expect("opens");
+        let raw = dir.path().join("raw");
+        std::fs::write(&raw, b"").expect("written");
+        let sha256 = crate::hashing::Hasher::default().finish();
+        let asset = Asset { sha256, size_bytes: 0, file_name: "a".to_owned(), media_type: "text/csv".to_owned() };
+        let intent = PushIntent {
+            push_id: "p".parse().expect("valid"),
+            agency: "a".to_owned(),
+            principal: "anonymous".to_owned(),
+            digest: sha256,
+            asset,
+            raw,
+            metadata: ukimet_model::DatasetMetadata::default(),
+            expected_version: None,
+        };
+        let writer = Writer {
+            catalog: catalog.clone(),
+            limits: IpcLimits::default(),
+            rows_max: 10,
+            dataset: "a/b".parse().expect("valid"),
+            layers: LayerSelection::Only,
+            rows: Arc::default(),
+            stop,
+        };
+        let (sender, received) = mpsc::channel(messages.len());
+        for message in messages {
+            sender.try_send(message).expect("room");
+        }
+        drop(sender);
+        (writer.write(intent, received), catalog.snapshot().id().0)
+    }
+
+    #[test]
+    fn a_push_that_was_given_up_is_not_committed_though_all_of_it_came() {
+        let (outcome, commits) = write(CancellationToken::new(), messages());
+        assert_eq!((outcome.expect("published").layers[0].report.rows_taken, commits), (2, 1));
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let (outcome, commits) = write(stop, messages());
+        assert_eq!(outcome.expect_err("given up").kind(), ukimet_model::ErrorKind::Unavailable);
+        assert_eq!(commits, 0);
+    }
+
+    #[test]
+    fn an_answer_whose_counts_differ_or_that_has_no_summary_is_data_loss() {
+        let mut short = messages();
+        short.pop();
+        let mut lying = messages();
+        lying[3] = Message::Summary(v1::ReadSummary { media_type: String::new(), layers: 1, batches: 1, rows: 3 });
+        for messages in [short, lying] {
+            let (outcome, commits) = write(CancellationToken::new(), messages);
+            assert_eq!((outcome.expect_err("refused").kind(), commits), (ukimet_model::ErrorKind::DataLoss, 0));
+        }
+    }
+}

@@ -1,9 +1,11 @@
 """pyarrow.flight lists, describes, pulls and pushes; geopandas gets geometry and CRS from what comes."""
 import json
 import time
+import urllib.request
 import uuid
 
 import geopandas
+import grpc
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -157,6 +159,44 @@ def test_a_put_that_is_cancelled_commits_nothing(flight_client, dataset):
         writer.close()
     with pytest.raises((pa.ArrowKeyError, pa.ArrowInvalid, flight.FlightError), match=dataset):
         flight_client.get_flight_info(path(dataset))
+
+
+def test_a_put_that_is_reset_is_known_for_a_cut(hub, dataset):
+    """RST_STREAM after a schema and a batch: without care it looks like the end of the stream."""
+
+    def varint(n):
+        return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
+
+    def field(number, data):
+        return varint(number << 3 | 2) + varint(len(data)) + data
+
+    def parts(message):
+        raw = message.to_pybytes()
+        end = 8 + int.from_bytes(raw[4:8], "little")
+        return raw[8:end], raw[end:]
+
+    def taken_for_complete():
+        with urllib.request.urlopen(f"{hub.url}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        return [line for line in lines if line.startswith("ukimet_push_bytes_total")]
+
+    batch = pa.record_batch([pa.array([1, 2])], names=["n"])
+    descriptor = b"\x08\x01" + field(3, dataset.encode())
+    schema, (header, body) = parts(batch.schema.serialize())[0], parts(batch.serialize())
+
+    def messages():
+        yield field(1, descriptor) + field(2, schema)
+        yield field(2, header) + field(1000, body)
+        time.sleep(10)
+
+    before = taken_for_complete()
+    with grpc.insecure_channel(hub.url.removeprefix("http://")) as channel:
+        put = channel.stream_stream("/arrow.flight.protocol.FlightService/DoPut", bytes, bytes)
+        call = put(messages())
+        time.sleep(0.5)
+        call.cancel()
+        time.sleep(1)
+    assert before and taken_for_complete() == before
 
 
 def test_a_damaged_geometry_refuses_the_put_by_row(flight_client, dataset):

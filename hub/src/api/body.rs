@@ -1,9 +1,9 @@
 //! Requests that end before their time, answers that fail before they begin.
 //!
-//! A client that resets its call looks, to the HTTP library, like one that ended it: the body gives
-//! `None` either way. Only the end-of-stream flag of the last frame tells them apart, so every request body
-//! is watched here, and a body that stops without it becomes an error. Nothing may be committed on a stream
-//! that was cut.
+//! A client that resets its call looks, to the handler, like one that ended it: tonic takes a request's error of code
+//! `CANCELLED` for the end of the stream, and the HTTP library may give no error at all. So every request body is
+//! watched here: one that is cancelled, or that stops without the end-of-stream flag of its last frame, becomes an
+//! error that nobody takes for an end. Nothing may be committed on a stream that was cut.
 //!
 //! Two more answers are mended here: a handler that panics gives `INTERNAL` with an incident number and no
 //! detail, and a message over the limit gives `RESOURCE_EXHAUSTED`, not `OUT_OF_RANGE`.
@@ -38,10 +38,10 @@ impl<B: Body<Data = Bytes, Error = Status>> Body for WatchedBody<B> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let mut this = self.project();
-        let frame = ready!(this.inner.as_mut().poll_frame(cx));
+        let frame = ready!(this.inner.as_mut().poll_frame(cx)).map(|frame| frame.map_err(not_cancelled));
         if frame.is_none() && !*this.ended && !this.inner.is_end_stream() {
             *this.ended = true;
-            return Poll::Ready(Some(Err(Status::cancelled("the stream was cut before its end"))));
+            return Poll::Ready(Some(Err(cut())));
         }
         Poll::Ready(frame)
     }
@@ -53,6 +53,15 @@ impl<B: Body<Data = Bytes, Error = Status>> Body for WatchedBody<B> {
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
+}
+
+/// What a cut request body gives. Not `CANCELLED`: tonic takes a request's error of that code for the end of the stream.
+fn cut() -> Status {
+    Status::aborted("the stream was cut before its end")
+}
+
+fn not_cancelled(status: Status) -> Status {
+    if status.code() == Code::Cancelled { cut() } else { status }
 }
 
 /// Wraps every call; see the file's description.
@@ -150,8 +159,14 @@ mod tests {
         for cut in [true, false] {
             let inner = Given { frames: vec![Bytes::from_static(b"abc")], cut };
             let collected = WatchedBody { inner, ended: false }.collect().await;
-            assert_eq!(collected.is_err(), cut);
+            assert_eq!(collected.err().map(|status| status.code()), cut.then_some(Code::Aborted));
         }
+    }
+
+    #[test]
+    fn a_cancelled_request_is_not_told_as_one_that_tonic_takes_for_an_end() {
+        assert_eq!(not_cancelled(Status::cancelled("reset")).code(), Code::Aborted);
+        assert_eq!(not_cancelled(Status::out_of_range("large")).code(), Code::OutOfRange);
     }
 
     #[tokio::test]

@@ -56,6 +56,7 @@ fn cases() -> Vec<Case> {
             "INVALID_ARGUMENT",
             "the bytes are GeoJSON",
         ),
+        case("png.csv", points(2).into_bytes(), &["--media-type", "image/png"], "INVALID_ARGUMENT", "image/png"),
         case("outside.geojson", geojson("[500000,4800000]"), &[], "INVALID_ARGUMENT", "500000"),
         case("crs.geojson", geojson("[76,43]"), &["--crs", "EPSG:99999999"], "INVALID_ARGUMENT", "EPSG:99999999"),
         case("encoding.csv", b"a\n\xff\n".to_vec(), &["--encoding", "no-such"], "INVALID_ARGUMENT", "no-such"),
