@@ -9,7 +9,7 @@ use bytes::Bytes;
 use std::collections::HashMap;
 use ukimet_model::batch;
 use ukimet_proto::v1::read_response::Message;
-use ukimet_proto::v1::{LayerBegin, LayerReport, ReadResponse, ReadSummary};
+use ukimet_proto::v1::{self, LayerBegin, LayerReport, QuarantinedRow, QuarantinedRows, ReadResponse, ReadSummary};
 
 /// A layer as it was read.
 #[derive(Debug)]
@@ -20,6 +20,12 @@ pub struct ReadLayer {
     pub batches: Vec<RecordBatch>,
     /// Its report, once it has ended.
     pub report: Option<LayerReport>,
+    /// The columns of the source.
+    pub source_columns: Vec<String>,
+    /// What rules said about places of it.
+    pub verdicts: Vec<v1::Verdict>,
+    /// Its rows that were refused.
+    pub quarantined: Vec<QuarantinedRow>,
     schema_message: Bytes,
 }
 
@@ -39,6 +45,11 @@ impl Reading {
         match response.message {
             Some(Message::LayerBegin(begin)) => self.begin(begin),
             Some(Message::Batch(bytes)) => self.open_layer("a batch")?.take_batch(&bytes),
+            Some(Message::Verdicts(verdicts)) => {
+                self.open_layer("a verdict")?.verdicts.extend(verdicts.verdicts);
+                Ok(())
+            }
+            Some(Message::Quarantined(rows)) => self.open_layer("a quarantined row")?.take_quarantined(rows),
             Some(Message::LayerEnd(report)) => {
                 self.open_layer("a layer_end")?.report = Some(report);
                 Ok(())
@@ -65,6 +76,9 @@ impl Reading {
             batches: Vec::new(),
             report: None,
             schema_message: begin.schema,
+            source_columns: begin.source_columns,
+            verdicts: Vec::new(),
+            quarantined: Vec::new(),
         });
         Ok(())
     }
@@ -111,6 +125,14 @@ impl ReadLayer {
         require(rows.num_rows() > 0, || "a batch has no rows".to_owned())?;
         require(bytes.is_empty(), || format!("{} bytes follow a batch in its message", bytes.len()))?;
         self.batches.push(rows);
+        Ok(())
+    }
+
+    fn take_quarantined(&mut self, rows: QuarantinedRows) -> Verdict {
+        for row in &rows.rows {
+            require_equal("values of a quarantined row", &row.values.len(), &self.source_columns.len())?;
+        }
+        self.quarantined.extend(rows.rows);
         Ok(())
     }
 
@@ -226,7 +248,11 @@ mod tests {
         let (_, data) =
             generator.encode(&rows, &mut tracker, &options, &mut IpcWriteContext::default()).expect("encodes");
         vec![
-            Message::LayerBegin(LayerBegin { layer: "a".to_owned(), schema: schema.into() }),
+            Message::LayerBegin(LayerBegin {
+                layer: "a".to_owned(),
+                schema: schema.into(),
+                source_columns: Vec::new(),
+            }),
             Message::Batch(encoded(data).into()),
             Message::LayerEnd(report),
             Message::Summary(summary),

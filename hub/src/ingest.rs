@@ -185,6 +185,9 @@ impl Writer {
                     layer = Some(self.begin_layer(&mut transaction, &begin, &mut counts)?);
                 }
                 Message::Batch(batch) => self.append(open_layer(&mut layer)?, &batch, &mut counts)?,
+                // Checked here, kept by the catalog with the push.
+                Message::Verdicts(verdicts) => open_layer(&mut layer)?.take_verdicts(verdicts),
+                Message::Quarantined(rows) => open_layer(&mut layer)?.take_quarantined(rows)?,
                 Message::LayerEnd(report) => {
                     let open = layer.take().ok_or_else(|| out_of_order("a layer's end before its begin"))?;
                     end_layer(&mut transaction, open, report)?;
@@ -296,7 +299,7 @@ mod tests {
         let schema = ipc::encode_schema(rows.schema_ref()).expect("encodes");
         let report = LayerReport { layer: "l".to_owned(), rows_read: 2, rows_taken: 2, ..LayerReport::default() };
         vec![
-            Message::LayerBegin(v1::LayerBegin { layer: "l".to_owned(), schema }),
+            Message::LayerBegin(v1::LayerBegin { layer: "l".to_owned(), schema, source_columns: Vec::new() }),
             Message::Batch(ipc::encode_batch(&rows).expect("encodes")),
             Message::LayerEnd(report.into()),
             Message::Summary(v1::ReadSummary { media_type: String::new(), layers: 1, batches: 1, rows: 2 }),

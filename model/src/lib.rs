@@ -17,6 +17,7 @@ pub mod id;
 pub mod lineage;
 pub mod push;
 pub mod query;
+pub mod verdict;
 pub mod wkb;
 
 pub use batch::{Batch, GEOMETRY_COLUMN};
@@ -31,3 +32,4 @@ pub use id::{DatasetId, DatasetUuid, PushId, SnapshotId, VersionNumber};
 pub use lineage::ProcessStep;
 pub use push::{LayerOutcome, LayerReport, LayerSelection, PushMode, PushOutcome, PushStatus};
 pub use query::{DatasetQuery, RowQuery, VersionSelector};
+pub use verdict::{QuarantinedRow, Verdict};

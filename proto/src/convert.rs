@@ -100,6 +100,46 @@ impl From<v1::Diagnostic> for model::Diagnostic {
     }
 }
 
+impl From<model::Verdict> for v1::Verdict {
+    fn from(v: model::Verdict) -> Self {
+        Self {
+            row: v.row,
+            field: v.field,
+            rule: v.rule,
+            severity: v1::Severity::from(v.severity).into(),
+            found: v.found,
+            taken: v.taken,
+            note: v.note,
+        }
+    }
+}
+
+impl From<v1::Verdict> for model::Verdict {
+    fn from(v: v1::Verdict) -> Self {
+        Self {
+            severity: v.severity().into(),
+            row: v.row,
+            field: v.field,
+            rule: v.rule,
+            found: v.found,
+            taken: v.taken,
+            note: v.note,
+        }
+    }
+}
+
+impl From<model::QuarantinedRow> for v1::QuarantinedRow {
+    fn from(r: model::QuarantinedRow) -> Self {
+        Self { row: r.row, values: r.values.into_iter().map(|text| v1::QuarantinedValue { text }).collect() }
+    }
+}
+
+impl From<v1::QuarantinedRow> for model::QuarantinedRow {
+    fn from(r: v1::QuarantinedRow) -> Self {
+        Self { row: r.row, values: r.values.into_iter().map(|value| value.text).collect() }
+    }
+}
+
 impl From<model::ProcessStep> for v1::ProcessStep {
     fn from(s: model::ProcessStep) -> Self {
         Self {

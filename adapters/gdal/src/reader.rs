@@ -12,7 +12,9 @@ use ukimet_adapter_sdk::{
     Adapter, AdapterDescription, AssetFile, Format, Inspection, LayerInfo, ReadEnd, ReadOptions, RowSink,
 };
 use ukimet_model::error::quoted;
-use ukimet_model::{Error, LayerReport, LayerSelection, ProcessStep, Result, Severity};
+use ukimet_model::{
+    Diagnostic, Error, Example, LayerReport, LayerSelection, ProcessStep, QuarantinedRow, Result, Severity, Verdict,
+};
 use ukimet_normalize::{Declared, Limits, RULES_VERSION, Survey};
 
 /// Rows of a batch, unless they are wide.
@@ -161,7 +163,7 @@ impl Opened {
             }
             survey.finish()?
         };
-        sink.begin_layer(&layer.info.name, &plan.schema())?;
+        sink.begin_layer(&layer.info.name, &plan.schema(), plan.source_columns())?;
         let mut rows = source.rows(layer.layer, rows_max)?;
         let mut normalizer = plan.normalizer();
         let mut count = RowCount::new(limits.rows_max);
@@ -171,17 +173,27 @@ impl Opened {
             if batch.rows().num_rows() > 0 {
                 sink.batch(batch)?;
             }
+            give_findings(normalizer.take_verdicts(), normalizer.take_quarantined(), sink)?;
         }
         if count.rows == 0 && options.layers != LayerSelection::All {
             return Err(Error::invalid_data("a layer with rows was expected, found none"));
         }
-        let report = self.completed(normalizer.finish(), layer, rows.as_mut(), count.rows);
+        let (report, mut verdicts) = normalizer.finish();
+        let report = self.completed(report, layer, rows.as_mut(), count.rows, &mut verdicts);
+        give_findings(verdicts, Vec::new(), sink)?;
         sink.end_layer(report)?;
         Ok(count.rows)
     }
 
-    /// The normalizer's report with what the reader did before it.
-    fn completed(&self, mut report: LayerReport, layer: &OpenedLayer, rows: &mut dyn Rows, count: u64) -> LayerReport {
+    /// The normalizer's report with what the reader did before it, whose findings become verdicts too.
+    fn completed(
+        &self,
+        mut report: LayerReport,
+        layer: &OpenedLayer,
+        rows: &mut dyn Rows,
+        count: u64,
+        verdicts: &mut Vec<Verdict>,
+    ) -> LayerReport {
         let source = self.sources[layer.source].as_ref();
         let reader = source.reader();
         let mut parameters = reader.parameters;
@@ -199,6 +211,7 @@ impl Opened {
             let count = self.empty.len() as u64;
             diagnostics.push(finding("read.layer_without_columns", Severity::Warning, message, count, &self.empty));
         }
+        verdicts.extend(diagnostics.iter().flat_map(reader_verdicts));
         diagnostics.append(&mut report.diagnostics);
         report.diagnostics = merged(diagnostics);
         report
@@ -234,22 +247,40 @@ fn tell_apart(layers: &mut [OpenedLayer], datasets: &[(Staged, &formats::Format)
     }
 }
 
-/// Findings of one rule become one.
-fn merged(diagnostics: Vec<ukimet_model::Diagnostic>) -> Vec<ukimet_model::Diagnostic> {
+fn give_findings(verdicts: Vec<Verdict>, quarantined: Vec<QuarantinedRow>, sink: &mut dyn RowSink) -> Result<()> {
+    if !verdicts.is_empty() {
+        sink.verdicts(verdicts)?;
+    }
+    if !quarantined.is_empty() {
+        sink.quarantine(quarantined)?;
+    }
+    Ok(())
+}
+
+/// What a reader found, place by place; without a place it is about the layer.
+fn reader_verdicts(found: &Diagnostic) -> Vec<Verdict> {
+    let layer = Example { row: None, field: None, found: String::new(), taken: None };
+    let examples = if found.examples.is_empty() { vec![layer] } else { found.examples.clone() };
+    let verdict = |example| Verdict::new(&found.rule, found.severity, &found.message, example);
+    examples.into_iter().map(verdict).collect()
+}
+
+/// Findings of one rule become one, with its first few examples.
+fn merged(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut positions: HashMap<(String, String), usize> = HashMap::new();
-    let mut merged: Vec<ukimet_model::Diagnostic> = Vec::new();
-    for diagnostic in diagnostics {
+    let mut merged: Vec<Diagnostic> = Vec::new();
+    for mut diagnostic in diagnostics {
         let key = (diagnostic.rule.clone(), diagnostic.message.clone());
         if let Some(&position) = positions.get(&key) {
             let first = &mut merged[position];
             first.count += diagnostic.count;
-            first.examples.extend(diagnostic.examples);
-            first.examples.truncate(ukimet_model::Diagnostic::EXAMPLES_MAX);
+            first.examples.append(&mut diagnostic.examples);
         } else {
             positions.insert(key, merged.len());
             merged.push(diagnostic);
         }
     }
+    merged.iter_mut().for_each(|diagnostic| diagnostic.examples.truncate(Diagnostic::EXAMPLES_MAX));
     merged
 }
 

@@ -1,15 +1,25 @@
-//! Diagnostics and receipts while they are counted.
+//! Diagnostics, verdicts and receipts while they are counted.
 
 use std::collections::BTreeMap;
 use ukimet_model::error::quoted;
-use ukimet_model::{Diagnostic, Example, ProcessStep, Severity};
+use ukimet_model::{Diagnostic, Example, ProcessStep, Severity, Verdict};
 
-/// What the rules found in one layer, one entry a rule, in the order of first sight.
+/// Verdicts that wait to be taken; what comes above is counted only. Bounds the memory of one batch.
+const VERDICTS_WAITING_MAX: usize = 100_000;
+
+/// What the rules found in one layer, one entry a rule, in the order of first sight, and the places one by one.
 #[derive(Debug, Default)]
-pub(crate) struct Findings(Vec<Diagnostic>);
+pub(crate) struct Findings {
+    found: Vec<Diagnostic>,
+    verdicts: Vec<Verdict>,
+    unlisted: u64,
+}
 
 impl Findings {
     /// Counts `count` cases of a rule; the message of the first stays.
+    ///
+    /// `examples` names the cases one by one, as far as they have a place: every one becomes a verdict, the first few
+    /// stay with the diagnostic. A rule without any is one verdict about the layer.
     pub(crate) fn add(
         &mut self,
         rule: &str,
@@ -21,31 +31,67 @@ impl Findings {
         if count == 0 {
             return;
         }
-        let at = self.0.iter().position(|found| found.rule == rule).unwrap_or_else(|| {
-            let (rule, message) = (rule.to_owned(), message.into());
-            self.0.push(Diagnostic { rule, severity, message, count: 0, examples: Vec::new() });
-            self.0.len() - 1
+        let message = message.into();
+        let at = self.found.iter().position(|found| found.rule == rule).unwrap_or_else(|| {
+            let (rule, message) = (rule.to_owned(), message.clone());
+            self.found.push(Diagnostic { rule, severity, message, count: 0, examples: Vec::new() });
+            self.found.len() - 1
         });
-        let found = &mut self.0[at];
+        let found = &mut self.found[at];
+        let is_first = found.count == 0;
         found.count += count;
         found.severity = found.severity.max(severity);
-        let room = Diagnostic::EXAMPLES_MAX - found.examples.len();
-        found.examples.extend(examples.into_iter().take(room));
+        let mut examples = examples.into_iter().peekable();
+        if is_first && examples.peek().is_none() {
+            self.verdicts.push(Verdict::new(rule, severity, &message, example(None, None, "", None)));
+        }
+        for example in examples {
+            if found.examples.len() < Diagnostic::EXAMPLES_MAX {
+                found.examples.push(shortened(&example));
+            }
+            if self.verdicts.len() < VERDICTS_WAITING_MAX {
+                self.verdicts.push(Verdict::new(rule, severity, &message, example));
+            } else {
+                self.unlisted += 1;
+            }
+        }
+    }
+
+    /// The verdicts since the last call, and how many more there were that are only counted.
+    pub(crate) fn take_verdicts(&mut self) -> (Vec<Verdict>, u64) {
+        (std::mem::take(&mut self.verdicts), std::mem::take(&mut self.unlisted))
     }
 
     /// The findings, counted.
     pub(crate) fn into_diagnostics(self) -> Vec<Diagnostic> {
-        self.0
+        self.found
+    }
+}
+
+fn shortened(example: &Example) -> Example {
+    let short = |text: &String| {
+        let text = quoted(text);
+        text[1..text.len() - 1].to_owned()
+    };
+    Example {
+        row: example.row,
+        field: example.field.clone(),
+        found: short(&example.found),
+        taken: example.taken.as_ref().map(short),
     }
 }
 
 /// An example of a value at a row of a column.
 pub(crate) fn example(row: Option<u64>, field: Option<&str>, found: &str, taken: Option<&str>) -> Example {
-    let short = |text: &str| {
-        let text = quoted(text);
-        text[1..text.len() - 1].to_owned()
-    };
-    Example { row, field: field.map(str::to_owned), found: short(found), taken: taken.map(short) }
+    Example { row, field: field.map(str::to_owned), found: bounded(found), taken: taken.map(bounded) }
+}
+
+/// Foreign text of bounded length, otherwise as it is.
+fn bounded(text: &str) -> String {
+    match text.char_indices().nth(Verdict::TEXT_CHARACTERS_MAX - 1) {
+        Some((at, last)) if at + last.len_utf8() < text.len() => format!("{}…", &text[..at]),
+        _ => text.to_owned(),
+    }
 }
 
 /// A receipt under way.
@@ -62,6 +108,36 @@ pub(crate) fn step<const N: usize>(name: &str, parameters: [(&str, String); N]) 
 /// Adds an example to a receipt while there is room.
 pub(crate) fn show(step: &mut ProcessStep, example: impl FnOnce() -> Example) {
     if step.examples.len() < Diagnostic::EXAMPLES_MAX {
-        step.examples.push(example());
+        step.examples.push(shortened(&example()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_diagnostic_keeps_a_few_examples_and_every_one_becomes_a_verdict() {
+        let mut findings = Findings::default();
+        let long = "ж".repeat(2_000);
+        let cells = (0..9).map(|row| example(Some(row), Some("имя"), &long, Some("b")));
+        findings.add("text.repaired", Severity::Warning, "texts were repaired", 9, cells);
+        let (verdicts, unlisted) = findings.take_verdicts();
+        assert_eq!((verdicts.len(), unlisted), (9, 0));
+        assert_eq!(verdicts[8].row, Some(8));
+        assert_eq!(verdicts[0].found.chars().count(), Verdict::TEXT_CHARACTERS_MAX);
+        assert!(findings.take_verdicts().0.is_empty(), "each is given once");
+        let diagnostics = findings.into_diagnostics();
+        assert_eq!((diagnostics[0].count, diagnostics[0].examples.len()), (9, Diagnostic::EXAMPLES_MAX));
+        assert!(diagnostics[0].examples[0].found.chars().count() < 70, "shortened for people");
+    }
+
+    #[test]
+    fn verdicts_above_the_limit_of_a_batch_are_counted() {
+        let mut findings = Findings::default();
+        let cells = (0..VERDICTS_WAITING_MAX as u64 + 7).map(|row| example(Some(row), None, "", None));
+        findings.add("r", Severity::Note, "m", 1, cells);
+        let (verdicts, unlisted) = findings.take_verdicts();
+        assert_eq!((verdicts.len(), unlisted), (VERDICTS_WAITING_MAX, 7));
     }
 }

@@ -3,6 +3,7 @@
 //! First pass, [`Survey`]: text, places, types and CRS look at the raw rows as long as they have to. Then the
 //! [`Plan`] holds every decision. Second pass, [`Normalizer`]: text, types, places, CRS, geometry, names.
 
+mod quarantine;
 mod survey;
 
 pub use survey::Survey;
@@ -21,7 +22,7 @@ use arrow_schema::{DataType, Schema, SchemaRef};
 use std::sync::Arc;
 use survey::{binary, check_raw, utf8};
 use ukimet_model::batch::{attribute_field, check_schema, geometry_field};
-use ukimet_model::{Batch, Error, LayerReport, ProcessStep, Result};
+use ukimet_model::{Batch, Error, LayerReport, ProcessStep, QuarantinedRow, Result, Severity, Verdict};
 
 /// The version of the rule set, in every receipt. It changes when the same bytes would give other rows.
 pub const RULES_VERSION: &str = "1";
@@ -78,9 +79,15 @@ impl Plan {
         self.decisions.crs.label.as_deref()
     }
 
+    /// The columns of the source: what the values of quarantined rows are.
+    pub fn source_columns(&self) -> &[String] {
+        &self.decisions.text.names
+    }
+
     /// Starts the second pass.
     pub fn normalizer(self) -> Normalizer {
         let Decisions { text, places, crs, findings, types_step, columns, has_places } = self.decisions;
+        let verdicts_max = self.limits.verdicts_max;
         let mut crs = crs;
         let crs_findings = std::mem::take(&mut crs.findings);
         let report = LayerReport {
@@ -103,6 +110,10 @@ impl Plan {
             types_step,
             names_step: self.names_step,
             report,
+            quarantined: Vec::new(),
+            verdicts_max,
+            verdicts_left: verdicts_max,
+            verdicts_unlisted: 0,
         }
     }
 }
@@ -121,6 +132,10 @@ pub struct Normalizer {
     types_step: ProcessStep,
     names_step: ProcessStep,
     report: LayerReport,
+    quarantined: Vec<QuarantinedRow>,
+    verdicts_max: u64,
+    verdicts_left: u64,
+    verdicts_unlisted: u64,
 }
 
 impl Normalizer {
@@ -134,10 +149,14 @@ impl Normalizer {
         check_raw(raw, &self.layer)?;
         let row_first = self.report.rows_read;
         let mut arrays = Vec::with_capacity(self.columns.len() + 1);
+        let mut decoded = raw.columns().to_vec();
         for column in &self.columns {
-            arrays.push(attribute(column, raw, &mut self.text, &mut self.findings, row_first)?);
+            let source = &mut decoded[column.raw];
+            *source = decode(column, source, &mut self.text, row_first)?;
+            arrays.push(typed(column, source, &self.text.names[column.raw], &mut self.findings, row_first)?);
         }
         let refused = self.add_geometry(raw, &mut arrays, row_first)?;
+        self.quarantined.extend(quarantine::rows(&decoded, &self.layer, &refused, row_first)?);
         let options = RecordBatchOptions::new().with_row_count(Some(raw.num_rows()));
         let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
             .map_err(|error| Error::internal("normalized columns do not fit their schema").caused_by(error))?;
@@ -161,37 +180,67 @@ impl Normalizer {
         Ok(normalized.refused)
     }
 
-    /// What was read, taken, repaired and refused, with every receipt in the order of the rules.
-    pub fn finish(self) -> LayerReport {
+    /// The rows refused since the last call, in the order of the source, with a value for each column of
+    /// [`Plan::source_columns`].
+    pub fn take_quarantined(&mut self) -> Vec<QuarantinedRow> {
+        std::mem::take(&mut self.quarantined)
+    }
+
+    /// What the rules said about places of the layer since the last call, in any order; in all at most
+    /// [`Limits::verdicts_max`].
+    pub fn take_verdicts(&mut self) -> Vec<Verdict> {
+        let mut verdicts = Vec::new();
+        let rules = [&mut self.text.findings, &mut self.places.findings, &mut self.crs_findings, &mut self.findings];
+        for findings in rules {
+            let (listed, unlisted) = findings.take_verdicts();
+            verdicts.extend(listed);
+            self.verdicts_unlisted += unlisted;
+        }
+        let room = usize::try_from(self.verdicts_left).unwrap_or(usize::MAX);
+        self.verdicts_unlisted += verdicts.len().saturating_sub(room) as u64;
+        verdicts.truncate(room);
+        self.verdicts_left -= verdicts.len() as u64;
+        verdicts
+    }
+
+    /// What was read, taken, repaired and refused, with every receipt in the order of the rules; and the verdicts
+    /// since [`Normalizer::take_verdicts`].
+    pub fn finish(mut self) -> (LayerReport, Vec<Verdict>) {
+        if let Some(geometry) = self.geometry.take() {
+            geometry.finish(&mut self.report, &mut self.findings);
+        }
+        let verdicts = self.take_verdicts();
+        let unlisted = self.verdicts_unlisted;
+        let message = format!("verdicts above the limit of {} a layer are counted, not listed", self.verdicts_max);
+        self.findings.add("verdicts.unlisted", Severity::Note, message, unlisted, []);
         let mut report = self.report;
         report.rows_refused = report.rows_read - report.rows_taken;
-        let mut findings = self.findings;
+        let geometry = std::mem::take(&mut report.steps);
         report.steps =
             vec![self.text.step, self.names_step, self.places.step, self.types_step, self.transform.finish()];
-        if let Some(geometry) = self.geometry {
-            geometry.finish(&mut report, &mut findings);
-        }
-        for findings in [self.text.findings, self.places.findings, self.crs_findings, findings] {
+        report.steps.extend(geometry);
+        for findings in [self.text.findings, self.places.findings, self.crs_findings, self.findings] {
             report.diagnostics.extend(findings.into_diagnostics());
         }
-        report
+        (report, verdicts)
     }
 }
 
-fn attribute(
-    column: &Column,
-    raw: &RecordBatch,
-    text: &mut TextPlan,
-    findings: &mut Findings,
-    row_first: u64,
-) -> Result<ArrayRef> {
-    let source = raw.column(column.raw);
-    let decoded = match column.role {
-        Role::RawText => text.apply(source.as_binary::<i32>(), column.raw, row_first)?,
-        Role::Text => utf8(source)?,
-        Role::Geometry | Role::Value => return Published::apply(source, &text.names[column.raw], row_first, findings),
-    };
-    types::apply(&decoded, &column.target, &text.names[column.raw], row_first)
+/// A column's text, decoded; other columns as they are.
+fn decode(column: &Column, source: &ArrayRef, text: &mut TextPlan, row_first: u64) -> Result<ArrayRef> {
+    Ok(match column.role {
+        Role::RawText => Arc::new(text.apply(source.as_binary::<i32>(), column.raw, row_first)?),
+        Role::Text => Arc::new(utf8(source)?),
+        Role::Geometry | Role::Value => Arc::clone(source),
+    })
+}
+
+/// A decoded column in its published type.
+fn typed(column: &Column, decoded: &ArrayRef, name: &str, findings: &mut Findings, row_first: u64) -> Result<ArrayRef> {
+    match column.role {
+        Role::RawText | Role::Text => types::apply(decoded.as_string::<i32>(), &column.target, name, row_first),
+        Role::Geometry | Role::Value => Published::apply(decoded, name, row_first, findings),
+    }
 }
 
 fn without(rows: RecordBatch, refused: &[bool]) -> Result<RecordBatch> {

@@ -4,7 +4,7 @@ use arrow_schema::SchemaRef;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use ukimet_model::error::quoted;
-use ukimet_model::{Batch, Error, LayerReport, LayerSelection, Result};
+use ukimet_model::{Batch, Error, LayerReport, LayerSelection, QuarantinedRow, Result, Verdict};
 
 /// Reads assets of some formats as normalized rows.
 ///
@@ -41,11 +41,19 @@ pub trait Adapter: Send + Sync + 'static {
 
 /// Takes the rows of one read, in order.
 pub trait RowSink {
-    /// Begins a layer. The schema passes `ukimet_model::batch::check_schema`.
-    fn begin_layer(&mut self, name: &str, schema: &SchemaRef) -> Result<()>;
+    /// Begins a layer. The schema passes `ukimet_model::batch::check_schema`. `source_columns` names what the values of
+    /// quarantined rows are; it may be empty if there will be none.
+    fn begin_layer(&mut self, name: &str, schema: &SchemaRef, source_columns: &[String]) -> Result<()>;
 
     /// Takes rows of the layer that has begun; their schema is that layer's. Waits while the reader is slower.
     fn batch(&mut self, batch: Batch) -> Result<()>;
+
+    /// Takes what rules said about places of the layer that has begun, in any order.
+    fn verdicts(&mut self, verdicts: Vec<Verdict>) -> Result<()>;
+
+    /// Takes rows of the layer that has begun which were refused, in the order of the source, each with one value a
+    /// source column.
+    fn quarantine(&mut self, rows: Vec<QuarantinedRow>) -> Result<()>;
 
     /// Ends the layer. `rows_taken` is the number of rows that were given.
     fn end_layer(&mut self, report: LayerReport) -> Result<()>;

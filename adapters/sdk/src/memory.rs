@@ -71,7 +71,7 @@ impl Adapter for MemoryAdapter {
         for position in select_layers(&names, &options.layers)? {
             let layer = &layers[position];
             let schema = layer.schema();
-            sink.begin_layer(layer.name, &schema)?;
+            sink.begin_layer(layer.name, &schema, &[])?;
             for rows in layer.rows.chunks(options.batch_rows_max.unwrap_or(ROWS_MAX).max(1)) {
                 sink.batch(layer.batch(&schema, rows)?)?;
             }

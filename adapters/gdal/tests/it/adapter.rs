@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 use tonic::transport::Channel;
-use ukimet_model::{Batch, Error, ErrorKind, LayerReport};
+use ukimet_model::{Batch, Error, ErrorKind, LayerReport, QuarantinedRow, Verdict};
 use ukimet_proto::ipc::{IpcLimits, decode_batch, decode_schema};
 use ukimet_proto::status::from_status;
 use ukimet_proto::v1;
@@ -104,7 +104,10 @@ pub(crate) fn messages(ask: &Ask, bytes: &[u8]) -> Vec<v1::AssetRequest> {
 pub(crate) struct ReadLayer {
     pub(crate) name: String,
     pub(crate) schema: SchemaRef,
+    pub(crate) source_columns: Vec<String>,
     pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) quarantined: Vec<QuarantinedRow>,
     pub(crate) report: LayerReport,
 }
 
@@ -124,7 +127,7 @@ pub(crate) async fn read(adapter: &Adapter, ask: &Ask, bytes: &[u8]) -> Result<V
     let stream = tokio_stream::iter(messages(ask, bytes));
     let mut stream = client.read(stream).await.map_err(|s| from_status(&s))?.into_inner();
     let mut layers: Vec<ReadLayer> = Vec::new();
-    let mut open: Option<(String, SchemaRef, Vec<RecordBatch>)> = None;
+    let mut open: Option<ReadLayer> = None;
     let limits = IpcLimits::default();
     let mut summary = None;
     while let Some(response) = stream.message().await.map_err(|s| from_status(&s))? {
@@ -132,17 +135,34 @@ pub(crate) async fn read(adapter: &Adapter, ask: &Ask, bytes: &[u8]) -> Result<V
         match response.message.expect("a message") {
             Response::LayerBegin(layer) => {
                 let schema = decode_schema(&layer.schema, &limits).expect("a schema");
-                assert!(open.replace((layer.layer, schema, Vec::new())).is_none(), "one layer at a time");
+                let begun = ReadLayer {
+                    name: layer.layer,
+                    schema,
+                    source_columns: layer.source_columns,
+                    batches: Vec::new(),
+                    verdicts: Vec::new(),
+                    quarantined: Vec::new(),
+                    report: LayerReport::default(),
+                };
+                assert!(open.replace(begun).is_none(), "one layer at a time");
             }
             Response::Batch(message) => {
-                let (_, schema, batches) = open.as_mut().expect("a layer is open");
-                let batch = decode_batch(&message, schema, &limits).expect("a batch");
-                batches.push(Batch::try_new(batch).expect("normalized").into_rows());
+                let layer = open.as_mut().expect("a layer is open");
+                let batch = decode_batch(&message, &layer.schema, &limits).expect("a batch");
+                layer.batches.push(Batch::try_new(batch).expect("normalized").into_rows());
+            }
+            Response::Verdicts(verdicts) => {
+                let layer = open.as_mut().expect("a layer is open");
+                layer.verdicts.extend(verdicts.verdicts.into_iter().map(Verdict::from));
+            }
+            Response::Quarantined(rows) => {
+                let layer = open.as_mut().expect("a layer is open");
+                layer.quarantined.extend(rows.rows.into_iter().map(QuarantinedRow::from));
             }
             Response::LayerEnd(report) => {
-                let (name, schema, batches) = open.take().expect("a layer is open");
-                let report = LayerReport::try_from(report).expect("a report");
-                layers.push(ReadLayer { name, schema, batches, report });
+                let mut layer = open.take().expect("a layer is open");
+                layer.report = LayerReport::try_from(report).expect("a report");
+                layers.push(layer);
             }
             Response::Summary(end) => summary = Some(end),
         }
@@ -152,6 +172,10 @@ pub(crate) async fn read(adapter: &Adapter, ask: &Ask, bytes: &[u8]) -> Result<V
     assert_eq!(summary.rows as usize, layers.iter().map(ReadLayer::rows).sum::<usize>());
     for layer in &layers {
         assert_eq!(layer.report.rows_taken as usize, layer.rows(), "{}", layer.name);
+        assert_eq!(layer.quarantined.len() as u64, layer.report.rows_refused, "{}", layer.name);
+        assert!(layer.quarantined.iter().all(|row| row.values.len() == layer.source_columns.len()), "{}", layer.name);
+        let listed = |rule: &str| layer.verdicts.iter().any(|verdict| verdict.rule == rule);
+        assert!(layer.report.diagnostics.iter().all(|found| listed(&found.rule)), "{:?}", layer.report.diagnostics);
         assert_eq!(layer.report.steps.first().map(|step| step.step.as_str()), Some("read"));
     }
     Ok(layers)

@@ -41,7 +41,7 @@ fn run(layer: &SourceLayer, declared: &Declared, columns: Vec<ArrayRef>) -> Resu
     let mut normalizer = plan.normalizer();
     let batch = normalizer.normalize(&raw)?;
     assert_eq!(batch.rows().schema(), schema);
-    Ok((batch, normalizer.finish()))
+    Ok((batch, normalizer.finish().0))
 }
 
 fn text(values: &[&str]) -> ArrayRef {
@@ -186,6 +186,37 @@ fn refused_rows_are_left_out_and_second_geometries_become_attributes() {
 }
 
 #[test]
+fn a_refused_row_is_quarantined_with_its_source_values_and_named_by_a_verdict() {
+    let fields = vec![marked("shape", GEOMETRY_KEY), marked("имя", TEXT_KEY), Field::new("n", DataType::Int32, true)];
+    let layer = SourceLayer {
+        encoding: SourceEncoding::Declared { label: "1251".to_owned(), by: ".cpg".to_owned() },
+        ..layer(fields, false, Some("EPSG:4326"))
+    };
+    let damaged: &[u8] = &[1, 8, 0, 0, 0, 0, 0, 0, 0];
+    let geometries = bytes(&[&point(1.0, 2.0), damaged]);
+    let columns =
+        vec![geometries, bytes(&[b"a", b"\xc0\xe1\xe0\xe9"]), Arc::new(Int32Array::from(vec![Some(1), None]))];
+    let raw = RecordBatch::try_new(Arc::clone(&layer.schema), columns).expect("columns fit");
+    let rules = |verdicts: Vec<Verdict>| verdicts.into_iter().map(|v| (v.row, v.rule)).collect::<Vec<_>>();
+    for verdicts_max in [0, 9] {
+        let mut survey =
+            Survey::begin(&layer, &Declared::default(), &Limits { verdicts_max, ..Limits::default() }).expect("begins");
+        survey.observe(&raw).expect("observes");
+        let plan = survey.finish().expect("decides");
+        assert_eq!(plan.source_columns(), ["shape", "имя", "n"]);
+        let mut normalizer = plan.normalizer();
+        assert_eq!(normalizer.normalize(&raw).expect("normalizes").rows().num_rows(), 1);
+        let values = vec![Some("010800000000000000".to_owned()), Some("Абай".to_owned()), None];
+        assert_eq!(normalizer.take_quarantined(), [QuarantinedRow { row: 1, values }]);
+        let refused = (Some(1), "geometry.unsupported".to_owned());
+        assert_eq!(rules(normalizer.take_verdicts()).contains(&refused), verdicts_max > 0);
+        let (report, verdicts) = normalizer.finish();
+        assert!(verdicts.is_empty(), "taken before");
+        assert_eq!(rules_of(&report).contains(&"verdicts.unlisted"), verdicts_max == 0);
+    }
+}
+
+#[test]
 fn the_result_does_not_depend_on_the_batches() {
     let fields = ["lat", "lon", "v"].map(|name| Field::new(name, DataType::Utf8, true)).to_vec();
     let layer = layer(fields, true, None);
@@ -201,7 +232,7 @@ fn the_result_does_not_depend_on_the_batches() {
         let mut normalizer = survey.finish().expect("decides").normalizer();
         let rows: Vec<RecordBatch> =
             batches().map(|b| normalizer.normalize(&b).expect("normalizes").into_rows()).collect();
-        (arrow_select::concat::concat_batches(&rows[0].schema(), &rows).expect("one schema"), normalizer.finish())
+        (arrow_select::concat::concat_batches(&rows[0].schema(), &rows).expect("one schema"), normalizer.finish().0)
     };
     assert_eq!(normalize(50), normalize(7));
 }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::Status;
 use ukimet_model::batch::check_schema;
 use ukimet_model::error::quoted;
-use ukimet_model::{Batch, Error, LayerReport, Result};
+use ukimet_model::{Batch, Error, LayerReport, QuarantinedRow, Result, Verdict};
 use ukimet_proto::ipc::{encode_batches, encode_schema};
 use ukimet_proto::status::to_status;
 use ukimet_proto::v1;
@@ -133,6 +133,7 @@ fn too_long() -> Error {
 struct OpenLayer {
     name: String,
     schema: SchemaRef,
+    source_columns: usize,
     rows: u64,
 }
 
@@ -166,13 +167,18 @@ impl QueueSink {
 }
 
 impl RowSink for QueueSink {
-    fn begin_layer(&mut self, name: &str, schema: &SchemaRef) -> Result<()> {
+    fn begin_layer(&mut self, name: &str, schema: &SchemaRef, source_columns: &[String]) -> Result<()> {
         if self.layer.is_some() {
             return Err(Error::internal(format!("layer {} begins inside another", quoted(name))));
         }
         check_schema(schema).map_err(|error| error.context(format!("layer {}", quoted(name))))?;
-        let layer = v1::LayerBegin { layer: name.to_owned(), schema: encode_schema(schema)? };
-        self.layer = Some(OpenLayer { name: name.to_owned(), schema: SchemaRef::clone(schema), rows: 0 });
+        let layer = v1::LayerBegin {
+            layer: name.to_owned(),
+            schema: encode_schema(schema)?,
+            source_columns: source_columns.to_vec(),
+        };
+        let (name, schema) = (name.to_owned(), SchemaRef::clone(schema));
+        self.layer = Some(OpenLayer { name, schema, source_columns: source_columns.len(), rows: 0 });
         self.summary.layers += 1;
         self.send(Message::LayerBegin(layer))
     }
@@ -194,6 +200,36 @@ impl RowSink for QueueSink {
         Ok(())
     }
 
+    fn verdicts(&mut self, verdicts: Vec<Verdict>) -> Result<()> {
+        if self.layer.is_none() {
+            return Err(Error::internal("verdicts came before their layer"));
+        }
+        for verdicts in message_sized(verdicts, verdict_bytes) {
+            let verdicts = verdicts.into_iter().map(Into::into).collect();
+            self.send(Message::Verdicts(v1::Verdicts { verdicts }))?;
+        }
+        Ok(())
+    }
+
+    fn quarantine(&mut self, rows: Vec<QuarantinedRow>) -> Result<()> {
+        let Some(layer) = &self.layer else {
+            return Err(Error::internal("quarantined rows came before their layer"));
+        };
+        if let Some(row) = rows.iter().find(|row| row.values.len() != layer.source_columns) {
+            return Err(Error::internal(format!(
+                "a quarantined row of layer {} has {} values, expected {}",
+                quoted(&layer.name),
+                row.values.len(),
+                layer.source_columns
+            )));
+        }
+        for rows in message_sized(rows, row_bytes) {
+            let rows = rows.into_iter().map(Into::into).collect();
+            self.send(Message::Quarantined(v1::QuarantinedRows { rows }))?;
+        }
+        Ok(())
+    }
+
     fn end_layer(&mut self, report: LayerReport) -> Result<()> {
         match self.layer.take() {
             Some(layer) if layer.rows == report.rows_taken => self.send(Message::LayerEnd(report.into())),
@@ -205,5 +241,46 @@ impl RowSink for QueueSink {
             ))),
             None => Err(Error::internal("a layer ended that had not begun")),
         }
+    }
+}
+
+/// Bytes of verdicts or quarantined rows that travel together.
+const MESSAGE_BYTES: usize = 1 << 20;
+
+fn verdict_bytes(verdict: &Verdict) -> usize {
+    let texts = [Some(&verdict.found), Some(&verdict.note), verdict.taken.as_ref(), verdict.field.as_ref()];
+    texts.into_iter().flatten().map(String::len).sum::<usize>() + verdict.rule.len() + 32
+}
+
+fn row_bytes(row: &QuarantinedRow) -> usize {
+    row.values.iter().map(|value| value.as_ref().map_or(0, String::len) + 8).sum::<usize>() + 16
+}
+
+/// Parts the items, in order, so that each part is about a message.
+fn message_sized<T>(items: Vec<T>, bytes: fn(&T) -> usize) -> Vec<Vec<T>> {
+    let (mut parts, mut room) = (Vec::new(), 0);
+    for item in items {
+        let size = bytes(&item);
+        if size > room || parts.is_empty() {
+            parts.push(Vec::new());
+            room = MESSAGE_BYTES;
+        }
+        room = room.saturating_sub(size);
+        if let Some(part) = parts.last_mut() {
+            part.push(item);
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::message_sized;
+
+    #[test]
+    fn verdicts_travel_in_parts_of_about_a_message() {
+        let parts = message_sized(vec![600_000_usize, 600_000, 5_000_000, 1, 2], |size| *size);
+        assert_eq!(parts, [vec![600_000], vec![600_000], vec![5_000_000], vec![1, 2]]);
+        assert!(message_sized(Vec::<usize>::new(), |size| *size).is_empty());
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tonic::Code;
 use ukimet_adapter_sdk::{MemoryAdapter, ReadEnd, RowSink, ServeLimits};
-use ukimet_model::{Batch, Error, LayerReport, Result};
+use ukimet_model::{Batch, Error, LayerReport, QuarantinedRow, Result};
 use ukimet_proto::v1;
 
 fn rows(count: usize) -> Batch {
@@ -21,7 +21,7 @@ fn end() -> ReadEnd {
 }
 
 fn endless(sink: &mut dyn RowSink) -> Result<ReadEnd> {
-    sink.begin_layer("a", rows(1).rows().schema_ref())?;
+    sink.begin_layer("a", rows(1).rows().schema_ref(), &[])?;
     loop {
         sink.batch(rows(1_000))?;
     }
@@ -48,7 +48,7 @@ async fn a_panic_fails_its_own_call_and_no_other() {
 async fn an_adapter_that_breaks_the_contract_fails_its_call() {
     let wrong_count = serve(
         Doing(|_, _, sink| {
-            sink.begin_layer("a", rows(1).rows().schema_ref())?;
+            sink.begin_layer("a", rows(1).rows().schema_ref(), &[])?;
             sink.batch(rows(2))?;
             sink.end_layer(LayerReport { rows_taken: 3, ..LayerReport::default() })?;
             Ok(end())
@@ -58,10 +58,20 @@ async fn an_adapter_that_breaks_the_contract_fails_its_call() {
     .await;
     fails(&wrong_count, Code::Internal, "says 3 rows, given were 2").await;
     let open_layer =
-        serve(Doing(|_, _, sink| sink.begin_layer("a", rows(1).rows().schema_ref()).map(|()| end())), limits()).await;
+        serve(Doing(|_, _, sink| sink.begin_layer("a", rows(1).rows().schema_ref(), &[]).map(|()| end())), limits())
+            .await;
     fails(&open_layer, Code::Internal, "did not end layer").await;
     let no_layer = serve(Doing(|_, _, sink| sink.batch(rows(1)).map(|()| end())), limits()).await;
     fails(&no_layer, Code::Internal, "before their layer").await;
+    let wide = serve(
+        Doing(|_, _, sink| {
+            sink.begin_layer("a", rows(1).rows().schema_ref(), &["b".to_owned()])?;
+            sink.quarantine(vec![QuarantinedRow { row: 0, values: vec![None, None] }]).map(|()| end())
+        }),
+        limits(),
+    )
+    .await;
+    fails(&wide, Code::Internal, "has 2 values, expected 1").await;
     let own_error = serve(Doing(|_, _, _| Err(Error::data_loss("row 7 is cut"))), limits()).await;
     fails(&own_error, Code::DataLoss, "row 7 is cut").await;
 }
@@ -140,7 +150,7 @@ async fn a_slow_client_slows_the_adapter_and_not_the_memory() {
     static GIVEN: AtomicUsize = AtomicUsize::new(0);
     let served = serve(
         Doing(|_, _, sink| {
-            sink.begin_layer("a", rows(1).rows().schema_ref())?;
+            sink.begin_layer("a", rows(1).rows().schema_ref(), &[])?;
             loop {
                 sink.batch(rows(10_000))?;
                 GIVEN.fetch_add(1, Ordering::SeqCst);
