@@ -175,7 +175,7 @@ fn options(reading: &Reading, grant_path: bool) -> v1::AssetRequest {
             LayerSelection::Only | LayerSelection::All => None,
         },
         all_layers: reading.layers == LayerSelection::All,
-        batch_rows_max: 0,
+        ..v1::AssetOptions::default()
     };
     v1::AssetRequest { message: Some(v1::asset_request::Message::Options(options)) }
 }

@@ -7,6 +7,7 @@ use crate::source::{Context, Rows, Source, Staged, finding};
 use crate::stage::{Stage, stage};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use ukimet_adapter_sdk::adapter::select_layers;
 use ukimet_adapter_sdk::{
     Adapter, AdapterDescription, AssetFile, Format, Inspection, LayerInfo, ReadEnd, ReadOptions, RowSink,
@@ -153,8 +154,7 @@ impl Opened {
         let rows_max = options.batch_rows_max.unwrap_or(own_choice).min(own_choice);
         let plan = {
             let mut rows = source.rows(layer.layer, rows_max)?;
-            let declared = Declared { crs: options.crs.clone(), encoding: options.encoding.clone() };
-            let mut survey = Survey::begin(&layer.source_layer(rows.as_ref()), &declared, &Limits::default())?;
+            let mut survey = Survey::begin(&layer.source_layer(rows.as_ref()), &declared(options), &Limits::default())?;
             let mut count = RowCount::new(limits.rows_max);
             while survey.needs_more() {
                 let Some(batch) = rows.next()? else { break };
@@ -247,6 +247,16 @@ fn tell_apart(layers: &mut [OpenedLayer], datasets: &[(Staged, &formats::Format)
     }
 }
 
+/// What the publisher said with the push.
+fn declared(options: &ReadOptions) -> Declared {
+    Declared {
+        crs: options.crs.clone(),
+        encoding: options.encoding.clone(),
+        mapping: options.mapping.clone().map(Arc::new),
+        references: options.references.clone(),
+    }
+}
+
 fn give_findings(verdicts: Vec<Verdict>, quarantined: Vec<QuarantinedRow>, sink: &mut dyn RowSink) -> Result<()> {
     if !verdicts.is_empty() {
         sink.verdicts(verdicts)?;
@@ -280,7 +290,9 @@ fn merged(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
             merged.push(diagnostic);
         }
     }
-    merged.iter_mut().for_each(|diagnostic| diagnostic.examples.truncate(Diagnostic::EXAMPLES_MAX));
+    for diagnostic in &mut merged {
+        diagnostic.examples.truncate(Diagnostic::EXAMPLES_MAX);
+    }
     merged
 }
 

@@ -1,7 +1,10 @@
 //! What a reader hands over, before any rule.
 
+use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, SchemaRef};
-use ukimet_model::Crs;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use ukimet_model::{Crs, Mapping};
 
 /// Field metadata key of a text column whose bytes are not decoded yet (`Binary`); its value is `1`.
 pub const TEXT_KEY: &str = "ukimet:text";
@@ -52,12 +55,16 @@ pub enum SourceEncoding {
 }
 
 /// What the publisher said with the push. It overrides the source, with a note.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Declared {
     /// `EPSG:n`, `OGC:CRS84`, URN, WKT, PROJJSON or PROJ string.
     pub crs: Option<String>,
     /// A label such as `windows-1251`.
     pub encoding: Option<String>,
+    /// What the columns are to become; its own declarations are among the ones above already.
+    pub mapping: Option<Arc<Mapping>>,
+    /// What a mapping looks up, by the dataset's id: rows of text columns of keys and values.
+    pub references: BTreeMap<String, RecordBatch>,
 }
 
 /// What an operator may limit.

@@ -16,6 +16,7 @@ mod crs;
 mod findings;
 mod geometry;
 mod layer;
+mod mapping;
 mod names;
 mod places;
 mod rules;

@@ -1,7 +1,7 @@
 //! The order of the rules and their version.
 //!
 //! First pass, [`Survey`]: text, places, types and CRS look at the raw rows as long as they have to. Then the
-//! [`Plan`] holds every decision. Second pass, [`Normalizer`]: text, types, places, CRS, geometry, names.
+//! [`Plan`] holds every decision. Second pass, [`Normalizer`]: text, types, names and mapping, places, CRS, geometry.
 
 mod quarantine;
 mod survey;
@@ -12,7 +12,7 @@ use crate::crs::{CrsPlan, Transform};
 use crate::findings::Findings;
 use crate::geometry::GeometryRule;
 use crate::layer::{GEOMETRY_KEY, Limits, Role, SourceLayer, is_marked};
-use crate::names;
+use crate::mapping::{Made, Output};
 use crate::places::PlacePlan;
 use crate::text::TextPlan;
 use crate::types::{self, Published, Target};
@@ -21,18 +21,18 @@ use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Schema, SchemaRef};
 use std::sync::Arc;
 use survey::{binary, check_raw, utf8};
-use ukimet_model::batch::{attribute_field, check_schema, geometry_field};
+use ukimet_model::batch::{check_schema, geometry_field};
 use ukimet_model::{Batch, Error, LayerReport, ProcessStep, QuarantinedRow, Result, Severity, Verdict};
 
 /// The version of the rule set, in every receipt. It changes when the same bytes would give other rows.
 pub const RULES_VERSION: &str = "1";
 
-/// One published attribute and where it comes from.
-struct Column {
-    raw: usize,
+/// One attribute of the source and what the rules find it to be.
+pub(crate) struct Column {
+    pub(crate) raw: usize,
     role: Role,
     target: Target,
-    data_type: DataType,
+    pub(crate) data_type: DataType,
 }
 
 struct Decisions {
@@ -42,6 +42,7 @@ struct Decisions {
     findings: Findings,
     types_step: ProcessStep,
     columns: Vec<Column>,
+    output: Output,
     has_places: bool,
 }
 
@@ -50,23 +51,18 @@ pub struct Plan {
     layer: SourceLayer,
     limits: Limits,
     decisions: Decisions,
-    names_step: ProcessStep,
     schema: SchemaRef,
 }
 
 impl Plan {
     fn new(layer: SourceLayer, limits: Limits, decisions: Decisions) -> Result<Self> {
-        let sources: Vec<String> = decisions.columns.iter().map(|c| decisions.text.names[c.raw].clone()).collect();
-        let (names, names_step) = names::decide(&sources);
-        let parts = names.iter().zip(&sources).zip(&decisions.columns);
-        let mut fields: Vec<_> =
-            parts.map(|((name, source), column)| attribute_field(name, source, column.data_type.clone())).collect();
+        let mut fields = decisions.output.fields();
         if decisions.has_places {
             fields.push(Arc::new(geometry_field()));
         }
         let schema = Arc::new(Schema::new(fields));
         check_schema(&schema)?;
-        Ok(Self { layer, limits, decisions, names_step, schema })
+        Ok(Self { layer, limits, decisions, schema })
     }
 
     /// The schema of the normalized batches: attributes in the order of the source, then the geometry.
@@ -86,7 +82,7 @@ impl Plan {
 
     /// Starts the second pass.
     pub fn normalizer(self) -> Normalizer {
-        let Decisions { text, places, crs, findings, types_step, columns, has_places } = self.decisions;
+        let Decisions { text, places, crs, findings, types_step, columns, output, has_places } = self.decisions;
         let verdicts_max = self.limits.verdicts_max;
         let mut crs = crs;
         let crs_findings = std::mem::take(&mut crs.findings);
@@ -108,7 +104,7 @@ impl Plan {
             findings,
             crs_findings,
             types_step,
-            names_step: self.names_step,
+            output,
             report,
             quarantined: Vec::new(),
             verdicts_max,
@@ -130,7 +126,7 @@ pub struct Normalizer {
     findings: Findings,
     crs_findings: Findings,
     types_step: ProcessStep,
-    names_step: ProcessStep,
+    output: Output,
     report: LayerReport,
     quarantined: Vec<QuarantinedRow>,
     verdicts_max: u64,
@@ -155,7 +151,9 @@ impl Normalizer {
             *source = decode(column, source, &mut self.text, row_first)?;
             arrays.push(typed(column, source, &self.text.names[column.raw], &mut self.findings, row_first)?);
         }
-        let refused = self.add_geometry(raw, &mut arrays, row_first)?;
+        let Made { columns: mut arrays, mut refused } =
+            self.output.apply(&decoded, &arrays, row_first, &mut self.findings)?;
+        self.add_geometry(raw, &mut arrays, &mut refused, row_first)?;
         self.quarantined.extend(quarantine::rows(&decoded, &self.layer, &refused, row_first)?);
         let options = RecordBatchOptions::new().with_row_count(Some(raw.num_rows()));
         let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
@@ -166,18 +164,29 @@ impl Normalizer {
         Batch::try_new(rows)
     }
 
-    fn add_geometry(&mut self, raw: &RecordBatch, arrays: &mut Vec<ArrayRef>, row_first: u64) -> Result<Vec<bool>> {
-        let Some(rule) = &mut self.geometry else { return Ok(Vec::new()) };
-        let (column, refused) = if let Some(places) = self.places.apply(raw.columns(), row_first)? {
-            places
+    /// Adds the geometry, if there is one; `refused` are the rows that earlier rules refused, none if it is empty.
+    fn add_geometry(
+        &mut self,
+        raw: &RecordBatch,
+        arrays: &mut Vec<ArrayRef>,
+        refused: &mut Vec<bool>,
+        row_first: u64,
+    ) -> Result<()> {
+        let Some(rule) = &mut self.geometry else { return Ok(()) };
+        let column = if let Some((column, unreadable)) = self.places.apply(raw.columns(), row_first)? {
+            refused.resize(refused.len().max(unreadable.len()), false);
+            unreadable.iter().enumerate().filter(|(_, refused)| **refused).for_each(|(i, _)| refused[i] = true);
+            column
         } else {
             let at = self.layer.schema.fields().iter().position(|field| is_marked(field, GEOMETRY_KEY));
             let at = at.ok_or_else(|| Error::internal("a layer with places has a column for them"))?;
-            (binary(raw.column(at))?, Vec::new())
+            binary(raw.column(at))?
         };
-        let normalized = rule.apply(&column, refused, &mut self.transform, row_first, &mut self.findings)?;
+        let before = std::mem::take(refused);
+        let normalized = rule.apply(&column, before, &mut self.transform, row_first, &mut self.findings)?;
         arrays.push(Arc::new(normalized.column));
-        Ok(normalized.refused)
+        *refused = normalized.refused;
+        Ok(())
     }
 
     /// The rows refused since the last call, in the order of the source, with a value for each column of
@@ -216,8 +225,9 @@ impl Normalizer {
         let mut report = self.report;
         report.rows_refused = report.rows_read - report.rows_taken;
         let geometry = std::mem::take(&mut report.steps);
-        report.steps =
-            vec![self.text.step, self.names_step, self.places.step, self.types_step, self.transform.finish()];
+        report.steps = vec![self.text.step, self.places.step, self.types_step];
+        report.steps.extend(self.output.steps);
+        report.steps.push(self.transform.finish());
         report.steps.extend(geometry);
         for findings in [self.text.findings, self.places.findings, self.crs_findings, self.findings] {
             report.diagnostics.extend(findings.into_diagnostics());

@@ -1,10 +1,11 @@
 //! The contract of an adapter: foreign bytes in, normalized rows out, and a report on what happened between.
 
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use ukimet_model::error::quoted;
-use ukimet_model::{Batch, Error, LayerReport, LayerSelection, QuarantinedRow, Result, Verdict};
+use ukimet_model::{Batch, Error, LayerReport, LayerSelection, Mapping, QuarantinedRow, Result, Verdict};
 
 /// Reads assets of some formats as normalized rows.
 ///
@@ -99,7 +100,7 @@ pub struct AssetFile {
 }
 
 /// What is declared about an asset and wanted of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadOptions {
     /// The CRS that the publisher declares; overrides the asset's.
     pub crs: Option<String>,
@@ -109,6 +110,10 @@ pub struct ReadOptions {
     pub layers: LayerSelection,
     /// How many rows a batch has at most; `None` for the adapter's own choice.
     pub batch_rows_max: Option<usize>,
+    /// What the columns are to become.
+    pub mapping: Option<Mapping>,
+    /// The tables that the mapping looks values up in, by their dataset's id.
+    pub references: BTreeMap<String, RecordBatch>,
 }
 
 /// What an asset declares about itself.

@@ -66,6 +66,8 @@ pub(crate) struct Ask {
     pub(crate) encoding: Option<String>,
     pub(crate) layer: Option<String>,
     pub(crate) all_layers: bool,
+    pub(crate) mapping: Option<String>,
+    pub(crate) references: Vec<v1::ReferenceTable>,
 }
 
 impl Ask {
@@ -77,12 +79,13 @@ impl Ask {
         request(Request::Options(v1::AssetOptions {
             file_name: self.file_name.clone(),
             media_type: self.media_type.clone(),
-            path: None,
             crs: self.crs.clone(),
             encoding: self.encoding.clone(),
             layer: self.layer.clone(),
             all_layers: self.all_layers,
-            batch_rows_max: 0,
+            mapping: self.mapping.clone(),
+            references: self.references.clone(),
+            ..v1::AssetOptions::default()
         }))
     }
 }

@@ -44,7 +44,11 @@ fn geometry_text(bytes: &[u8]) -> String {
         let dimensions = CoordDimensions { z: shape.has_z, m: shape.has_m, ..CoordDimensions::xy() };
         Wkb(canonical).to_wkt_ndim(dimensions).ok()
     });
-    text.unwrap_or_else(|| bytes.iter().map(|byte| format!("{byte:02X}")).collect())
+    text.unwrap_or_else(|| bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(hex_digit).collect())
+}
+
+fn hex_digit(value: u8) -> Option<char> {
+    char::from_digit(value.into(), 16).map(|digit| digit.to_ascii_uppercase())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::{Column, Decisions, Plan};
 use crate::crs::CrsSurvey;
 use crate::findings::{Findings, example};
 use crate::layer::{Declared, GEOMETRY_KEY, Limits, Role, SourceLayer, is_marked, roles};
+use crate::mapping::Output;
 use crate::places::PlaceSurvey;
 use crate::text::TextSurvey;
 use crate::types::{self, ColumnSurvey, Target};
@@ -18,6 +19,7 @@ use ukimet_model::{Error, Result, Severity};
 pub struct Survey {
     layer: SourceLayer,
     limits: Limits,
+    declared: Declared,
     roles: Vec<Role>,
     text: TextSurvey,
     places: PlaceSurvey,
@@ -42,7 +44,8 @@ impl Survey {
         let of_layer = layer.crs.as_ref().filter(|_| has_geometry || places.has_candidate());
         let crs = CrsSurvey::begin(declared.crs.as_deref(), of_layer)?;
         let types = vec![ColumnSurvey::default(); roles.len()];
-        Ok(Self { layer: layer.clone(), limits: limits.clone(), roles, text, places, crs, types, rows: 0 })
+        let (layer, limits, declared) = (layer.clone(), limits.clone(), declared.clone());
+        Ok(Self { layer, limits, declared, roles, text, places, crs, types, rows: 0 })
     }
 
     /// Whether more raw rows could change a decision. A typed UTF-8 layer with a plain CRS needs none.
@@ -124,7 +127,9 @@ impl Survey {
             }
             columns.push(Column { raw: i, role: *role, target, data_type });
         }
-        Plan::new(self.layer, self.limits, Decisions { text, places, crs, findings, types_step, columns, has_places })
+        let output = Output::decide(&self.declared, &text.names, &columns, &mut findings)?;
+        let decisions = Decisions { text, places, crs, findings, types_step, columns, output, has_places };
+        Plan::new(self.layer, self.limits, decisions)
     }
 }
 

@@ -2,13 +2,16 @@
 
 use super::ServeConfig;
 use crate::adapter::{AssetFile, ReadOptions};
+use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
 use std::path::Path;
 use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout};
 use tonic::Streaming;
 use ukimet_model::error::quoted;
-use ukimet_model::{Error, LayerSelection, Result};
+use ukimet_model::{Error, LayerSelection, Mapping, Result};
+use ukimet_proto::ipc::{self, IpcLimits};
 use ukimet_proto::status::from_status;
 use ukimet_proto::v1;
 use ukimet_proto::v1::asset_request::Message;
@@ -57,12 +60,31 @@ fn read_options(options: &v1::AssetOptions) -> Result<ReadOptions> {
         (None, true) => LayerSelection::All,
         (None, false) => LayerSelection::Only,
     };
+    let mapping = options.mapping.as_deref().map(Mapping::parse).transpose()?;
+    // What the push declares stands before what the mapping declares for every push.
+    let declared = |own: &Option<String>, of_mapping: fn(&Mapping) -> &Option<String>| {
+        let own = own.clone().filter(|text| !text.is_empty());
+        own.or_else(|| mapping.as_ref().and_then(|mapping| of_mapping(mapping).clone()))
+    };
     Ok(ReadOptions {
-        crs: options.crs.clone().filter(|crs| !crs.is_empty()),
-        encoding: options.encoding.clone().filter(|encoding| !encoding.is_empty()),
+        crs: declared(&options.crs, |mapping| &mapping.crs),
+        encoding: declared(&options.encoding, |mapping| &mapping.encoding),
         layers,
         batch_rows_max: Some(options.batch_rows_max as usize).filter(|rows| *rows > 0),
+        mapping,
+        references: options.references.iter().map(reference).collect::<Result<_>>()?,
     })
+}
+
+fn reference(table: &v1::ReferenceTable) -> Result<(String, RecordBatch)> {
+    let limits = IpcLimits::default();
+    let failed = |error: Error| error.context(format_args!("reference table {}", quoted(&table.dataset)));
+    let schema = ipc::decode_schema(&table.schema, &limits).map_err(failed)?;
+    let batches = table.batches.iter().map(|batch| ipc::decode_batch(batch, &schema, &limits));
+    let batches = batches.collect::<Result<Vec<_>>>().map_err(failed)?;
+    let rows = concat_batches(&schema, &batches);
+    let rows = rows.map_err(|error| failed(Error::invalid_request("its batches differ").caused_by(error)))?;
+    Ok((table.dataset.clone(), rows))
 }
 
 /// A file that the client named, if it lies in the folder that is open to clients, links followed.

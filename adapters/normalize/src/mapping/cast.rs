@@ -1,0 +1,83 @@
+//! Reading made texts as the type that a mapping gives.
+
+use crate::types::value::Notation;
+use crate::types::{self, Target};
+use arrow_array::{Array, ArrayRef, BooleanArray, StringArray};
+use arrow_schema::{DataType, TimeUnit};
+use std::sync::Arc;
+use ukimet_model::Result;
+use ukimet_model::mapping::{Cast, DateOrder};
+
+/// Reads texts of one type.
+pub(super) enum Reader {
+    Text,
+    Words { yes: Vec<String>, no: Vec<String> },
+    Typed(Notation, DataType),
+}
+
+impl Reader {
+    pub(super) fn new(cast: &Cast) -> Self {
+        let timestamp = |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+        match cast {
+            Cast::Text => Self::Text,
+            Cast::Boolean { yes, no } => Self::Words { yes: yes.clone(), no: no.clone() },
+            Cast::Integer => Self::Typed(Notation::Integer, DataType::Int64),
+            Cast::Decimal { comma: false } => Self::Typed(Notation::DecimalPoint, DataType::Float64),
+            Cast::Decimal { comma: true } => Self::Typed(Notation::DecimalComma, DataType::Float64),
+            Cast::Date(DateOrder::Iso) => Self::Typed(Notation::DateIso, DataType::Date32),
+            Cast::Date(DateOrder::Dotted) => Self::Typed(Notation::DateDotted, DataType::Date32),
+            Cast::Date(DateOrder::Slashed) => Self::Typed(Notation::DateSlashed, DataType::Date32),
+            Cast::Timestamp { zoned: false } => Self::Typed(Notation::DateTime, timestamp(None)),
+            Cast::Timestamp { zoned: true } => Self::Typed(Notation::DateTimeZoned, timestamp(Some("UTC"))),
+        }
+    }
+
+    pub(super) fn data_type(&self) -> DataType {
+        match self {
+            Self::Text => DataType::Utf8,
+            Self::Words { .. } => DataType::Boolean,
+            Self::Typed(_, data_type) => data_type.clone(),
+        }
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self, Self::Text)
+    }
+
+    /// The type in words.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Text => "text".to_owned(),
+            Self::Words { yes, no } => format!("{} or {}", yes.join(", "), no.join(", ")),
+            Self::Typed(notation, _) => notation.name().to_owned(),
+        }
+    }
+
+    /// Whether a text is a value of the type; an empty one is null in any type but text.
+    pub(super) fn fits(&self, text: &str) -> bool {
+        match self {
+            Self::Text => true,
+            _ if text.is_empty() => true,
+            Self::Words { yes, no } => yes.iter().chain(no).any(|word| word == text),
+            Self::Typed(notation, _) => notation.fits(text),
+        }
+    }
+
+    /// Reads texts that all fit.
+    pub(super) fn read(&self, texts: &StringArray) -> Result<ArrayRef> {
+        match self {
+            Self::Text => Ok(Arc::new(texts.clone())),
+            Self::Words { yes, .. } => {
+                let word = |text: Option<&str>| {
+                    text.filter(|text| !text.is_empty()).map(|text| yes.iter().any(|yes| yes == text))
+                };
+                let words: BooleanArray = texts.iter().map(word).collect();
+                debug_assert_eq!(words.len(), texts.len());
+                Ok(Arc::new(words))
+            }
+            Self::Typed(notation, data_type) => {
+                types::apply(texts, &Target::Typed(*notation, data_type.clone()), "made by the mapping", 0)
+            }
+        }
+    }
+}

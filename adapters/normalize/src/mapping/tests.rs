@@ -1,0 +1,158 @@
+//! Tests of the mapping rule over whole layers.
+
+use crate::{Declared, Limits, SourceEncoding, SourceLayer, Survey};
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_cast::display::array_value_to_string;
+use arrow_schema::{DataType, Field, Schema};
+use std::sync::Arc;
+use ukimet_model::{Error, ErrorKind, LayerReport, Mapping, QuarantinedRow};
+
+fn text_column(values: &[Option<&str>]) -> ArrayRef {
+    Arc::new(values.iter().copied().collect::<StringArray>())
+}
+
+struct Normalized {
+    rows: RecordBatch,
+    report: LayerReport,
+    quarantined: Vec<QuarantinedRow>,
+}
+
+fn normalize(columns: &[(&str, ArrayRef)], declared: &Declared) -> Result<Normalized, Error> {
+    let field = |(name, column): &(&str, ArrayRef)| Field::new(*name, column.data_type().clone(), true);
+    let layer = SourceLayer {
+        name: "layer".to_owned(),
+        format: "CSV".to_owned(),
+        schema: Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>())),
+        raw_names: None,
+        crs: None,
+        encoding: SourceEncoding::Utf8 { transcoded_from: None },
+        untyped: true,
+    };
+    let arrays = columns.iter().map(|(_, column)| Arc::clone(column)).collect();
+    let raw = RecordBatch::try_new(Arc::clone(&layer.schema), arrays).expect("columns fit");
+    let mut survey = Survey::begin(&layer, declared, &Limits::default())?;
+    survey.observe(&raw)?;
+    let mut normalizer = survey.finish()?.normalizer();
+    let rows = normalizer.normalize(&raw)?.into_rows();
+    let quarantined = normalizer.take_quarantined();
+    Ok(Normalized { rows, report: normalizer.finish().0, quarantined })
+}
+
+fn by(mapping: &str) -> Declared {
+    let mapping = Mapping::parse(mapping).expect("a mapping");
+    Declared { mapping: Some(Arc::new(mapping)), ..Declared::default() }
+}
+
+fn schools() -> Vec<(&'static str, ArrayRef)> {
+    vec![
+        ("Адрес", text_column(&[Some("Алматы, Абая, 10"), Some("Алматы"), None])),
+        ("Мест", text_column(&[Some("1 200"), Some("много"), Some("")])),
+        ("Улица", text_column(&[Some("Абая"), Some(""), None])),
+        ("Дом", text_column(&[Some("10"), Some("7"), None])),
+        ("КАТО", text_column(&[Some("750000000"), Some("999999999"), None])),
+        ("Открыта", text_column(&[Some("да"), Some("нет"), Some("")])),
+    ]
+}
+
+fn shown(rows: &RecordBatch, name: &str) -> Vec<Option<String>> {
+    let column = rows.column_by_name(name).expect(name);
+    let value = |i: usize| column.is_valid(i).then(|| array_value_to_string(column, i).expect("shown"));
+    (0..column.len()).map(value).collect()
+}
+
+fn texts(values: &[Option<&str>]) -> Vec<Option<String>> {
+    values.iter().map(|value| value.map(str::to_owned)).collect()
+}
+
+#[test]
+fn columns_are_renamed_cast_split_joined_and_made_constant() {
+    let mapping = r#"
+drop = ["КАТО"]
+[[column]]
+name = "capacity"
+from = "мест"
+cast = "integer"
+misfit = "null"
+[[column]]
+name = "city"
+constant = "Алматы"
+[[column]]
+name = "street"
+from = "Адрес"
+split = { separator = ",", part = 2 }
+[[column]]
+name = "address"
+concat = ["Улица", "Дом"]
+separator = ", "
+[[column]]
+name = "is_open"
+from = "Открыта"
+cast = "boolean"
+true = ["да"]
+false = ["нет"]
+"#;
+    let Normalized { rows, report, .. } = normalize(&schools(), &by(mapping)).expect("normalizes");
+    let names: Vec<&str> = rows.schema_ref().fields().iter().map(|f| f.name().as_str()).collect();
+    assert_eq!(names, ["capacity", "city", "street", "address", "is_open"], "every other column is named or dropped");
+    assert_eq!(rows.schema_ref().field(0).data_type(), &DataType::Int64);
+    assert_eq!(shown(&rows, "capacity"), texts(&[Some("1200"), None, None]));
+    assert_eq!(shown(&rows, "city"), texts(&[Some("Алматы"); 3]));
+    assert_eq!(shown(&rows, "street"), texts(&[Some("Абая"), None, None]));
+    assert_eq!(shown(&rows, "address"), texts(&[Some("Абая, 10"), Some("7"), None]));
+    assert_eq!(shown(&rows, "is_open"), texts(&[Some("true"), Some("false"), None]));
+    let misfit = report.diagnostics.iter().find(|found| found.rule == "mapping.misfit").expect("said");
+    assert_eq!((misfit.count, misfit.examples[0].row, misfit.examples[0].found.as_str()), (1, Some(1), "много"));
+    assert!(report.diagnostics.iter().any(|found| found.rule == "mapping.dropped"));
+    let step = report.steps.iter().find(|step| step.step == "mapping").expect("a receipt");
+    assert!(step.parameters["columns"].contains("address from Улица + Дом"), "{:?}", step.parameters);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_quarantined_unless_the_mapping_says_null() {
+    let mapping = "[[column]]\nname = \"capacity\"\nfrom = \"Мест\"\ncast = \"integer\"";
+    let Normalized { rows, report, quarantined } = normalize(&schools(), &by(mapping)).expect("normalizes");
+    assert_eq!((rows.num_rows(), report.rows_refused), (2, 1));
+    assert_eq!(quarantined.len(), 1);
+    assert_eq!((quarantined[0].row, quarantined[0].values[1].as_deref()), (1, Some("много")));
+    assert_eq!(rows.num_columns(), 6, "columns that nobody names are kept");
+    assert_eq!(rows.schema_ref().field(1).name(), "adres");
+}
+
+#[test]
+fn a_lookup_takes_the_value_of_another_dataset_and_refuses_unknown_keys() {
+    let mapping = r#"
+[[column]]
+name = "region"
+from = "КАТО"
+lookup = { dataset = "kz/kato", key = "code", value = "name" }
+"#;
+    let table = |names: [&str; 2]| {
+        let columns =
+            [("code", text_column(&[Some("750000000"), Some("750000000")])), ("name", text_column(&names.map(Some)))];
+        RecordBatch::try_from_iter(columns).expect("columns fit")
+    };
+    let mut declared = by(mapping);
+    let missing = normalize(&schools(), &declared).err().expect("no dataset");
+    assert!(missing.to_string().contains("kz/kato"), "{missing}");
+    declared.references.insert("kz/kato".to_owned(), table(["Алматы", "Алматы"]));
+    let Normalized { rows, report, .. } = normalize(&schools(), &declared).expect("normalizes");
+    assert_eq!(shown(&rows, "region"), texts(&[Some("Алматы"), None]));
+    assert!(report.diagnostics.iter().any(|found| found.rule == "mapping.unknown_key" && found.count == 1));
+    declared.references.insert("kz/kato".to_owned(), table(["Алматы", "Астана"]));
+    let doubled = normalize(&schools(), &declared).err().expect("two values");
+    assert_eq!(doubled.kind(), ErrorKind::InvalidData, "{doubled}");
+}
+
+#[test]
+fn a_column_that_is_missing_or_that_nobody_names_is_told() {
+    let missing = normalize(&schools(), &by("drop = [\"Директор\"]")).err().expect("no such column");
+    assert_eq!(missing.kind(), ErrorKind::InvalidRequest);
+    assert!(missing.to_string().contains("\"Директор\"") && missing.to_string().contains("\"Мест\""), "{missing}");
+    let strict = normalize(&schools(), &by("unmapped = \"refuse\"")).err().expect("not named");
+    assert!(strict.to_string().contains("\"Дом\""), "{strict}");
+    let dropped = normalize(&schools(), &by("unmapped = \"drop\"\n[[column]]\nname = \"a\"\nfrom = \"Дом\""));
+    let Normalized { rows, report, .. } = dropped.expect("normalizes");
+    assert_eq!(rows.num_columns(), 1);
+    let said = report.diagnostics.iter().find(|found| found.rule == "mapping.unmapped").expect("said");
+    assert_eq!(said.count, 5);
+}
