@@ -57,6 +57,6 @@ async fn a_mapping_that_is_not_right_is_refused_before_anything_is_read() {
     let adapter = Adapter::start(&[]).await;
     let ask = Ask { mapping: Some("[[column]]\nname = 7".to_owned()), ..Ask::named("schools.csv") };
     let error = read(&adapter, &ask, &csv()).await.expect_err("refused");
-    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert_eq!(error.kind(), ErrorKind::InvalidData, "as the wire has it");
     assert!(error.to_string().contains("line 2"), "{error}");
 }
