@@ -18,10 +18,13 @@
 //! find.
 
 mod file;
+mod suggest;
 
 use crate::error::{Error, Result, quoted};
 use crate::id::DatasetId;
 use serde::Deserialize;
+
+pub use suggest::suggest;
 
 /// How columns are made, in the order in which they are published.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

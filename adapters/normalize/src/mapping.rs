@@ -10,17 +10,18 @@ use crate::layer::Declared;
 use crate::names;
 use crate::rules::Column;
 use arrow_array::ArrayRef;
-use arrow_schema::{DataType, Field};
+use arrow_schema::{DataType, Field, Schema};
 use make::Maker;
 use std::sync::Arc;
 use ukimet_model::batch::attribute_field;
 use ukimet_model::error::quoted;
 use ukimet_model::mapping::{ColumnSource, Mapping, Unmapped};
-use ukimet_model::{Error, ProcessStep, Result, Severity};
+use ukimet_model::{Error, ProcessStep, Profile, Result, Severity};
 
 /// The published attributes and how each comes about.
 pub(crate) struct Output {
     columns: Vec<OutputColumn>,
+    profile: Option<&'static Profile>,
     /// The receipts of names and mapping.
     pub(crate) steps: Vec<ProcessStep>,
 }
@@ -85,7 +86,13 @@ impl Output {
         let rest = if mapping.unmapped == Unmapped::Keep { rest } else { Vec::new() };
         let mut steps = vec![add_found(&mut columns, &rest, &source)];
         steps.extend(declared.mapping.as_deref().map(|mapping| receipt(mapping, columns.len())));
-        Ok(Self { columns, steps })
+        let profile = mapping.profile.as_deref().map(Profile::named).transpose()?;
+        Ok(Self { columns, profile, steps })
+    }
+
+    /// Checks that the published columns fit the mapping's profile, if it names one.
+    pub(crate) fn check_profile(&self, schema: &Schema) -> Result<()> {
+        self.profile.map_or(Ok(()), |profile| profile.check(schema))
     }
 
     /// The fields of the published attributes.

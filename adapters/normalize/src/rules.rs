@@ -62,6 +62,7 @@ impl Plan {
         }
         let schema = Arc::new(Schema::new(fields));
         check_schema(&schema)?;
+        decisions.output.check_profile(&schema)?;
         Ok(Self { layer, limits, decisions, schema })
     }
 

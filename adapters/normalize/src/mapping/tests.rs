@@ -156,3 +156,13 @@ fn a_column_that_is_missing_or_that_nobody_names_is_told() {
     let said = report.diagnostics.iter().find(|found| found.rule == "mapping.unmapped").expect("said");
     assert_eq!(said.count, 5);
 }
+
+#[test]
+fn a_profile_that_the_columns_do_not_fit_refuses_the_layer() {
+    let error = normalize(&schools(), &by("profile = \"school\"")).err().expect("no name");
+    assert!(error.to_string().contains("name_ru is missing"), "{error}");
+    let named = "profile = \"school\"\n[[column]]\nname = \"name_ru\"\nfrom = \"Улица\"";
+    normalize(&schools(), &by(named)).expect("fits");
+    let unknown = normalize(&schools(), &by("profile = \"dog\"")).err().expect("no such profile");
+    assert!(unknown.to_string().contains("\"dog\""), "{unknown}");
+}
