@@ -30,6 +30,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use extent::BoundingBox;
 pub use id::{DatasetId, DatasetUuid, PushId, SnapshotId, VersionNumber};
 pub use lineage::ProcessStep;
-pub use push::{LayerOutcome, LayerReport, LayerSelection, PushMode, PushOutcome, PushStatus};
+pub use push::{LayerOutcome, LayerReport, LayerSelection, PushMode, PushOutcome, PushStatus, TableRef};
 pub use query::{DatasetQuery, RowQuery, VersionSelector};
 pub use verdict::{QuarantinedRow, Verdict};
