@@ -40,7 +40,7 @@ pub(crate) fn name_objects(record: &Record, datasets: &mut HashMap<String, Datas
             }
         }
         Record::Push(record) => {
-            named.insert(paths::raw(&record.asset.sha256));
+            named.extend(record.objects());
         }
     }
 }

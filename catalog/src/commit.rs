@@ -299,6 +299,8 @@ fn draft_layer(
         rows_added: layer.rows_added,
         rows_removed: layer.rows_removed,
         report: layer.report.clone(),
+        verdicts: layer.tables.verdicts,
+        quarantine: layer.tables.quarantine,
     };
     if let Some(receipt) = layer.receipt {
         outcome.version = VersionNumber(layer.base + 1);
@@ -315,7 +317,7 @@ fn draft_layer(
             root_hash: layer.root_hash,
             rows: layer.hashes.len() as u64,
             bbox: layer.bounds,
-            geometry_types: layer.report.geometry_types.clone(),
+            geometry_types: layer.geometry_types.clone(),
             segments: layer.segments.clone(),
         };
         changes.push(Change::VersionPublished { dataset: layer.dataset.clone(), version: Box::new(version) });

@@ -149,7 +149,7 @@ fn referenced_objects_exist(push: &PushCommit, before: &View<'_>, objects: &Obje
     }
     for change in &push.changes {
         if let Change::PushRecorded(record) = change {
-            keys.push(paths::raw(&record.asset.sha256));
+            keys.extend(record.objects());
         }
     }
     for key in keys {

@@ -6,21 +6,27 @@ use crate::options::CatalogOptions;
 use crate::rowhash::row_hashes;
 use crate::segment::{SegmentRows, SegmentWriter, WrittenSegment, shapes};
 use crate::sort::{SortKey, SortedBatch, Sorter};
+use crate::tables::LayerTables;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef};
 use std::sync::Arc;
 use ukimet_model::batch::{attribute_field, check_schema, geometry_field, geometry_index, is_geometry, source_name};
 use ukimet_model::error::quoted;
 use ukimet_model::wkb::Shape;
-use ukimet_model::{Batch, BoundingBox, DatasetId, DatasetUuid, Error, Field, Result, SegmentRef};
+use ukimet_model::{
+    Batch, BoundingBox, DatasetId, DatasetUuid, Error, Field, QuarantinedRow, Result, SegmentRef, Verdict, Version,
+};
 
 /// Takes a layer's rows; memory stays bounded, whatever the number of rows, but for 16 bytes a row.
 pub struct LayerWriter {
     pub(crate) dataset: DatasetId,
     pub(crate) uuid: DatasetUuid,
     pub(crate) schema: SchemaRef,
+    /// The version whose rows stay beside the new ones; `None` if the rows are the full new state.
+    pub(crate) base: Option<Version>,
     sorter: Sorter,
     hashes: Vec<u128>,
+    tables: LayerTables,
 }
 
 impl LayerWriter {
@@ -37,7 +43,27 @@ impl LayerWriter {
         }
         let schema = published_schema(schema);
         let sorter = Sorter::new(objects, Arc::clone(&schema), options.sort_run_bytes);
-        Ok(Self { dataset, uuid, schema, sorter, hashes: Vec::new() })
+        let tables = LayerTables::new(objects, options);
+        Ok(Self { dataset, uuid, schema, base: None, sorter, hashes: Vec::new(), tables })
+    }
+
+    /// Takes what a rule said about a place of the layer; kept with the push, in this order.
+    ///
+    /// # Errors
+    ///
+    /// `LimitReached` for more verdicts than are kept, or if the disk is full.
+    pub fn add_verdict(&mut self, verdict: &Verdict) -> Result<()> {
+        self.tables.add_verdict(verdict)
+    }
+
+    /// Takes a row that was refused; kept with the push. `source_columns` are the same at every call.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if the row has not one value a column, `LimitReached` for more rows than are kept, or if the disk
+    /// is full.
+    pub fn add_quarantined(&mut self, source_columns: &[String], row: &QuarantinedRow) -> Result<()> {
+        self.tables.add_quarantined(source_columns, row)
     }
 
     /// Takes a batch, in any order of rows.
@@ -94,10 +120,10 @@ impl LayerWriter {
             .map_err(|e| Error::invalid_data("a batch does not fit the layer's schema").caused_by(e))
     }
 
-    /// The sorted hashes of all rows, and what is left to write.
-    pub(crate) fn into_parts(mut self) -> (Vec<u128>, UnwrittenRows) {
+    /// The sorted hashes of the rows, what is left to write, and the tables.
+    pub(crate) fn into_parts(mut self) -> (Vec<u128>, UnwrittenRows, LayerTables) {
         self.hashes.sort_unstable();
-        (self.hashes, UnwrittenRows { sorter: self.sorter, schema: self.schema, uuid: self.uuid })
+        (self.hashes, UnwrittenRows { sorter: self.sorter, schema: self.schema, uuid: self.uuid }, self.tables)
     }
 }
 
@@ -182,10 +208,15 @@ impl WrittenRows {
     fn add(&mut self, written: WrittenSegment) {
         self.segments.push(written.segment);
         self.claims.extend(written.claims);
-        self.bounds = match (self.bounds, written.bounds) {
-            (Some(a), Some(b)) => Some(a.union(&b)),
-            (a, b) => a.or(b),
-        };
+        self.bounds = union(self.bounds, written.bounds);
+    }
+}
+
+/// The box around both; rows without a place have none.
+pub(crate) fn union(a: Option<BoundingBox>, b: Option<BoundingBox>) -> Option<BoundingBox> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.union(&b)),
+        (a, b) => a.or(b),
     }
 }
 

@@ -34,16 +34,18 @@ mod snapshot;
 mod sort;
 mod state;
 mod store;
+mod tables;
 mod transaction;
 mod verify;
 
 pub use catalog::Catalog;
 pub use layer::LayerWriter;
 pub use opening::{OpeningReport, ProjectionOpening};
-pub use options::CatalogOptions;
+pub use options::{CatalogOptions, TableLimits};
 pub use push::{PushIntent, PushRecord};
 pub use search::Scan;
 pub use snapshot::{SearchResult, Snapshot};
+pub use tables::{SOURCE_COLUMNS_KEY, Table, quarantine_schema, severity_name, verdict_schema};
 pub use transaction::Transaction;
 pub use verify::{Finding, VerifyReport, verify};
 
@@ -58,5 +60,6 @@ mod tests {
         check_send::<super::Transaction>();
         check_send::<super::LayerWriter>();
         check_send::<super::Scan>();
+        check_send::<super::Table>();
     }
 }

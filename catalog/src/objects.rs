@@ -354,6 +354,18 @@ impl Read for ObjectReader {
     }
 }
 
+impl io::Seek for ObjectReader {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        let offset = match to {
+            io::SeekFrom::Start(offset) => Some(offset),
+            io::SeekFrom::End(distance) => self.file.size().checked_add_signed(distance),
+            io::SeekFrom::Current(distance) => self.offset.checked_add_signed(distance),
+        };
+        self.offset = offset.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.offset)
+    }
+}
+
 impl Length for Object {
     fn len(&self) -> u64 {
         self.size_bytes()

@@ -23,6 +23,19 @@ pub struct CatalogOptions {
     pub disk_reserve_bytes: u64,
     /// Pushes in one log entry at most.
     pub group_commits_max: usize,
+    /// What is kept of the verdicts on one layer; a push with more is refused.
+    pub verdict_limits: TableLimits,
+    /// What is kept of the refused rows of one layer; a push with more is refused.
+    pub quarantine_limits: TableLimits,
+}
+
+/// How large a table of a push may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableLimits {
+    /// Rows at most.
+    pub rows_max: u64,
+    /// Bytes of text at most.
+    pub bytes_max: u64,
 }
 
 impl Default for CatalogOptions {
@@ -38,6 +51,8 @@ impl Default for CatalogOptions {
             rtree_cache_bytes: 256 << 20,
             disk_reserve_bytes: 2 << 30,
             group_commits_max: 64,
+            verdict_limits: TableLimits { rows_max: 2_000_000, bytes_max: 1 << 30 },
+            quarantine_limits: TableLimits { rows_max: 1_000_000, bytes_max: 1 << 30 },
         }
     }
 }

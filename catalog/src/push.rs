@@ -1,8 +1,9 @@
 //! What a push brings to the catalog and what stays of it.
 
+use crate::paths;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use ukimet_model::{Asset, DatasetMetadata, PushId, PushOutcome, Sha256};
+use ukimet_model::{Asset, DatasetMetadata, PushId, PushOutcome, Sha256, TableRef};
 
 /// A push as the hub announces it.
 #[derive(Clone, Debug)]
@@ -38,4 +39,17 @@ pub struct PushRecord {
     pub asset: Asset,
     /// The answer it got.
     pub outcome: PushOutcome,
+}
+
+impl PushRecord {
+    /// The tables that are kept with the push.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &TableRef> {
+        self.outcome.layers.iter().flat_map(|layer| layer.verdicts.iter().chain(&layer.quarantine))
+    }
+
+    /// The objects that the push names beside those of its versions.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = String> {
+        let tables = self.tables().map(|table| paths::receipt(&table.sha256));
+        std::iter::once(paths::raw(&self.asset.sha256)).chain(tables)
+    }
 }

@@ -49,7 +49,7 @@ impl SegmentCache {
     }
 
     /// Opens an object whose bytes are known to be whole: the first time, all of them are read and hashed.
-    fn open(&self, key: &str, hash: &Sha256) -> Result<Object> {
+    pub(crate) fn open(&self, key: &str, hash: &Sha256) -> Result<Object> {
         let object = self.objects.open(key)?;
         if !self.held().checked.contains(key) {
             object.check(hash)?;

@@ -3,18 +3,20 @@
 use crate::index::text::TextSnapshot;
 use crate::layer::schema_of;
 use crate::objects::Objects;
+use crate::paths;
 use crate::push::PushRecord;
 use crate::receipt::read_receipt;
 use crate::search::{Scan, search_datasets};
 use crate::segments::SegmentCache;
 use crate::state::StateSlot;
+use crate::tables::Table;
 use arrow_schema::SchemaRef;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use ukimet_model::{
-    Dataset, DatasetId, DatasetQuery, Error, LayerReport, PushId, Result, RowQuery, SnapshotId, Version, VersionNumber,
-    VersionSelector,
+    Dataset, DatasetId, DatasetQuery, Error, LayerReport, PushId, Result, RowQuery, SnapshotId, TableRef, Version,
+    VersionNumber, VersionSelector,
 };
 
 /// The catalog as of one commit, for as long as it is held. Cheap to clone.
@@ -128,6 +130,15 @@ impl Snapshot {
     /// The receipt of a version: what was done to its data.
     pub fn receipt(&self, version: &Version) -> Result<LayerReport> {
         read_receipt(&self.objects, &version.receipt)
+    }
+
+    /// A table that is kept with a push.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` naming the object if it is damaged.
+    pub fn table(&self, table: &TableRef) -> Result<Table> {
+        Table::open(&self.segments.open(&paths::receipt(&table.sha256), &table.sha256)?)
     }
 
     /// The columns of a version as [`Snapshot::scan`] gives them out when none are named.

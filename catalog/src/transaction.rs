@@ -4,18 +4,20 @@ use crate::catalog::Shared;
 use crate::claims::ObjectClaim;
 use crate::commit::{Answer, Proposal, check_expected_version, replay};
 use crate::keys::{added_and_removed, root_hash, rows_of};
-use crate::layer::{LayerWriter, fields_of};
+use crate::layer::{LayerWriter, fields_of, schema_of, union};
 use crate::objects::Objects;
 use crate::paths;
 use crate::push::PushIntent;
 use crate::receipt::write_receipt;
 use crate::snapshot::Snapshot;
-use arrow_schema::SchemaRef;
+use crate::tables::WrittenTables;
+use arrow_schema::{Schema, SchemaRef};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use ukimet_model::{
-    BoundingBox, DatasetId, Error, Field, LayerReport, PushOutcome, Result, SegmentRef, Sha256, Version,
+    BoundingBox, DatasetId, Error, Field, LayerReport, PushOutcome, Result, SegmentRef, Sha256, Version, VersionNumber,
 };
 
 /// Compression of the bytes as sent: they are read again only to be replayed.
@@ -46,6 +48,11 @@ pub(crate) struct PreparedLayer {
     pub(crate) receipt: Option<Sha256>,
     pub(crate) rows_added: u64,
     pub(crate) rows_removed: u64,
+    /// Rows of the version by geometry type.
+    pub(crate) geometry_types: BTreeMap<String, u64>,
+    pub(crate) tables: WrittenTables,
+    /// The version that the rows were added to; its segments come before the new ones.
+    onto: Option<VersionNumber>,
     claims: Vec<ObjectClaim>,
 }
 
@@ -72,9 +79,31 @@ impl Transaction {
         }
         let newest = self.shared.newest_version(&dataset)?.map_or(0, |version| version.number.0);
         check_expected_version(&self.push, newest)?;
+        self.layer_writer(dataset, &schema)
+    }
+
+    /// Begins a layer of rows that come beside those of a version, which must be the newest until the commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Transaction::begin_layer`]; `Conflict` if the version is not the newest one.
+    pub fn begin_addition(&mut self, dataset: DatasetId, base: VersionNumber) -> Result<LayerWriter> {
+        if self.begun.contains(&dataset) {
+            return Err(Error::invalid_request(format!("the push already has a layer for dataset {dataset}")));
+        }
+        let newest = self.shared.newest_version(&dataset)?;
+        check_expected_version(&self.push, newest.as_ref().map_or(0, |version| version.number.0))?;
+        let base = still_newest(newest, base)?;
+        let schema = schema_of(&base.fields)?;
+        let mut layer = self.layer_writer(dataset, &schema)?;
+        layer.base = Some(base);
+        Ok(layer)
+    }
+
+    fn layer_writer(&mut self, dataset: DatasetId, schema: &Schema) -> Result<LayerWriter> {
         let uuid = self.shared.uuid_of(&dataset);
         self.begun.push(dataset.clone());
-        LayerWriter::try_new(dataset, uuid, &schema, &self.shared.objects, &self.shared.options)
+        LayerWriter::try_new(dataset, uuid, schema, &self.shared.objects, &self.shared.options)
     }
 
     /// Ends a layer: compares it with the newest version, and unless it is the same, writes it durably.
@@ -89,10 +118,22 @@ impl Transaction {
         }
         self.shared.check_takes_commits()?;
         let (dataset, schema) = (layer.dataset.clone(), Arc::clone(&layer.schema));
-        let (hashes, unwritten) = layer.into_parts();
+        let (uuid, base) = (layer.uuid.clone(), layer.base.clone());
+        let (mut hashes, unwritten, tables) = layer.into_parts();
+        let mut geometry_types = report.geometry_types.clone();
+        if let Some(base) = &base {
+            hashes.extend(rows_of(&self.shared.objects, &uuid, &base.segments)?);
+            hashes.sort_unstable();
+            base.geometry_types
+                .iter()
+                .for_each(|(kind, rows)| *geometry_types.entry(kind.clone()).or_default() += rows);
+        }
         let mut prepared = PreparedLayer {
             dataset,
             report,
+            geometry_types,
+            tables: tables.finish(&self.shared.claims)?,
+            onto: base.as_ref().map(|base| base.number),
             fields: fields_of(&schema),
             root_hash: root_hash(&schema, &hashes),
             hashes,
@@ -112,6 +153,10 @@ impl Transaction {
             let written = unwritten.write(&self.shared.objects, &self.shared.claims, &self.shared.options)?;
             (prepared.segments, prepared.bounds) = (written.segments, written.bounds);
             prepared.claims = written.claims;
+            if let Some(base) = base {
+                prepared.segments.splice(0..0, base.segments);
+                prepared.bounds = union(base.bbox, prepared.bounds);
+            }
         }
         prepared.compare(&self.shared)?;
         self.layers.push(prepared);
@@ -146,7 +191,8 @@ impl Transaction {
                 Answer::Recorded(outcome, snapshot) => {
                     // An unchanged layer names no object of its own; what it wrote goes with its claims.
                     let named = layers.iter().filter(|layer| layer.receipt.is_some());
-                    named.flat_map(|layer| &layer.claims).chain([&raw]).for_each(ObjectClaim::commit);
+                    let tables = layers.iter().flat_map(|layer| &layer.tables.claims);
+                    named.flat_map(|layer| &layer.claims).chain(tables).chain([&raw]).for_each(ObjectClaim::commit);
                     return Ok((*outcome, snapshot));
                 }
                 Answer::Moved => {
@@ -174,7 +220,10 @@ impl Transaction {
 impl PreparedLayer {
     /// Compares with the newest version of the dataset, which another push may just have published.
     fn compare(&mut self, shared: &Shared) -> Result<()> {
-        let base = shared.newest_version(&self.dataset)?;
+        let mut base = shared.newest_version(&self.dataset)?;
+        if let Some(onto) = self.onto {
+            base = Some(still_newest(base, onto)?);
+        }
         self.base = base.as_ref().map_or(0, |base| base.number.0);
         if base.as_ref().is_some_and(|base| base.root_hash == self.root_hash) {
             (self.receipt, self.rows_added, self.rows_removed) = (None, 0, 0);
@@ -196,6 +245,15 @@ impl PreparedLayer {
     fn rows_before(&self, shared: &Shared, base: &Version) -> Result<Vec<u128>> {
         rows_of(&shared.objects, &shared.uuid_of(&self.dataset), &base.segments)
     }
+}
+
+/// The newest version, if it is the one that rows were to be added to.
+fn still_newest(newest: Option<Version>, wanted: VersionNumber) -> Result<Version> {
+    let found = newest.as_ref().map_or_else(|| "none".to_owned(), |version| version.number.to_string());
+    newest.filter(|version| version.number == wanted).ok_or_else(|| {
+        let message = format!("rows were to be added to {wanted}, but the newest version is {found}");
+        Error::conflict(message)
+    })
 }
 
 /// Marks the end of a stored raw file: a zstd frame that decoders skip, with the hash of everything before it, so

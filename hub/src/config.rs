@@ -4,7 +4,7 @@ use clap::Args;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
-use ukimet_catalog::CatalogOptions;
+use ukimet_catalog::{CatalogOptions, TableLimits};
 use ukimet_model::{Error, Result};
 
 /// Settings of a hub. Sizes are bytes and take the suffixes KiB, MiB, GiB; times take s, min, h.
@@ -74,6 +74,22 @@ pub struct Config {
     #[arg(long, value_name = "COUNT", default_value_t = 200_000_000)]
     pub rows_max: u64,
 
+    /// Verdicts that are kept of one layer; an adapter that tells more fails its push. The bundled one tells fewer.
+    #[arg(long, value_name = "COUNT", default_value_t = 2_000_000)]
+    pub verdict_rows_max: u64,
+
+    /// Text of the verdicts that are kept of one layer.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_bytes)]
+    pub verdict_bytes_max: u64,
+
+    /// Refused rows that are kept of one layer; a file with more is refused as a whole.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000_000)]
+    pub quarantine_rows_max: u64,
+
+    /// Text of the refused rows that are kept of one layer.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_bytes)]
+    pub quarantine_bytes_max: u64,
+
     /// Exports that may run at the same time.
     #[arg(long, value_name = "COUNT", default_value_t = 64)]
     pub exports_max: usize,
@@ -102,7 +118,12 @@ impl Config {
 
     /// What the catalog needs of these settings.
     pub fn catalog_options(&self) -> CatalogOptions {
-        CatalogOptions { disk_reserve_bytes: self.disk_reserve, ..CatalogOptions::default() }
+        CatalogOptions {
+            disk_reserve_bytes: self.disk_reserve,
+            verdict_limits: TableLimits { rows_max: self.verdict_rows_max, bytes_max: self.verdict_bytes_max },
+            quarantine_limits: TableLimits { rows_max: self.quarantine_rows_max, bytes_max: self.quarantine_bytes_max },
+            ..CatalogOptions::default()
+        }
     }
 }
 

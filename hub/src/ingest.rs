@@ -13,7 +13,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use ukimet_catalog::{Catalog, LayerWriter, PushIntent, Transaction};
 use ukimet_model::error::quoted;
-use ukimet_model::{Asset, Batch, DatasetId, Error, LayerReport, LayerSelection, PushOutcome, Result, Sha256};
+use ukimet_model::{
+    Asset, Batch, DatasetId, Error, LayerReport, LayerSelection, PushOutcome, QuarantinedRow, Result, Severity, Sha256,
+    Verdict,
+};
 use ukimet_proto::ipc::{self, IpcLimits};
 use ukimet_proto::v1;
 use ukimet_proto::v1::read_response::Message;
@@ -162,7 +165,68 @@ struct OpenLayer {
     name: String,
     writer: LayerWriter,
     schema: arrow_schema::SchemaRef,
+    source_columns: Vec<String>,
+    told: Told,
 }
+
+/// What an adapter told about places of a layer, to be compared with its report.
+#[derive(Default)]
+struct Told {
+    row_last: Option<u64>,
+    errors: u64,
+    quarantined: u64,
+}
+
+impl OpenLayer {
+    fn take_verdicts(&mut self, verdicts: v1::Verdicts) -> Result<()> {
+        for verdict in verdicts.verdicts {
+            let verdict = Verdict::from(verdict);
+            let is_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'.';
+            if verdict.rule.is_empty() || !verdict.rule.bytes().all(is_name) {
+                return Err(Error::internal(format!(
+                    "a rule has a name such as a.b_c, found {}",
+                    quoted(&verdict.rule)
+                )));
+            }
+            self.told.row_last = self.told.row_last.max(verdict.row);
+            self.told.errors += u64::from(verdict.severity == Severity::Error);
+            self.writer.add_verdict(&verdict)?;
+        }
+        Ok(())
+    }
+
+    fn take_quarantined(&mut self, rows: v1::QuarantinedRows) -> Result<()> {
+        for row in rows.rows {
+            let row = QuarantinedRow::from(row);
+            self.told.row_last = self.told.row_last.max(Some(row.row));
+            self.told.quarantined += 1;
+            self.writer.add_quarantined(&self.source_columns, &row)?;
+        }
+        Ok(())
+    }
+}
+
+impl Told {
+    /// Places are rows of the layer, refused rows have a verdict that says why, and no others are in quarantine.
+    fn check(&self, layer: &str, report: &LayerReport) -> Result<()> {
+        let lost = |what: String| Err(Error::data_loss(format!("layer {}: {what}", quoted(layer))));
+        if self.row_last.is_some_and(|row| row >= report.rows_read) {
+            return lost(format!("the adapter read {} rows, but tells of row {:?}", report.rows_read, self.row_last));
+        }
+        if self.quarantined > report.rows_refused {
+            let (found, refused) = (self.quarantined, report.rows_refused);
+            return lost(format!("the adapter refused {refused} rows, but gave back {found}"));
+        }
+        let is_listed = !report.diagnostics.iter().any(|found| found.rule == UNLISTED);
+        if report.rows_refused > 0 && self.errors == 0 && is_listed {
+            return lost(format!("the adapter refused {} rows, but no verdict says why", report.rows_refused));
+        }
+        Ok(())
+    }
+}
+
+/// The rule that says that there were more verdicts than an adapter lists.
+const UNLISTED: &str = "verdicts.unlisted";
 
 /// What has come so far, to be compared with what the adapter says came.
 #[derive(Debug, Default, PartialEq)]
@@ -185,8 +249,7 @@ impl Writer {
                     layer = Some(self.begin_layer(&mut transaction, &begin, &mut counts)?);
                 }
                 Message::Batch(batch) => self.append(open_layer(&mut layer)?, &batch, &mut counts)?,
-                // Checked here, kept by the catalog with the push.
-                Message::Verdicts(verdicts) => open_layer(&mut layer)?.take_verdicts(verdicts),
+                Message::Verdicts(verdicts) => open_layer(&mut layer)?.take_verdicts(verdicts)?,
                 Message::Quarantined(rows) => open_layer(&mut layer)?.take_quarantined(rows)?,
                 Message::LayerEnd(report) => {
                     let open = layer.take().ok_or_else(|| out_of_order("a layer's end before its begin"))?;
@@ -224,7 +287,8 @@ impl Writer {
         let schema = ipc::decode_schema(&begin.schema, &self.limits)?;
         let writer = transaction.begin_layer(dataset, Arc::clone(&schema))?;
         counts.layers += 1;
-        Ok(OpenLayer { name: begin.layer.clone(), writer, schema })
+        let (name, source_columns) = (begin.layer.clone(), begin.source_columns.clone());
+        Ok(OpenLayer { name, writer, schema, source_columns, told: Told::default() })
     }
 
     fn append(&self, layer: &mut OpenLayer, batch: &Bytes, counts: &mut Counts) -> Result<()> {
@@ -271,6 +335,7 @@ fn end_layer(transaction: &mut Transaction, layer: OpenLayer, report: v1::LayerR
             layer.writer.rows()
         )));
     }
+    layer.told.check(&layer.name, &report)?;
     transaction.end_layer(layer.writer, report)
 }
 
@@ -351,6 +416,38 @@ mod tests {
         let (outcome, commits) = write(stop, messages());
         assert_eq!(outcome.expect_err("given up").kind(), ukimet_model::ErrorKind::Unavailable);
         assert_eq!(commits, 0);
+    }
+
+    #[test]
+    fn verdicts_and_refused_rows_agree_with_the_report() {
+        let verdict = |row| v1::Verdict { row, rule: "a.b".to_owned(), severity: 3, ..v1::Verdict::default() };
+        let verdicts = |row| Message::Verdicts(v1::Verdicts { verdicts: vec![verdict(row)] });
+        let refused = |row, values: usize| {
+            let values = vec![v1::QuarantinedValue { text: Some("x".to_owned()) }; values];
+            Message::Quarantined(v1::QuarantinedRows { rows: vec![v1::QuarantinedRow { row, values }] })
+        };
+        let pushed = |told: Vec<Message>, rows_refused: u64| {
+            let mut messages = messages();
+            let Message::LayerBegin(begin) = &mut messages[0] else { panic!("the layer's begin") };
+            begin.source_columns = vec!["N".to_owned()];
+            let Message::LayerEnd(report) = &mut messages[2] else { panic!("the layer's end") };
+            (report.rows_read, report.rows_refused) = (2 + rows_refused, rows_refused);
+            messages.splice(2..2, told);
+            write(CancellationToken::new(), messages).0
+        };
+        let layer = pushed(vec![verdicts(Some(2)), refused(2, 1)], 1).expect("they agree").layers.remove(0);
+        assert_eq!((layer.verdicts.map(|t| t.rows), layer.quarantine.map(|t| t.rows)), (Some(1), Some(1)));
+        let wrong = [
+            (vec![verdicts(Some(3)), refused(2, 1)], 1, "tells of row Some(3)"),
+            (vec![refused(2, 1)], 1, "no verdict says why"),
+            (vec![verdicts(None), refused(0, 1)], 0, "refused 0 rows, but gave back 1"),
+            (vec![verdicts(Some(2)), refused(2, 2)], 1, "2 values, expected 1"),
+            (vec![Message::Verdicts(v1::Verdicts { verdicts: vec![v1::Verdict::default()] })], 0, "has a name such as"),
+        ];
+        for (told, rows_refused, words) in wrong {
+            let error = pushed(told, rows_refused).expect_err(words);
+            assert!(error.to_string().contains(words), "{error}");
+        }
     }
 
     #[test]

@@ -81,6 +81,8 @@ mod tests {
     fn pushes_are_counted_by_outcome() {
         let metrics = Metrics::default();
         let layer = LayerOutcome {
+            verdicts: None,
+            quarantine: None,
             dataset: "a/b".parse().expect("valid"),
             version: VersionNumber(1),
             status: PushStatus::Published,

@@ -34,6 +34,6 @@ pub use id::{DatasetId, DatasetUuid, PushId, SnapshotId, VersionNumber};
 pub use lineage::ProcessStep;
 pub use mapping::Mapping;
 pub use profile::Profile;
-pub use push::{LayerOutcome, LayerReport, LayerSelection, PushMode, PushOutcome, PushStatus};
+pub use push::{LayerOutcome, LayerReport, LayerSelection, PushMode, PushOutcome, PushStatus, TableRef};
 pub use query::{DatasetQuery, RowQuery, VersionSelector};
 pub use verdict::{QuarantinedRow, Verdict};

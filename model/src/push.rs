@@ -1,6 +1,7 @@
 //! What a push asks for and what it answers.
 
 use crate::diagnostic::Diagnostic;
+use crate::digest::Sha256;
 use crate::extent::BoundingBox;
 use crate::id::{DatasetId, SnapshotId, VersionNumber};
 use crate::lineage::ProcessStep;
@@ -86,6 +87,23 @@ pub struct LayerOutcome {
     /// What was read, taken, repaired and refused.
     #[serde(flatten)]
     pub report: LayerReport,
+    /// What the rules said place by place; `None` if there was nothing to say, or for pushes from before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdicts: Option<TableRef>,
+    /// The rows that were refused, as the source has them; `None` if there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<TableRef>,
+}
+
+/// A table that is kept with a push: an Arrow IPC file, named by its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRef {
+    /// Hash of the file; names it.
+    pub sha256: Sha256,
+    /// How many rows.
+    pub rows: u64,
+    /// Bytes of the file.
+    pub size_bytes: u64,
 }
 
 /// The answer to a push, kept with its commit so that repeating the push repeats the answer.

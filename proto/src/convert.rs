@@ -369,7 +369,27 @@ impl From<model::LayerOutcome> for v1::LayerOutcome {
             rows_added: o.rows_added,
             rows_removed: o.rows_removed,
             report: Some(o.report.into()),
+            verdicts: o.verdicts.map(Into::into),
+            quarantine: o.quarantine.map(Into::into),
         }
+    }
+}
+
+impl From<model::TableRef> for v1::TableRef {
+    fn from(t: model::TableRef) -> Self {
+        Self { sha256: t.sha256.0.to_vec().into(), rows: t.rows, size_bytes: t.size_bytes }
+    }
+}
+
+impl TryFrom<v1::TableRef> for model::TableRef {
+    type Error = Error;
+
+    fn try_from(t: v1::TableRef) -> Result<Self> {
+        Ok(Self {
+            sha256: field("sha256", model::Sha256::try_from(t.sha256.as_ref()))?,
+            rows: t.rows,
+            size_bytes: t.size_bytes,
+        })
     }
 }
 
@@ -384,6 +404,8 @@ impl TryFrom<v1::LayerOutcome> for model::LayerOutcome {
             rows_added: o.rows_added,
             rows_removed: o.rows_removed,
             report: required("report", o.report)?.try_into()?,
+            verdicts: o.verdicts.map(TryInto::try_into).transpose()?,
+            quarantine: o.quarantine.map(TryInto::try_into).transpose()?,
         })
     }
 }

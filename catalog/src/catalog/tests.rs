@@ -17,8 +17,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use ukimet_model::batch::{attribute_field, geometry_field};
 use ukimet_model::{
-    Asset, Batch, DatasetId, DatasetMetadata, LayerReport, PushOutcome, Result, RowQuery, SystemClock, VersionNumber,
-    VersionSelector,
+    Asset, Batch, DatasetId, DatasetMetadata, Example, LayerReport, PushOutcome, QuarantinedRow, Result, RowQuery,
+    Severity, SystemClock, Verdict, VersionNumber, VersionSelector,
 };
 
 /// A push of numbered points.
@@ -58,6 +58,10 @@ impl Push {
         let batch = points(self.rows.clone());
         let mut layer = transaction.begin_layer(dataset, batch.rows().schema())?;
         layer.append(batch)?;
+        let example = Example { row: Some(0), field: None, found: self.id.clone(), taken: None };
+        layer.add_verdict(&Verdict::new("test.rule", Severity::Warning, "a test", example))?;
+        let refused = QuarantinedRow { row: 1, values: vec![Some(self.dataset.to_owned())] };
+        layer.add_quarantined(&["N".to_owned()], &refused)?;
         let rows = layer.rows();
         let report = LayerReport { rows_read: rows, rows_taken: rows, ..LayerReport::default() };
         transaction.end_layer(layer, report)?;

@@ -69,6 +69,7 @@ fn named_objects(truth: &Truth, report: &mut VerifyReport) -> BTreeMap<String, C
     }
     for push in &truth.pushes {
         named.insert(paths::raw(&push.asset.sha256), Check::Raw(push.asset.sha256, push.asset.size_bytes));
+        named.extend(push.tables().map(|table| (paths::receipt(&table.sha256), Check::Bytes(table.sha256))));
     }
     named
 }

@@ -8,3 +8,4 @@ mod projections;
 mod rows;
 mod search;
 mod segments;
+mod tables;
