@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use ukimet_model::{
-    Dataset, DatasetId, Error, ErrorKind, LayerOutcome, PushOutcome, PushStatus, Result, SnapshotId, Version,
-    VersionNumber,
+    Dataset, DatasetId, Error, ErrorKind, LayerOutcome, MappingChange, PushOutcome, PushStatus, Result, SnapshotId,
+    Version, VersionNumber,
 };
 
 /// What a transaction asks to become true.
@@ -240,6 +240,7 @@ fn draft_push(
         digest: push.digest,
         asset: push.asset.clone(),
         outcome: outcome.clone(),
+        declared: push.declared.clone(),
     })));
     Ok(Drafted::Commit(commit, Box::new(outcome)))
 }
@@ -284,11 +285,16 @@ fn draft_layer(
             uuid: shared.uuid_of(&layer.dataset),
             created: time,
             metadata: push.metadata.clone(),
+            mapping: push.declared.mapping.clone(),
         })),
         Some(dataset) => {
             let metadata = push.metadata.clone().or(&dataset.metadata);
             if metadata != dataset.metadata {
                 changes.push(Change::MetadataChanged { dataset: layer.dataset.clone(), metadata });
+            }
+            if push.mapping == MappingChange::Set && push.declared.mapping != dataset.mapping {
+                let mapping = push.declared.mapping.clone();
+                changes.push(Change::MappingChanged { dataset: layer.dataset.clone(), mapping });
             }
         }
     }

@@ -98,7 +98,10 @@ fn created_datasets_are_new(push: &PushCommit, before: &View<'_>) -> Result<()> 
 
 fn changed_datasets_exist(push: &PushCommit, before: &View<'_>) -> Result<()> {
     for change in &push.changes {
-        let (Change::MetadataChanged { dataset, .. } | Change::VersionPublished { dataset, .. }) = change else {
+        let (Change::MetadataChanged { dataset, .. }
+        | Change::MappingChanged { dataset, .. }
+        | Change::VersionPublished { dataset, .. }) = change
+        else {
             continue;
         };
         let is_created = created(push).any(|created| created.id == *dataset);

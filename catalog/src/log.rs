@@ -45,6 +45,7 @@ pub(crate) enum Requirement {
 pub(crate) enum Change {
     DatasetCreated(Dataset),
     MetadataChanged { dataset: DatasetId, metadata: DatasetMetadata },
+    MappingChanged { dataset: DatasetId, mapping: Option<String> },
     VersionPublished { dataset: DatasetId, version: Box<Version> },
     PushRecorded(Box<PushRecord>),
 }
@@ -54,7 +55,9 @@ impl Entry {
     pub(crate) fn datasets(&self) -> impl Iterator<Item = &DatasetId> {
         self.pushes.iter().flat_map(|push| &push.changes).filter_map(|change| match change {
             Change::DatasetCreated(dataset) => Some(&dataset.id),
-            Change::MetadataChanged { dataset, .. } | Change::VersionPublished { dataset, .. } => Some(dataset),
+            Change::MetadataChanged { dataset, .. }
+            | Change::MappingChanged { dataset, .. }
+            | Change::VersionPublished { dataset, .. } => Some(dataset),
             Change::PushRecorded(_) => None,
         })
     }

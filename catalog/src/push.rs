@@ -3,7 +3,7 @@
 use crate::paths;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use ukimet_model::{Asset, DatasetMetadata, PushId, PushOutcome, Sha256, TableRef};
+use ukimet_model::{Asset, DatasetMetadata, Declarations, MappingChange, PushId, PushOutcome, Sha256, TableRef};
 
 /// A push as the hub announces it.
 #[derive(Clone, Debug)]
@@ -24,6 +24,10 @@ pub struct PushIntent {
     pub metadata: DatasetMetadata,
     /// The newest version that the publisher knows of, 0 for none yet; `None` if it does not matter.
     pub expected_version: Option<u64>,
+    /// What was declared, the mapping in force included.
+    pub declared: Declarations,
+    /// Whether that mapping becomes the dataset's.
+    pub mapping: MappingChange,
 }
 
 /// A push that was committed.
@@ -39,6 +43,9 @@ pub struct PushRecord {
     pub asset: Asset,
     /// The answer it got.
     pub outcome: PushOutcome,
+    /// What was declared; nothing for pushes from before this was kept.
+    #[serde(default)]
+    pub declared: Declarations,
 }
 
 impl PushRecord {

@@ -180,12 +180,12 @@ pub(crate) fn records_of(
                 created.insert(dataset.id.clone(), dataset.clone());
             }
             Change::MetadataChanged { dataset: id, metadata } => {
-                let before = match created.remove(id) {
-                    Some(dataset) => Some(dataset),
-                    None => dataset_before(id)?,
-                };
-                let before = before.ok_or_else(|| Damage(format!("dataset {id} is changed before it is created")))?;
+                let before = changed(&mut created, id, &mut dataset_before)?;
                 created.insert(id.clone(), Dataset { metadata: metadata.clone(), ..before });
+            }
+            Change::MappingChanged { dataset: id, mapping } => {
+                let before = changed(&mut created, id, &mut dataset_before)?;
+                created.insert(id.clone(), Dataset { mapping: mapping.clone(), ..before });
             }
             Change::VersionPublished { dataset, version } => {
                 records.push(Record::Version { dataset: dataset.clone(), version: version.clone() });
@@ -195,6 +195,19 @@ pub(crate) fn records_of(
     }
     records.extend(created.into_values().map(|dataset| Record::Dataset { sequence, dataset }));
     Ok(records)
+}
+
+/// A dataset that a change is about, as the changes before it leave it.
+fn changed(
+    created: &mut BTreeMap<DatasetId, Dataset>,
+    id: &DatasetId,
+    dataset_before: &mut impl FnMut(&DatasetId) -> Result<Option<Dataset>, Damage>,
+) -> Result<Dataset, Damage> {
+    let before = match created.remove(id) {
+        Some(dataset) => Some(dataset),
+        None => dataset_before(id)?,
+    };
+    before.ok_or_else(|| Damage(format!("dataset {id} is changed before it is created")))
 }
 
 /// The pairs that an entry adds to a state, the new watermark last.

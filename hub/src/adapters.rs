@@ -40,6 +40,10 @@ pub struct Reading {
     pub encoding: Option<String>,
     /// Which layers.
     pub layers: LayerSelection,
+    /// What the columns are to become, a mapping file.
+    pub mapping: Option<String>,
+    /// The tables that the mapping looks values up in.
+    pub references: Vec<v1::ReferenceTable>,
 }
 
 /// Every adapter of this hub.
@@ -175,6 +179,8 @@ fn options(reading: &Reading, grant_path: bool) -> v1::AssetRequest {
             LayerSelection::Only | LayerSelection::All => None,
         },
         all_layers: reading.layers == LayerSelection::All,
+        mapping: reading.mapping.clone(),
+        references: reading.references.clone(),
         ..v1::AssetOptions::default()
     };
     v1::AssetRequest { message: Some(v1::asset_request::Message::Options(options)) }

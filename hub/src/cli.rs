@@ -5,6 +5,7 @@
 pub mod demo;
 pub mod describe;
 pub mod export;
+pub mod mapping;
 pub mod output;
 pub mod push;
 pub mod search;

@@ -90,6 +90,10 @@ pub struct Config {
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_bytes)]
     pub quarantine_bytes_max: u64,
 
+    /// Largest table that a mapping may look values up in, as text.
+    #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = parse_bytes)]
+    pub lookup_bytes_max: u64,
+
     /// Exports that may run at the same time.
     #[arg(long, value_name = "COUNT", default_value_t = 64)]
     pub exports_max: usize,

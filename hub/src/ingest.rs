@@ -4,6 +4,7 @@
 //! an adapter is not trusted: its counts must agree with what came.
 
 use crate::adapters::{Adapters, ReadStream, Reading};
+use crate::mapping::MappingInForce;
 use crate::staging::{PushHeader, Upload};
 use bytes::Bytes;
 use std::path::PathBuf;
@@ -14,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use ukimet_catalog::{Catalog, LayerWriter, PushIntent, Transaction};
 use ukimet_model::error::quoted;
 use ukimet_model::{
-    Asset, Batch, DatasetId, Error, LayerReport, LayerSelection, PushOutcome, QuarantinedRow, Result, Severity, Sha256,
-    Verdict,
+    Asset, Batch, DatasetId, Declarations, Error, LayerReport, LayerSelection, MappingChange, PushOutcome,
+    QuarantinedRow, Result, Severity, Sha256, Verdict,
 };
 use ukimet_proto::ipc::{self, IpcLimits};
 use ukimet_proto::v1;
@@ -32,6 +33,8 @@ pub struct Ingest {
     pub ipc_limits: IpcLimits,
     /// Rows of one layer.
     pub rows_max: u64,
+    /// Bytes of a table that a mapping looks values up in.
+    pub lookup_bytes_max: usize,
 }
 
 /// A push that has ended.
@@ -57,11 +60,14 @@ impl Ingest {
     /// `AlreadyUsed` if the push id stands for other content, what the adapter says about the bytes, what the
     /// catalog says about the rows.
     pub async fn ingest(&self, upload: &Upload, sha256: Sha256, rows: Arc<AtomicU64>) -> Result<Ingested> {
-        let intent = push_intent(upload, sha256);
+        let mut intent = push_intent(upload, sha256);
         if let Some(outcome) = self.replay(&intent, &upload.header)? {
             return Ok(Ingested { outcome, replayed: true });
         }
-        let mut reading = self.adapters.read(&reading(&upload.header, upload.path())).await?;
+        let mapping = self.mapping_in_force(&upload.header).await?;
+        let mut reading = self.adapters.read(&reading(&upload.header, upload.path(), &mapping)).await?;
+        intent.mapping = mapping.change;
+        (intent.declared.mapping, intent.declared.references) = (mapping.text, mapping.versions);
         let (messages, received) = mpsc::channel(MESSAGES_WAITING_MAX);
         let stop = CancellationToken::new();
         let writer = Writer {
@@ -89,6 +95,13 @@ impl Ingest {
         }
     }
 
+    /// The mapping, on a thread that may wait for the disk.
+    async fn mapping_in_force(&self, header: &PushHeader) -> Result<MappingInForce> {
+        let (header, snapshot, bytes_max) = (header.clone(), self.catalog.snapshot(), self.lookup_bytes_max);
+        let found = tokio::task::spawn_blocking(move || MappingInForce::of(&header, &snapshot, bytes_max)).await;
+        found.map_err(|e| Error::internal("reading what a mapping looks up").caused_by(e))?
+    }
+
     /// The outcome of a push that ended before.
     fn replay(&self, intent: &PushIntent, header: &PushHeader) -> Result<Option<PushOutcome>> {
         let Some(record) = self.catalog.snapshot().push(&intent.agency, &intent.push_id)? else {
@@ -108,7 +121,7 @@ impl Ingest {
     }
 }
 
-fn reading(header: &PushHeader, path: PathBuf) -> Reading {
+fn reading(header: &PushHeader, path: PathBuf, mapping: &MappingInForce) -> Reading {
     Reading {
         path,
         file_name: header.file_name.clone(),
@@ -116,6 +129,8 @@ fn reading(header: &PushHeader, path: PathBuf) -> Reading {
         crs: header.crs.clone(),
         encoding: header.encoding.clone(),
         layers: header.layers.clone(),
+        mapping: mapping.text.clone(),
+        references: mapping.references.clone(),
     }
 }
 
@@ -135,6 +150,14 @@ fn push_intent(upload: &Upload, sha256: Sha256) -> PushIntent {
         raw: upload.path(),
         metadata: header.metadata.clone(),
         expected_version: header.expected_version,
+        declared: Declarations {
+            media_type: header.media_type.clone(),
+            crs: header.crs.clone(),
+            encoding: header.encoding.clone(),
+            layers: header.layers.clone(),
+            ..Declarations::default()
+        },
+        mapping: MappingChange::Keep,
     }
 }
 
@@ -389,6 +412,8 @@ mod tests {
             raw,
             metadata: ukimet_model::DatasetMetadata::default(),
             expected_version: None,
+            declared: Declarations::default(),
+            mapping: MappingChange::Keep,
         };
         let writer = Writer {
             catalog: catalog.clone(),

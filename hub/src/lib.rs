@@ -14,6 +14,7 @@ pub mod export;
 pub mod files;
 pub mod hashing;
 pub mod ingest;
+pub mod mapping;
 pub mod metrics;
 pub mod server;
 pub mod staging;

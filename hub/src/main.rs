@@ -24,6 +24,7 @@ enum Command {
     Describe(cli::describe::Describe),
     Versions(cli::versions::Versions),
     Export(cli::export::ExportCommand),
+    Mapping(cli::mapping::MappingCommand),
     Verify(cli::verify::Verify),
     Demo(cli::demo::Demo),
 }
@@ -59,6 +60,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Describe(describe) => describe.run().await,
         Command::Versions(versions) => versions.run().await,
         Command::Export(export) => export.run().await,
+        Command::Mapping(mapping) => mapping.run().await,
         Command::Verify(verify) => verify.run(),
         Command::Demo(demo) => demo.run().await,
     }

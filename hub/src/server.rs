@@ -181,6 +181,7 @@ async fn routes(
             adapters,
             ipc_limits: IpcLimits::default(),
             rows_max: config.rows_max,
+            lookup_bytes_max: usize::try_from(config.lookup_bytes_max).unwrap_or(usize::MAX),
         },
         message_bytes_max: config.message_bytes_max,
         idle_max: config.push_idle_max,

@@ -33,6 +33,9 @@ pub struct PushHeader {
     pub crs: Option<String>,
     /// The encoding that the publisher declares.
     pub encoding: Option<String>,
+    /// What the columns are to become: a mapping file; empty for nothing, `None` for the dataset's own.
+    #[serde(default)]
+    pub mapping: Option<String>,
     /// Which layers.
     pub layers: LayerSelection,
     /// Titles and so on.
@@ -47,7 +50,7 @@ impl PushHeader {
     /// Hash over everything here that decides what a push does (a file's name may decide its format); with the hash of
     /// the bytes it is the push's content.
     pub fn digest(&self, bytes: Option<&Sha256>) -> Sha256 {
-        let declared = (&self.file_name, &self.media_type, &self.crs, &self.encoding);
+        let declared = (&self.file_name, &self.media_type, &self.crs, &self.encoding, &self.mapping);
         let deciding = (&self.dataset, self.mode, declared, &self.layers, &self.metadata, bytes);
         let text = serde_json::to_vec(&deciding).expect("a header is plain data");
         let mut hasher = Hasher::default();
@@ -411,6 +414,7 @@ mod tests {
             media_type: None,
             crs: None,
             encoding: None,
+            mapping: None,
             layers: LayerSelection::Only,
             metadata: DatasetMetadata::default(),
             expected_version: None,

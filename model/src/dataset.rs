@@ -49,6 +49,9 @@ pub struct Dataset {
     pub created: Timestamp,
     /// What people say about it.
     pub metadata: DatasetMetadata,
+    /// What its columns are made of, a mapping file; `None` if they are what the rules find.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<String>,
 }
 
 /// A column as it is published.

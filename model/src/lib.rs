@@ -34,6 +34,8 @@ pub use id::{DatasetId, DatasetUuid, PushId, SnapshotId, VersionNumber};
 pub use lineage::ProcessStep;
 pub use mapping::Mapping;
 pub use profile::Profile;
-pub use push::{LayerOutcome, LayerReport, LayerSelection, PushMode, PushOutcome, PushStatus, TableRef};
+pub use push::{
+    Declarations, LayerOutcome, LayerReport, LayerSelection, MappingChange, PushMode, PushOutcome, PushStatus, TableRef,
+};
 pub use query::{DatasetQuery, RowQuery, VersionSelector};
 pub use verdict::{QuarantinedRow, Verdict};

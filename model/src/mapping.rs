@@ -182,7 +182,7 @@ pub enum Misfit {
 
 impl Mapping {
     /// Bytes that a mapping file may have.
-    pub const BYTES_MAX: usize = 256 << 10;
+    pub const BYTES_MAX: usize = 64 << 10;
     /// Columns that a mapping may make.
     pub const COLUMNS_MAX: usize = 2_000;
 

@@ -30,6 +30,35 @@ pub enum LayerSelection {
     All,
 }
 
+/// What a publisher declared with a push, kept so that its bytes can be read again the same way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Declarations {
+    /// The media type; `None` if it was told from the bytes and the name.
+    pub media_type: Option<String>,
+    /// The CRS of the coordinates.
+    pub crs: Option<String>,
+    /// The encoding of the text.
+    pub encoding: Option<String>,
+    /// Which layers.
+    pub layers: LayerSelection,
+    /// The mapping in force, as its file was written: the push's own or the dataset's.
+    pub mapping: Option<String>,
+    /// The versions of the datasets that the mapping looked values up in.
+    pub references: BTreeMap<DatasetId, VersionNumber>,
+}
+
+/// What a push does to the mapping of its dataset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MappingChange {
+    /// The dataset's own mapping is in force and stays.
+    #[default]
+    Keep,
+    /// The mapping of the push is the dataset's from now on; without one the dataset has none any more.
+    Set,
+}
+
 /// What was read, taken, repaired and refused of one layer, and how.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LayerReport {

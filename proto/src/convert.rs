@@ -296,6 +296,7 @@ impl From<(model::Dataset, model::Version)> for v1::Dataset {
             created: Some(wire_time(dataset.created)),
             metadata: Some(dataset.metadata.into()),
             version: Some(version.into()),
+            mapping: dataset.mapping,
         }
     }
 }

@@ -54,6 +54,8 @@ impl Push {
             raw: file.path().to_owned(),
             metadata: DatasetMetadata::default(),
             expected_version: None,
+            declared: ukimet_model::Declarations::default(),
+            mapping: ukimet_model::MappingChange::Keep,
         })?;
         let batch = points(self.rows.clone());
         let mut layer = transaction.begin_layer(dataset, batch.rows().schema())?;

@@ -134,6 +134,7 @@ mod tests {
             uuid: DatasetUuid::from_random(sequence.into()),
             created: jiff::Timestamp::UNIX_EPOCH,
             metadata: ukimet_model::DatasetMetadata::default(),
+            mapping: None,
         };
         let changes = vec![Change::DatasetCreated(dataset)];
         let push = PushCommit { principal: "tester".to_owned(), requirements: Vec::new(), changes };

@@ -107,7 +107,7 @@ impl Truth {
                 Change::DatasetCreated(dataset) => {
                     self.datasets.insert(dataset.id.clone(), dataset);
                 }
-                Change::MetadataChanged { .. } => (),
+                Change::MetadataChanged { .. } | Change::MappingChanged { .. } => (),
                 Change::VersionPublished { dataset, version } => {
                     let newest = self.newest.insert(dataset.clone(), version.number.0);
                     let expected = newest.unwrap_or(0) + 1;

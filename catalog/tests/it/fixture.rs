@@ -127,6 +127,8 @@ impl Push {
             raw: raw.to_owned(),
             metadata: self.metadata.clone(),
             expected_version: self.expected_version,
+            declared: ukimet_model::Declarations::default(),
+            mapping: ukimet_model::MappingChange::Keep,
         }
     }
 

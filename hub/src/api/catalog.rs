@@ -75,7 +75,11 @@ impl CatalogService for Questions {
             Ok(v1::SearchResponse {
                 snapshot: snapshot.id().0,
                 total: found.total,
-                datasets: found.datasets.into_iter().map(Into::into).collect(),
+                datasets: found
+                    .datasets
+                    .into_iter()
+                    .map(|found| v1::Dataset { mapping: None, ..found.into() })
+                    .collect(),
             })
         })
         .await
@@ -87,8 +91,12 @@ impl CatalogService for Questions {
     ) -> Result<Response<v1::GetDatasetResponse>, Status> {
         let request = request.into_inner();
         self.ask(move |snapshot| {
-            let found = snapshot.version(&selector(&request.dataset, request.version)?)?;
-            Ok(v1::GetDatasetResponse { snapshot: snapshot.id().0, dataset: Some(found.into()) })
+            let (mut dataset, version) = snapshot.version(&selector(&request.dataset, request.version)?)?;
+            if request.version.is_some() {
+                let push = snapshot.push(dataset.id.agency(), &version.push_id)?;
+                dataset.mapping = push.and_then(|push| push.declared.mapping);
+            }
+            Ok(v1::GetDatasetResponse { snapshot: snapshot.id().0, dataset: Some((dataset, version).into()) })
         })
         .await
     }

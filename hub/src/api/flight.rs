@@ -25,7 +25,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use ukimet_model::{
-    DatasetId, DatasetMetadata, DatasetQuery, Error, LayerSelection, PushId, PushMode, Result, VersionNumber,
+    DatasetId, DatasetMetadata, DatasetQuery, Error, LayerSelection, Mapping, PushId, PushMode, Result, VersionNumber,
     VersionSelector,
 };
 use ukimet_proto::status::to_status;
@@ -111,6 +111,7 @@ struct PutCommand {
     #[serde(default)]
     metadata: DatasetMetadata,
     expected_version: Option<u64>,
+    mapping: Option<String>,
 }
 
 fn put_header(descriptor: &FlightDescriptor) -> Result<PushHeader> {
@@ -133,8 +134,10 @@ fn put_header(descriptor: &FlightDescriptor) -> Result<PushHeader> {
             mode: PushMode::default(),
             metadata: DatasetMetadata::default(),
             expected_version: None,
+            mapping: None,
         },
     };
+    command.mapping.as_deref().map(Mapping::parse).transpose()?;
     let push_id = command.push_id.map_or_else(|| format!("put-{}", uuid::Uuid::new_v4()).parse(), Ok)?;
     Ok(PushHeader {
         file_name: format!("{}.arrows", command.dataset.name()),
@@ -144,6 +147,7 @@ fn put_header(descriptor: &FlightDescriptor) -> Result<PushHeader> {
         media_type: Some(ARROW_STREAM.to_owned()),
         crs: command.crs,
         encoding: None,
+        mapping: command.mapping,
         layers: LayerSelection::Only,
         metadata: command.metadata,
         expected_version: command.expected_version,

@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status, Streaming};
 use ukimet_model::error::quoted;
-use ukimet_model::{DatasetMetadata, Error, ErrorKind, Result, Sha256};
+use ukimet_model::{DatasetMetadata, Error, ErrorKind, LayerSelection, Mapping, Result, Sha256};
 use ukimet_proto::convert::layer_selection_from_wire;
 use ukimet_proto::status::to_status;
 use ukimet_proto::v1;
@@ -312,11 +312,22 @@ fn push_header(header: v1::PushHeader) -> Result<PushHeader> {
         media_type: Some(header.media_type).filter(|text| !text.is_empty()),
         crs: header.crs.filter(|text| !text.is_empty()),
         encoding: header.encoding.filter(|text| !text.is_empty()),
+        mapping: mapping(header.mapping, header.layers.as_ref())?,
         layers: layer_selection_from_wire(header.layers),
         metadata: header.metadata.map(DatasetMetadata::try_from).transpose()?.unwrap_or_default(),
         expected_version: header.expected_version,
         size_bytes: header.size_bytes,
     })
+}
+
+/// A mapping that reads as one, for one layer.
+fn mapping(text: Option<String>, layers: Option<&v1::LayerSelection>) -> Result<Option<String>> {
+    let Some(text) = text else { return Ok(None) };
+    Mapping::parse(&text)?;
+    if layer_selection_from_wire(layers.cloned()) == LayerSelection::All && !text.is_empty() {
+        return Err(Error::invalid_request("a mapping goes with one layer, found one for all layers; name the layer"));
+    }
+    Ok(Some(text))
 }
 
 /// Longest file name, bytes.

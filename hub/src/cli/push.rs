@@ -1,6 +1,7 @@
 //! `ukimet push`.
 
 use crate::bundle::Bundle;
+use crate::cli::mapping::read_mapping;
 use crate::cli::output;
 use crate::client::{Client, DEFAULT_HUB, PushEvent, PushFile};
 use clap::{Args, ValueEnum};
@@ -38,6 +39,12 @@ pub struct Push {
     /// The encoding of the text (windows-1251, KZ-1048, …), if the file does not say or says it wrongly.
     #[arg(long, value_name = "NAME")]
     encoding: Option<String>,
+    /// A mapping file: what the columns become, from this push on. Without it the dataset's own mapping is used.
+    #[arg(long, value_name = "FILE", conflicts_with = "no_mapping")]
+    mapping: Option<PathBuf>,
+    /// Take the columns as the rules find them, from this push on.
+    #[arg(long)]
+    no_mapping: bool,
     /// How the push changes the dataset.
     #[arg(long, value_enum, default_value_t = Mode::Replace)]
     mode: Mode,
@@ -99,7 +106,12 @@ impl Push {
         let bundle = Bundle::of(&self.file)?;
         let client = Client::connect(&self.hub).await?;
         let bar = output::bar(None, "pushing", true);
-        let file = PushFile { header: self.header(&bundle.file_name), path: bundle.path.clone() };
+        let mapping = match &self.mapping {
+            Some(file) => Some(read_mapping(file)?),
+            None => self.no_mapping.then(String::new),
+        };
+        let header = v1::PushHeader { mapping, ..self.header(&bundle.file_name) };
+        let file = PushFile { header, path: bundle.path.clone() };
         let pushed = client
             .push(&file, |event| match event {
                 PushEvent::Sent(bytes, total) => {
@@ -135,6 +147,7 @@ impl Push {
             layers: layer_selection_to_wire(layers),
             metadata: Some(metadata(&self.title, &self.description, &self.keyword)),
             expected_version: self.expected_version,
+            mapping: None,
         }
     }
 }

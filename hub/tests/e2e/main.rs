@@ -4,6 +4,7 @@
 
 mod hub;
 mod lifecycle;
+mod mappings;
 mod protocol;
 mod pushes;
 mod refusals;

@@ -27,15 +27,12 @@ pub fn suggest(schema: &Schema, profile: Option<&Profile>) -> String {
         let clashes = |column: &&ProfileColumn| {
             fields.iter().any(|other| other.name() == &column.name && !std::ptr::eq(*other, *field))
         };
-        match known.filter(|column| !clashes(column)) {
-            Some(column) => {
-                taken.push(&column.name);
-                write_known(&mut text, field, column);
-            }
-            None => {
-                text.push('\n');
-                write_rule(&mut text, field.name(), source_name(field), None);
-            }
+        if let Some(column) = known.filter(|column| !clashes(column)) {
+            taken.push(&column.name);
+            write_known(&mut text, field, column);
+        } else {
+            text.push('\n');
+            write_rule(&mut text, field.name(), source_name(field), None);
         }
     }
     if let Some(profile) = profile {
