@@ -43,6 +43,7 @@ pub use layer::LayerWriter;
 pub use opening::{OpeningReport, ProjectionOpening};
 pub use options::{CatalogOptions, TableLimits};
 pub use push::{PushIntent, PushRecord};
+pub use rowhash::row_hashes;
 pub use search::Scan;
 pub use snapshot::{SearchResult, Snapshot};
 pub use tables::{SOURCE_COLUMNS_KEY, Table, quarantine_schema, severity_name, verdict_schema};

@@ -52,7 +52,7 @@ const ROWS_AT_ONCE: usize = 4096;
 /// # Errors
 ///
 /// `InvalidData` if a column has a type that is not published.
-pub(crate) fn row_hashes(rows: &RecordBatch) -> Result<Vec<u128>> {
+pub fn row_hashes(rows: &RecordBatch) -> Result<Vec<u128>> {
     let mut hashes = Vec::with_capacity(rows.num_rows());
     let mut start = 0;
     while start < rows.num_rows() {

@@ -11,12 +11,14 @@ use crate::segments::SegmentCache;
 use crate::state::StateSlot;
 use crate::tables::Table;
 use arrow_schema::SchemaRef;
+use sha2::{Digest, Sha256 as Hasher};
 use std::fmt;
+use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 use ukimet_model::{
-    Dataset, DatasetId, DatasetQuery, Error, LayerReport, PushId, Result, RowQuery, SnapshotId, TableRef, Version,
-    VersionNumber, VersionSelector,
+    Asset, Dataset, DatasetId, DatasetQuery, Error, LayerReport, PushId, Result, RowQuery, Sha256, SnapshotId,
+    TableRef, Version, VersionNumber, VersionSelector,
 };
 
 /// The catalog as of one commit, for as long as it is held. Cheap to clone.
@@ -49,6 +51,24 @@ pub struct SearchResult {
     pub total: u64,
     /// This page's datasets, each with its newest version.
     pub datasets: Vec<(Dataset, Version)>,
+}
+
+/// A writer that hashes what goes through it.
+struct Checked<'a, W> {
+    to: &'a mut W,
+    hasher: Hasher,
+}
+
+impl<W: Write> Write for Checked<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.to.write(bytes)?;
+        self.hasher.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.to.flush()
+    }
 }
 
 impl Snapshot {
@@ -130,6 +150,24 @@ impl Snapshot {
     /// The receipt of a version: what was done to its data.
     pub fn receipt(&self, version: &Version) -> Result<LayerReport> {
         read_receipt(&self.objects, &version.receipt)
+    }
+
+    /// Writes the bytes of a push as they were sent.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if they are damaged or cannot be written.
+    pub fn copy_raw(&self, asset: &Asset, to: &mut impl Write) -> Result<()> {
+        let key = paths::raw(&asset.sha256);
+        let damaged = |e: std::io::Error| Error::internal(format!("copying object {key}")).caused_by(e);
+        let object = self.objects.open(&key)?;
+        let mut bytes = zstd::Decoder::new(object.reader(0)).map_err(damaged)?;
+        let mut checked = Checked { to, hasher: Hasher::new() };
+        std::io::copy(&mut bytes, &mut checked).map_err(damaged)?;
+        if Sha256(checked.hasher.finalize().into()) == asset.sha256 {
+            return Ok(());
+        }
+        Err(Error::internal(format!("object {key} is damaged: what it decompresses to is not what was pushed")))
     }
 
     /// A table that is kept with a push.

@@ -8,6 +8,7 @@ pub mod export;
 pub mod mapping;
 pub mod output;
 pub mod push;
+pub mod renormalize;
 pub mod search;
 pub mod serve;
 pub mod verify;

@@ -82,6 +82,11 @@ impl Client {
         CatalogServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
+    /// The ingest service, for what is no push.
+    pub fn ingest(&self) -> IngestServiceClient<Channel> {
+        IngestServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
     /// Pushes a file; a push that is cut is taken up again where it was.
     ///
     /// # Errors
@@ -115,7 +120,7 @@ impl Client {
         let (requests, stream) = mpsc::channel(4);
         let send = |message| v1::PushRequest { message: Some(message) };
         requests.send(send(Request::Header(header.clone()))).await.expect("the receiver is here");
-        let mut client = IngestServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let mut client = self.ingest();
         let responses = client.push(ReceiverStream::new(stream)).await;
         let mut responses = responses.map_err(|status| from_status(&status))?.into_inner();
         let mut requests = Some(requests);

@@ -180,7 +180,7 @@ fn geojson(wkb: &[u8]) -> Result<String> {
 /// # Errors
 ///
 /// `InvalidRequest` for measures without heights: a third number would be read as a height.
-fn wkt(wkb: &[u8]) -> Result<String> {
+pub(crate) fn wkt(wkb: &[u8]) -> Result<String> {
     let dimensions = dimensions(wkb)?;
     if dimensions.m && !dimensions.z {
         return Err(Error::invalid_request(

@@ -16,5 +16,6 @@ pub mod hashing;
 pub mod ingest;
 pub mod mapping;
 pub mod metrics;
+pub mod renormalize;
 pub mod server;
 pub mod staging;

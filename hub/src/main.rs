@@ -25,6 +25,7 @@ enum Command {
     Versions(cli::versions::Versions),
     Export(cli::export::ExportCommand),
     Mapping(cli::mapping::MappingCommand),
+    Renormalize(cli::renormalize::Renormalize),
     Verify(cli::verify::Verify),
     Demo(cli::demo::Demo),
 }
@@ -61,6 +62,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Versions(versions) => versions.run().await,
         Command::Export(export) => export.run().await,
         Command::Mapping(mapping) => mapping.run().await,
+        Command::Renormalize(renormalize) => renormalize.run().await,
         Command::Verify(verify) => verify.run(),
         Command::Demo(demo) => demo.run().await,
     }

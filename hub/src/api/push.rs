@@ -67,6 +67,33 @@ impl IngestService for Pushes {
         });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
+
+    type RenormalizeStream = ReceiverStream<Result<v1::RenormalizeResponse, Status>>;
+
+    async fn renormalize(
+        &self,
+        request: Request<v1::RenormalizeRequest>,
+    ) -> Result<Response<Self::RenormalizeStream>, Status> {
+        let permit = self.admit().map_err(|e| to_status(&e))?;
+        let request = request.into_inner();
+        let (datasets, rules) = self.renormalizable(&request).await.map_err(|e| to_status(&e))?;
+        let (answers, stream) = mpsc::channel(1);
+        let pushes = self.clone();
+        tokio::spawn(async move {
+            for dataset in datasets {
+                let renormalized = tokio::select! {
+                    renormalized = pushes.read_again(dataset, &rules, &request) => renormalized,
+                    () = answers.closed() => return,
+                    () = pushes.draining.cancelled() => return,
+                };
+                if answers.send(Ok(renormalized)).await.is_err() {
+                    return;
+                }
+            }
+            drop(permit);
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
 }
 
 fn answer(message: Answer) -> v1::PushResponse {

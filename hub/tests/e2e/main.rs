@@ -8,3 +8,4 @@ mod mappings;
 mod protocol;
 mod pushes;
 mod refusals;
+mod renormalizing;

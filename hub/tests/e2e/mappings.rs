@@ -94,7 +94,7 @@ fn a_mapping_that_does_not_fit_refuses_the_push_and_says_why() {
     refused("profile = \"school\"", "name_ru is missing");
     let lookup = "[[column]]\nname = \"a\"\nfrom = \"Мест\"\nlookup = { dataset = \"kz/kato\", key = \"code\", value = \"name\" }";
     refused(lookup, "kz/kato is not in snapshot");
-    let rows: String = (0..1_000).map(|n| format!("{n:09};name {n}\n")).collect();
+    let rows = (0..1_000).map(|n| format!("{n:09};name {n}")).collect::<Vec<_>>().join("\n");
     let kato = write(dir.path(), "kato.csv", &format!("code;name\n{rows}"));
     hub.publish(Path::new(&kato), "kz/kato", &[]);
     refused(lookup, "at most 1024 bytes");
