@@ -7,6 +7,7 @@ pub mod describe;
 pub mod export;
 pub mod output;
 pub mod push;
+pub mod report;
 pub mod search;
 pub mod serve;
 pub mod verify;

@@ -15,5 +15,6 @@ pub mod files;
 pub mod hashing;
 pub mod ingest;
 pub mod metrics;
+pub mod report;
 pub mod server;
 pub mod staging;
