@@ -40,6 +40,8 @@ pub struct Reading {
     pub encoding: Option<String>,
     /// Which layers.
     pub layers: LayerSelection,
+    /// The schema that the rows have to fit, as an Arrow IPC message; `None` if types are told from the values.
+    pub expected_schema: Option<bytes::Bytes>,
 }
 
 /// Every adapter of this hub.
@@ -176,6 +178,7 @@ fn options(reading: &Reading, grant_path: bool) -> v1::AssetRequest {
         },
         all_layers: reading.layers == LayerSelection::All,
         batch_rows_max: 0,
+        expected_schema: reading.expected_schema.clone(),
     };
     v1::AssetRequest { message: Some(v1::asset_request::Message::Options(options)) }
 }

@@ -32,6 +32,8 @@ pub struct Ingest {
     pub ipc_limits: IpcLimits,
     /// Rows of one layer.
     pub rows_max: u64,
+    /// Rows of one sheet of corrections, which are held in memory.
+    pub fix_rows_max: usize,
 }
 
 /// A push that has ended.
@@ -60,6 +62,9 @@ impl Ingest {
         let intent = push_intent(upload, sha256);
         if let Some(outcome) = self.replay(&intent, &upload.header)? {
             return Ok(Ingested { outcome, replayed: true });
+        }
+        if let Some(first) = upload.header.fixes.clone() {
+            return self.ingest_fixes(upload, sha256, first, rows).await;
         }
         let mut reading = self.adapters.read(&reading(&upload.header, upload.path())).await?;
         let (messages, received) = mpsc::channel(MESSAGES_WAITING_MAX);
@@ -116,10 +121,11 @@ fn reading(header: &PushHeader, path: PathBuf) -> Reading {
         crs: header.crs.clone(),
         encoding: header.encoding.clone(),
         layers: header.layers.clone(),
+        expected_schema: None,
     }
 }
 
-fn push_intent(upload: &Upload, sha256: Sha256) -> PushIntent {
+pub(crate) fn push_intent(upload: &Upload, sha256: Sha256) -> PushIntent {
     let header = &upload.header;
     PushIntent {
         push_id: header.push_id.clone(),

@@ -12,6 +12,7 @@ pub mod client;
 pub mod config;
 pub mod export;
 pub mod files;
+pub mod fixes;
 pub mod hashing;
 pub mod ingest;
 pub mod metrics;

@@ -14,7 +14,7 @@ mod why;
 
 pub use sheet::{ROWS_SHEET, is_too_long_mark};
 pub use subject::{Subject, find};
-pub use tables::{each_quarantined, quarantine_columns, table_of, unguarded};
+pub use tables::{each_quarantined, each_verdict, quarantine_columns, table_of, unguarded};
 pub use why::geometry_column;
 
 /// The column of a sheet of refused rows that says which row of the push it is, counted from 1.

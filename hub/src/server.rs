@@ -181,6 +181,7 @@ async fn routes(
             adapters,
             ipc_limits: IpcLimits::default(),
             rows_max: config.rows_max,
+            fix_rows_max: config.fix_rows_max,
         },
         message_bytes_max: config.message_bytes_max,
         idle_max: config.push_idle_max,

@@ -15,7 +15,7 @@ use crate::layer::{GEOMETRY_KEY, Limits, Role, SourceLayer, is_marked};
 use crate::names;
 use crate::places::PlacePlan;
 use crate::text::TextPlan;
-use crate::types::{self, Published, Target};
+use crate::types::{self, Published, Target, expected};
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Schema, SchemaRef};
@@ -33,6 +33,8 @@ struct Column {
     role: Role,
     target: Target,
     data_type: DataType,
+    /// Whether every value has to fit `data_type`, whatever its column holds.
+    is_expected: bool,
 }
 
 struct Decisions {
@@ -43,6 +45,8 @@ struct Decisions {
     types_step: ProcessStep,
     columns: Vec<Column>,
     has_places: bool,
+    /// The names that the columns have already; `None` if the names rule decides.
+    names: Option<Vec<String>>,
 }
 
 /// Every decision about one layer.
@@ -57,7 +61,8 @@ pub struct Plan {
 impl Plan {
     fn new(layer: SourceLayer, limits: Limits, decisions: Decisions) -> Result<Self> {
         let sources: Vec<String> = decisions.columns.iter().map(|c| decisions.text.names[c.raw].clone()).collect();
-        let (names, names_step) = names::decide(&sources);
+        let (decided, names_step) = names::decide(&sources);
+        let names = decisions.names.clone().unwrap_or(decided);
         let parts = names.iter().zip(&sources).zip(&decisions.columns);
         let mut fields: Vec<_> =
             parts.map(|((name, source), column)| attribute_field(name, source, column.data_type.clone())).collect();
@@ -86,7 +91,7 @@ impl Plan {
 
     /// Starts the second pass.
     pub fn normalizer(self) -> Normalizer {
-        let Decisions { text, places, crs, findings, types_step, columns, has_places } = self.decisions;
+        let Decisions { text, places, crs, findings, types_step, columns, has_places, .. } = self.decisions;
         let verdicts_max = self.limits.verdicts_max;
         let mut crs = crs;
         let crs_findings = std::mem::take(&mut crs.findings);
@@ -150,12 +155,18 @@ impl Normalizer {
         let row_first = self.report.rows_read;
         let mut arrays = Vec::with_capacity(self.columns.len() + 1);
         let mut decoded = raw.columns().to_vec();
+        let mut misfits = vec![false; raw.num_rows()];
         for column in &self.columns {
             let source = &mut decoded[column.raw];
             *source = decode(column, source, &mut self.text, row_first)?;
-            arrays.push(typed(column, source, &self.text.names[column.raw], &mut self.findings, row_first)?);
+            let name = &self.text.names[column.raw];
+            arrays.push(if column.is_expected {
+                expected::apply(source, &column.data_type, name, row_first, &mut misfits, &mut self.findings)?
+            } else {
+                typed(column, source, name, &mut self.findings, row_first)?
+            });
         }
-        let refused = self.add_geometry(raw, &mut arrays, row_first)?;
+        let refused = self.add_geometry(raw, &mut arrays, row_first, misfits)?;
         self.quarantined.extend(quarantine::rows(&decoded, &self.layer, &refused, row_first)?);
         let options = RecordBatchOptions::new().with_row_count(Some(raw.num_rows()));
         let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
@@ -166,15 +177,23 @@ impl Normalizer {
         Batch::try_new(rows)
     }
 
-    fn add_geometry(&mut self, raw: &RecordBatch, arrays: &mut Vec<ArrayRef>, row_first: u64) -> Result<Vec<bool>> {
-        let Some(rule) = &mut self.geometry else { return Ok(Vec::new()) };
-        let (column, refused) = if let Some(places) = self.places.apply(raw.columns(), row_first)? {
+    /// `refused` are the rows that other rules refuse; answers with those that the geometry refuses too.
+    fn add_geometry(
+        &mut self,
+        raw: &RecordBatch,
+        arrays: &mut Vec<ArrayRef>,
+        row_first: u64,
+        mut refused: Vec<bool>,
+    ) -> Result<Vec<bool>> {
+        let Some(rule) = &mut self.geometry else { return Ok(refused) };
+        let (column, without_place) = if let Some(places) = self.places.apply(raw.columns(), row_first)? {
             places
         } else {
             let at = self.layer.schema.fields().iter().position(|field| is_marked(field, GEOMETRY_KEY));
             let at = at.ok_or_else(|| Error::internal("a layer with places has a column for them"))?;
             (binary(raw.column(at))?, Vec::new())
         };
+        refused.iter_mut().zip(without_place).for_each(|(refused, other)| *refused |= other);
         let normalized = rule.apply(&column, refused, &mut self.transform, row_first, &mut self.findings)?;
         arrays.push(Arc::new(normalized.column));
         Ok(normalized.refused)

@@ -109,6 +109,10 @@ pub struct ReadOptions {
     pub layers: LayerSelection,
     /// How many rows a batch has at most; `None` for the adapter's own choice.
     pub batch_rows_max: Option<usize>,
+    /// The schema of rows that are there already: columns are found by their source names, every value has to fit its
+    /// type, and a row with one that does not is refused with a verdict. One without columns: every column as text,
+    /// no geometry. `None`: types are told from the values.
+    pub expected_schema: Option<SchemaRef>,
 }
 
 /// What an asset declares about itself.

@@ -155,6 +155,7 @@ fn put_header(descriptor: &FlightDescriptor) -> Result<PushHeader> {
         metadata: command.metadata,
         expected_version: command.expected_version,
         size_bytes: None,
+        fixes: None,
     })
 }
 

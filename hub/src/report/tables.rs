@@ -39,7 +39,11 @@ fn verdict(batch: &RecordBatch, i: usize) -> Result<Verdict> {
 
 /// Calls `visit` with every verdict on a layer, as they were told; for pushes from before verdicts were kept, with the
 /// examples of the findings.
-pub(super) fn each_verdict(
+///
+/// # Errors
+///
+/// `Internal` naming the object if it is damaged, and what `visit` says.
+pub fn each_verdict(
     snapshot: &Snapshot,
     layer: &LayerOutcome,
     visit: &mut dyn FnMut(Verdict) -> Result<()>,

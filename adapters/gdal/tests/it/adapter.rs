@@ -83,6 +83,7 @@ impl Ask {
             layer: self.layer.clone(),
             all_layers: self.all_layers,
             batch_rows_max: 0,
+            expected_schema: None,
         }))
     }
 }

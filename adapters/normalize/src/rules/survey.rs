@@ -4,13 +4,14 @@ use super::{Column, Decisions, Plan};
 use crate::crs::CrsSurvey;
 use crate::findings::{Findings, example};
 use crate::layer::{Declared, GEOMETRY_KEY, Limits, Role, SourceLayer, is_marked, roles};
-use crate::places::PlaceSurvey;
-use crate::text::TextSurvey;
+use crate::places::{PlacePlan, PlaceSurvey};
+use crate::text::{TextPlan, TextSurvey};
 use crate::types::{self, ColumnSurvey, Target};
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
-use arrow_schema::{DataType, Schema};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
+use ukimet_model::batch::{check_schema, geometry_index, is_geometry, source_name};
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, Result, Severity};
 
@@ -24,6 +25,8 @@ pub struct Survey {
     crs: CrsSurvey,
     /// One a column; only text columns of untyped layers are looked at.
     types: Vec<ColumnSurvey>,
+    /// What the rows have to fit.
+    expected: Option<SchemaRef>,
     rows: u64,
 }
 
@@ -42,7 +45,30 @@ impl Survey {
         let of_layer = layer.crs.as_ref().filter(|_| has_geometry || places.has_candidate());
         let crs = CrsSurvey::begin(declared.crs.as_deref(), of_layer)?;
         let types = vec![ColumnSurvey::default(); roles.len()];
-        Ok(Self { layer: layer.clone(), limits: limits.clone(), roles, text, places, crs, types, rows: 0 })
+        Ok(Self {
+            layer: layer.clone(),
+            limits: limits.clone(),
+            roles,
+            text,
+            places,
+            crs,
+            types,
+            expected: None,
+            rows: 0,
+        })
+    }
+
+    /// Says what the rows have to fit: a column a field, found by its source name, and a geometry if the schema has one.
+    /// A schema without fields asks for every column as text and no geometry. Called before any row is observed.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidRequest` if the schema is not one of normalized rows.
+    pub fn expect(&mut self, schema: &SchemaRef) -> Result<()> {
+        check_schema(schema)?;
+        self.places.require(geometry_index(schema).is_some());
+        self.expected = Some(Arc::clone(schema));
+        Ok(())
     }
 
     /// Whether more raw rows could change a decision. A typed UTF-8 layer with a plain CRS needs none.
@@ -93,6 +119,10 @@ impl Survey {
         let text = self.text.decide(&self.layer)?;
         let places = self.places.decide(has_geometry, &mut self.crs)?;
         let has_places = has_geometry || places.has_places();
+        if let Some(expected) = self.expected.take() {
+            let (roles, decided) = (self.roles, (text, places));
+            return expected_plan(&expected, self.layer, self.limits, &roles, decided, self.crs, has_places);
+        }
         let crs = self.crs.decide(has_places)?;
         let mut findings = Findings::default();
         let mut types_step = types::receipt();
@@ -122,10 +152,48 @@ impl Survey {
                     [example(None, Some(&text.names[i]), "geometry", Some("binary"))],
                 );
             }
-            columns.push(Column { raw: i, role: *role, target, data_type });
+            columns.push(Column { raw: i, role: *role, target, data_type, is_expected: false });
         }
-        Plan::new(self.layer, self.limits, Decisions { text, places, crs, findings, types_step, columns, has_places })
+        let decisions = Decisions { text, places, crs, findings, types_step, columns, has_places, names: None };
+        Plan::new(self.layer, self.limits, decisions)
     }
+}
+
+/// Makes the decisions that an expected schema leaves.
+fn expected_plan(
+    expected: &Schema,
+    layer: SourceLayer,
+    limits: Limits,
+    roles: &[Role],
+    (text, places): (TextPlan, PlacePlan),
+    crs: CrsSurvey,
+    has_places: bool,
+) -> Result<Plan> {
+    let wants_places = geometry_index(expected).is_some();
+    if wants_places && !has_places {
+        return Err(Error::invalid_data("a geometry was expected, found no column of coordinates or WKT"));
+    }
+    let crs = crs.decide(wants_places)?;
+    let column = |raw: usize, data_type: &DataType| {
+        let data_type = data_type.clone();
+        Column { raw, role: roles[raw], target: Target::Text, data_type, is_expected: true }
+    };
+    let of_field = |field: &Arc<Field>| {
+        let raw = text.names.iter().position(|name| name == source_name(field));
+        let missing =
+            || Error::invalid_data(format!("a column {} was expected, found none", quoted(source_name(field))));
+        Ok(column(raw.ok_or_else(missing)?, field.data_type()))
+    };
+    let (columns, names) = if expected.fields().is_empty() {
+        ((0..roles.len()).map(|raw| column(raw, &DataType::Utf8)).collect(), None)
+    } else {
+        let attributes = expected.fields().iter().filter(|field| !is_geometry(field));
+        let names = attributes.clone().map(|field| field.name().clone()).collect();
+        (attributes.map(of_field).collect::<Result<Vec<_>>>()?, Some(names))
+    };
+    let (findings, types_step) = (Findings::default(), types::receipt());
+    let decisions = Decisions { text, places, crs, findings, types_step, columns, has_places: wants_places, names };
+    Plan::new(layer, limits, decisions)
 }
 
 fn is_text(role: Role) -> bool {

@@ -2,6 +2,7 @@
 
 use super::ServeConfig;
 use crate::adapter::{AssetFile, ReadOptions};
+use arrow_schema::SchemaRef;
 use std::path::Path;
 use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
@@ -9,6 +10,7 @@ use tokio::time::{Instant, timeout};
 use tonic::Streaming;
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, LayerSelection, Result};
+use ukimet_proto::ipc::{IpcLimits, decode_schema};
 use ukimet_proto::status::from_status;
 use ukimet_proto::v1;
 use ukimet_proto::v1::asset_request::Message;
@@ -62,7 +64,14 @@ fn read_options(options: &v1::AssetOptions) -> Result<ReadOptions> {
         encoding: options.encoding.clone().filter(|encoding| !encoding.is_empty()),
         layers,
         batch_rows_max: Some(options.batch_rows_max as usize).filter(|rows| *rows > 0),
+        expected_schema: options.expected_schema.as_deref().map(expected_schema).transpose()?,
     })
+}
+
+fn expected_schema(message: &[u8]) -> Result<SchemaRef> {
+    let wrong =
+        |error: Error| Error::invalid_request("expected_schema is no Arrow IPC schema message").caused_by(error);
+    decode_schema(message, &IpcLimits::default()).map_err(wrong)
 }
 
 /// A file that the client named, if it lies in the folder that is open to clients, links followed.
