@@ -44,6 +44,8 @@ pub struct Reading {
     pub mapping: Option<String>,
     /// The tables that the mapping looks values up in.
     pub references: Vec<v1::ReferenceTable>,
+    /// The schema that the rows have to fit, as an Arrow IPC message; `None` if types are told from the values.
+    pub expected_schema: Option<bytes::Bytes>,
 }
 
 /// Every adapter of this hub.
@@ -181,6 +183,7 @@ fn options(reading: &Reading, grant_path: bool) -> v1::AssetRequest {
         all_layers: reading.layers == LayerSelection::All,
         mapping: reading.mapping.clone(),
         references: reading.references.clone(),
+        expected_schema: reading.expected_schema.clone(),
         ..v1::AssetOptions::default()
     };
     v1::AssetRequest { message: Some(v1::asset_request::Message::Options(options)) }

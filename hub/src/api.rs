@@ -5,3 +5,4 @@ pub mod catalog;
 pub mod flight;
 pub mod http;
 pub mod push;
+pub mod report;

@@ -9,6 +9,7 @@ pub mod mapping;
 pub mod output;
 pub mod push;
 pub mod renormalize;
+pub mod report;
 pub mod search;
 pub mod serve;
 pub mod verify;

@@ -94,6 +94,10 @@ pub struct Config {
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = parse_bytes)]
     pub lookup_bytes_max: u64,
 
+    /// Rows of one sheet of corrections; they are held in memory.
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
+    pub fix_rows_max: usize,
+
     /// Exports that may run at the same time.
     #[arg(long, value_name = "COUNT", default_value_t = 64)]
     pub exports_max: usize,

@@ -35,6 +35,8 @@ pub struct Ingest {
     pub rows_max: u64,
     /// Bytes of a table that a mapping looks values up in.
     pub lookup_bytes_max: usize,
+    /// Rows of one sheet of corrections, which are held in memory.
+    pub fix_rows_max: usize,
 }
 
 /// A push that has ended.
@@ -63,6 +65,9 @@ impl Ingest {
         let mut intent = push_intent(upload, sha256);
         if let Some(outcome) = self.replay(&intent, &upload.header)? {
             return Ok(Ingested { outcome, replayed: true });
+        }
+        if let Some(first) = upload.header.fixes.clone() {
+            return self.ingest_fixes(upload, sha256, first, rows).await;
         }
         let mapping = self.mapping_in_force(&upload.header).await?;
         let mut reading = self.adapters.read(&reading(&upload.header, upload.path(), &mapping)).await?;
@@ -131,10 +136,11 @@ fn reading(header: &PushHeader, path: PathBuf, mapping: &MappingInForce) -> Read
         layers: header.layers.clone(),
         mapping: mapping.text.clone(),
         references: mapping.references.clone(),
+        expected_schema: None,
     }
 }
 
-fn push_intent(upload: &Upload, sha256: Sha256) -> PushIntent {
+pub(crate) fn push_intent(upload: &Upload, sha256: Sha256) -> PushIntent {
     let header = &upload.header;
     PushIntent {
         push_id: header.push_id.clone(),

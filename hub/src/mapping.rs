@@ -39,16 +39,21 @@ impl MappingInForce {
             None if header.layers == LayerSelection::All => (None, MappingChange::Keep),
             None => (dataset_mapping(header, snapshot)?, MappingChange::Keep),
         };
-        let mut in_force = Self { change, ..Self::default() };
+        Ok(Self { change, ..Self::with(text.as_deref(), snapshot, bytes_max)? })
+    }
+
+    /// A mapping that changes nothing for later pushes. Errors as [`MappingInForce::of`].
+    pub fn with(text: Option<&str>, snapshot: &Snapshot, bytes_max: usize) -> Result<Self> {
+        let mut in_force = Self::default();
         if let Some(text) = text {
-            let mapping = Mapping::parse(&text)?;
+            let mapping = Mapping::parse(text)?;
             for (dataset, columns) in tables(&mapping) {
                 let (table, version) = table(snapshot, dataset, &columns, bytes_max)
                     .map_err(|error| error.context(format_args!("the mapping looks values up in {dataset}")))?;
                 in_force.references.push(table);
                 in_force.versions.insert(dataset.clone(), version);
             }
-            in_force.text = Some(text);
+            in_force.text = Some(text.to_owned());
         }
         Ok(in_force)
     }

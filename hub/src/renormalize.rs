@@ -77,6 +77,7 @@ impl Subject {
             layers,
             metadata: DatasetMetadata::default(),
             expected_version: Some(self.version.number.0),
+            fixes: None,
             size_bytes: Some(self.version.asset.size_bytes),
         })
     }
@@ -193,6 +194,7 @@ impl Pushes {
             layers: header.layers.clone(),
             mapping: mapping.text,
             references: mapping.references,
+            expected_schema: None,
         };
         let mut messages = self.ingest.adapters.read(&reading).await?;
         let limits = IpcLimits::default();

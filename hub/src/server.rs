@@ -182,6 +182,7 @@ async fn routes(
             ipc_limits: IpcLimits::default(),
             rows_max: config.rows_max,
             lookup_bytes_max: usize::try_from(config.lookup_bytes_max).unwrap_or(usize::MAX),
+            fix_rows_max: config.fix_rows_max,
         },
         message_bytes_max: config.message_bytes_max,
         idle_max: config.push_idle_max,

@@ -44,6 +44,8 @@ pub struct PushHeader {
     pub expected_version: Option<u64>,
     /// How many bytes will come, if known.
     pub size_bytes: Option<u64>,
+    /// The push whose refused rows come back corrected.
+    pub fixes: Option<PushId>,
 }
 
 impl PushHeader {
@@ -55,6 +57,10 @@ impl PushHeader {
         let text = serde_json::to_vec(&deciding).expect("a header is plain data");
         let mut hasher = Hasher::default();
         hasher.update(&text);
+        if let Some(fixes) = &self.fixes {
+            hasher.update(b"\0fixes\0");
+            hasher.update(fixes.as_str().as_bytes());
+        }
         hasher.finish()
     }
 }
@@ -419,6 +425,7 @@ mod tests {
             metadata: DatasetMetadata::default(),
             expected_version: None,
             size_bytes: None,
+            fixes: None,
         }
     }
 

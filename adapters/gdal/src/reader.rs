@@ -155,6 +155,9 @@ impl Opened {
         let plan = {
             let mut rows = source.rows(layer.layer, rows_max)?;
             let mut survey = Survey::begin(&layer.source_layer(rows.as_ref()), &declared(options), &Limits::default())?;
+            if let Some(schema) = &options.expected_schema {
+                survey.expect(schema)?;
+            }
             let mut count = RowCount::new(limits.rows_max);
             while survey.needs_more() {
                 let Some(batch) = rows.next()? else { break };

@@ -13,7 +13,7 @@ use arrow_array::ArrayRef;
 use arrow_schema::{DataType, Field, Schema};
 use make::Maker;
 use std::sync::Arc;
-use ukimet_model::batch::attribute_field;
+use ukimet_model::batch::{attribute_field, is_geometry, source_name};
 use ukimet_model::error::quoted;
 use ukimet_model::mapping::{ColumnSource, Mapping, Unmapped};
 use ukimet_model::{Error, ProcessStep, Profile, Result, Severity};
@@ -90,6 +90,18 @@ impl Output {
         Ok(Self { columns, profile, steps })
     }
 
+    /// Every attribute as it is, under the names of a schema that they were found for.
+    pub(crate) fn named(schema: &Schema) -> Self {
+        let attributes = schema.fields().iter().filter(|field| !is_geometry(field)).enumerate();
+        let column = |(at, field): (usize, &Arc<Field>)| OutputColumn {
+            name: field.name().clone(),
+            source_name: source_name(field).to_owned(),
+            data_type: field.data_type().clone(),
+            origin: Origin::Found(at),
+        };
+        Self { columns: attributes.map(column).collect(), profile: None, steps: vec![step("names", [])] }
+    }
+
     /// Checks that the published columns fit the mapping's profile, if it names one.
     pub(crate) fn check_profile(&self, schema: &Schema) -> Result<()> {
         self.profile.map_or(Ok(()), |profile| profile.check(schema))
@@ -101,7 +113,7 @@ impl Output {
     }
 
     /// The published attributes of one batch: `decoded` are the source's columns with their text decoded, `found` its
-    /// attributes as the rules find them.
+    /// attributes as the rules find them, `refused` the rows that earlier rules refused, none if it is empty.
     ///
     /// # Errors
     ///
@@ -111,9 +123,10 @@ impl Output {
         decoded: &[ArrayRef],
         found: &[ArrayRef],
         row_first: u64,
+        refused: Vec<bool>,
         findings: &mut Findings,
     ) -> Result<Made> {
-        let mut refused = Vec::new();
+        let mut refused = refused;
         let mut columns = Vec::with_capacity(self.columns.len() + 1);
         for column in &self.columns {
             columns.push(match &column.origin {

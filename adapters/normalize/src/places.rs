@@ -29,6 +29,7 @@ pub(crate) struct PlaceSurvey {
     first_outside: Option<(u64, usize, f64)>,
     srid: Option<u32>,
     other_srid: Option<(u64, u32)>,
+    is_required: bool,
 }
 
 impl PlaceSurvey {
@@ -44,6 +45,15 @@ impl PlaceSurvey {
             first_outside: None,
             srid: None,
             other_srid: None,
+            is_required: false,
+        }
+    }
+
+    /// Says whether the rows have places, whatever their columns hold.
+    pub(crate) fn require(&mut self, is_required: bool) {
+        self.is_required = is_required;
+        if !is_required {
+            self.candidate = None;
         }
     }
 
@@ -132,7 +142,7 @@ impl PlaceSurvey {
         let mut findings = Findings::default();
         let places = match self.candidate {
             // Columns of which most do not fit were never meant as places.
-            Some(_) if self.filled == 0 || self.misfits * 2 > self.filled => None,
+            Some(_) if !self.is_required && (self.filled == 0 || self.misfits * 2 > self.filled) => None,
             Some(Candidate::Pair { x, y, is_degrees }) => {
                 self.check_pair(x, y)?;
                 if is_degrees {

@@ -15,7 +15,7 @@ use crate::layer::{GEOMETRY_KEY, Limits, Role, SourceLayer, is_marked};
 use crate::mapping::{Made, Output};
 use crate::places::PlacePlan;
 use crate::text::TextPlan;
-use crate::types::{self, Published, Target};
+use crate::types::{self, Published, Target, expected};
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Schema, SchemaRef};
@@ -33,6 +33,8 @@ pub(crate) struct Column {
     role: Role,
     target: Target,
     pub(crate) data_type: DataType,
+    /// Whether every value has to fit `data_type`, whatever its column holds.
+    is_expected: bool,
 }
 
 struct Decisions {
@@ -147,13 +149,19 @@ impl Normalizer {
         let row_first = self.report.rows_read;
         let mut arrays = Vec::with_capacity(self.columns.len() + 1);
         let mut decoded = raw.columns().to_vec();
+        let mut misfits = Vec::new();
         for column in &self.columns {
             let source = &mut decoded[column.raw];
             *source = decode(column, source, &mut self.text, row_first)?;
-            arrays.push(typed(column, source, &self.text.names[column.raw], &mut self.findings, row_first)?);
+            let name = &self.text.names[column.raw];
+            arrays.push(if column.is_expected {
+                expected::apply(source, &column.data_type, name, row_first, &mut misfits, &mut self.findings)?
+            } else {
+                typed(column, source, name, &mut self.findings, row_first)?
+            });
         }
         let Made { columns: mut arrays, mut refused } =
-            self.output.apply(&decoded, &arrays, row_first, &mut self.findings)?;
+            self.output.apply(&decoded, &arrays, row_first, misfits, &mut self.findings)?;
         self.add_geometry(raw, &mut arrays, &mut refused, row_first)?;
         self.quarantined.extend(quarantine::rows(&decoded, &self.layer, &refused, row_first)?);
         let options = RecordBatchOptions::new().with_row_count(Some(raw.num_rows()));

@@ -3,6 +3,7 @@
 //! Any doubt keeps text. Identifiers (leading zeros, nine and more digits of one length, telling names) stay text.
 //! Columns that a source typed itself keep their type, in the form that is published.
 
+pub(crate) mod expected;
 mod publish;
 pub(crate) mod value;
 

@@ -114,6 +114,10 @@ pub struct ReadOptions {
     pub mapping: Option<Mapping>,
     /// The tables that the mapping looks values up in, by their dataset's id.
     pub references: BTreeMap<String, RecordBatch>,
+    /// The schema of rows that are there already: columns are found by their source names, every value has to fit its
+    /// type, and a row with one that does not is refused with a verdict. One without columns: every column as text,
+    /// no geometry. `None`: types are told from the values.
+    pub expected_schema: Option<SchemaRef>,
 }
 
 /// What an asset declares about itself.

@@ -1,7 +1,12 @@
 //! `ukimet.v1.CatalogService`: what is there, as of a snapshot.
 
 use crate::api::body::incident;
+use crate::api::report::report_parts;
 use crate::export::Export;
+use crate::report::texts::Language;
+use crate::report::{Filter, ReportRequest};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use tonic::{Request, Response, Status};
 use ukimet_catalog::Snapshot;
 use ukimet_model::{DatasetQuery, Error, Result, VersionNumber, VersionSelector};
@@ -50,8 +55,38 @@ fn selector(dataset: &str, version: Option<u64>) -> Result<VersionSelector> {
     Ok(VersionSelector { dataset: dataset.parse()?, version })
 }
 
+fn report_request(request: v1::GetReportRequest) -> Result<ReportRequest> {
+    let severity = match request.severity() {
+        v1::Severity::Unspecified => None,
+        severity => Some(severity.into()),
+    };
+    Ok(ReportRequest {
+        dataset: selector(&request.dataset, request.version)?,
+        push_id: request.push_id.map(|id| id.parse()).transpose()?,
+        language: if request.language.is_empty() { Language::default() } else { request.language.parse()? },
+        format: request.format.parse()?,
+        table: request.table.parse()?,
+        filter: Filter { rule: request.rule, severity },
+    })
+}
+
 #[tonic::async_trait]
 impl CatalogService for Questions {
+    type GetReportStream = BoxStream<'static, Result<v1::GetReportResponse, Status>>;
+
+    async fn get_report(
+        &self,
+        request: Request<v1::GetReportRequest>,
+    ) -> Result<Response<Self::GetReportStream>, Status> {
+        let request = report_request(request.into_inner()).map_err(|e| to_status(&e))?;
+        let media_type = request.format.media_type().to_owned();
+        let parts = report_parts(self.export.clone(), request).await.map_err(|e| to_status(&e))?;
+        let first = v1::GetReportResponse { media_type, data: bytes::Bytes::new() };
+        let parts = parts.map_ok(|data| v1::GetReportResponse { media_type: String::new(), data });
+        let parts = parts.map_err(|error| to_status(&Error::unavailable("reading a report").caused_by(error)));
+        Ok(Response::new(futures::stream::once(async { Ok(first) }).chain(parts).boxed()))
+    }
+
     async fn get_snapshot(
         &self,
         _: Request<v1::GetSnapshotRequest>,

@@ -65,14 +65,17 @@ fn request_of(descriptor: &FlightDescriptor) -> Result<ExportRequest> {
                 [dataset, version] => {
                     VersionSelector { dataset: dataset.parse()?, version: Some(version.parse::<VersionNumber>()?) }
                 }
+                [dataset, version, _] => {
+                    VersionSelector { dataset: dataset.parse()?, version: Some(version.parse::<VersionNumber>()?) }
+                }
                 path => {
-                    return Err(Error::invalid_request(format!(
-                        "a path is a dataset and perhaps a version (almaty/schools, v7), found {} parts",
-                        path.len()
-                    )));
+                    let expected = "a path is a dataset, perhaps a version, and perhaps a table of its push \
+                                    (almaty/schools, v7, verdicts)";
+                    return Err(Error::invalid_request(format!("{expected}, found {} parts", path.len())));
                 }
             };
-            Ok(ExportRequest::all(selector))
+            let table = descriptor.path.get(2).map(|table| table.parse()).transpose()?;
+            Ok(ExportRequest { table, ..ExportRequest::all(selector) })
         }
         DescriptorType::Unknown => Err(Error::invalid_request("a descriptor is a path or a command, found neither")),
     }
@@ -81,10 +84,14 @@ fn request_of(descriptor: &FlightDescriptor) -> Result<ExportRequest> {
 /// One endpoint a segment, in order; a version without segments has one that gives the schema.
 fn info_of(bound: &Bound, descriptor: FlightDescriptor) -> Result<FlightInfo> {
     let count = bound.version.segments.len();
+    let is_table = bound.request.table.is_some();
     let whole = bound.request.limit.is_some() || count < 2;
-    let ranges = if whole { vec![(0, count)] } else { (0..count).map(|i| (i, i + 1)).collect() };
-    let exact = bound.request.limit.is_none() && bound.request.bbox.is_none();
-    let rows = if exact { bound.version.rows.cast_signed() } else { -1 };
+    let ranges = match count {
+        _ if is_table => vec![None],
+        _ if whole => vec![Some((0, count))],
+        _ => (0..count).map(|i| Some((i, i + 1))).collect(),
+    };
+    let rows = bound.rows.map_or(-1, u64::cast_signed);
     let mut info = FlightInfo::new()
         .try_with_schema(&bound.schema)
         .map_err(|e| Error::internal("describing a schema").caused_by(e))?
@@ -93,7 +100,7 @@ fn info_of(bound: &Bound, descriptor: FlightDescriptor) -> Result<FlightInfo> {
         .with_ordered(true)
         .with_app_metadata(format!(r#"{{"dataset":"{}","version":{}}}"#, bound.dataset.id, bound.version.number.0));
     for range in ranges {
-        let ticket = ExportRequest { segments: Some(range), ..bound.request.clone() };
+        let ticket = ExportRequest { segments: range, ..bound.request.clone() };
         info = info.with_endpoint(FlightEndpoint::new().with_ticket(Ticket::new(ticket.to_json())));
     }
     Ok(info)
@@ -152,6 +159,7 @@ fn put_header(descriptor: &FlightDescriptor) -> Result<PushHeader> {
         metadata: command.metadata,
         expected_version: command.expected_version,
         size_bytes: None,
+        fixes: None,
     })
 }
 
@@ -393,6 +401,7 @@ fn list(export: &Export, text: &str, sender: &mpsc::Sender<Result<FlightInfo, St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::ReportTable;
 
     #[test]
     fn a_descriptor_names_a_dataset_and_perhaps_a_version() {
@@ -401,7 +410,8 @@ mod tests {
         assert_eq!(of(&["almaty/schools"]).expect("valid").version, None);
         assert_eq!(of(&["almaty/schools", "v7"]).expect("valid").version, Some(VersionNumber(7)));
         assert_eq!(of(&["almaty/schools@v7"]).expect("valid").version, Some(VersionNumber(7)));
-        for path in [&[][..], &["a"], &["a/b", "x"], &["a/b", "v1", "v2"]] {
+        assert_eq!(of(&["a/b", "v1", "quarantine"]).expect("valid").table, Some(ReportTable::Quarantine));
+        for path in [&[][..], &["a"], &["a/b", "x"], &["a/b", "v1", "v2"], &["a/b", "v1", "verdicts", "x"]] {
             assert!(of(path).is_err(), "{path:?}");
         }
         let command = FlightDescriptor::new_cmd(&br#"{"dataset":"a/b","bbox":[1,2,3,4]}"#[..]);

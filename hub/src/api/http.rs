@@ -1,5 +1,6 @@
 //! HTTP beside gRPC on the same port: a first page, health, metrics.
 
+use crate::api::report::{push_report, version_report};
 use crate::export::Export;
 use crate::metrics::Metrics;
 use axum::Router;
@@ -29,6 +30,8 @@ pub fn router(pages: Pages) -> Router {
         .route("/", get(first_page))
         .route("/health", get(health))
         .route("/metrics", get(metrics))
+        .route("/datasets/{agency}/{name}/versions/{version}/{file}", get(version_report))
+        .route("/datasets/{agency}/{name}/pushes/{push_id}/{file}", get(push_report))
         .fallback(nothing_here)
         .with_state(pages)
 }

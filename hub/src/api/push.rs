@@ -344,6 +344,7 @@ fn push_header(header: v1::PushHeader) -> Result<PushHeader> {
         metadata: header.metadata.map(DatasetMetadata::try_from).transpose()?.unwrap_or_default(),
         expected_version: header.expected_version,
         size_bytes: header.size_bytes,
+        fixes: header.fixes.map(|id| id.parse()).transpose()?,
     })
 }
 

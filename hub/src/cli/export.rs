@@ -6,10 +6,9 @@ use crate::export::ExportRequest;
 use crate::files::RowFile;
 use clap::Args;
 use serde_json::json;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use ukimet_model::{BoundingBox, Error, Result, VersionSelector};
+use ukimet_model::{BoundingBox, Result, VersionSelector};
 
 /// Export a dataset or a part of it into a file.
 ///
@@ -63,19 +62,11 @@ impl ExportCommand {
 
 /// Writes what a request means into a file, which appears when it is complete; answers with the number of rows.
 pub async fn export(client: &Client, request: &ExportRequest, path: &Path) -> Result<u64> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let unwritable = |e: std::io::Error| Error::invalid_request(format!("{} cannot be written: {e}", path.display()));
-    // As any new file: what the umask leaves.
-    let readable = std::fs::Permissions::from_mode(0o666);
-    let temporary = tempfile::Builder::new()
-        .prefix(".ukimet-export-")
-        .permissions(readable)
-        .tempfile_in(dir)
-        .map_err(unwritable)?;
+    let new = output::NewFile::create(path)?;
     let mut file: Option<RowFile> = None;
     let mut rows = 0;
     let bar = output::bar(None, "rows", false);
-    let target = temporary.as_file().try_clone().map_err(unwritable)?;
+    let target = new.handle()?;
     let (opened, taken) = (&mut file, &mut rows);
     // Both closures need the file, one after the other.
     let shared = std::cell::RefCell::new(opened);
@@ -98,7 +89,6 @@ pub async fn export(client: &Client, request: &ExportRequest, path: &Path) -> Re
         .await?;
     bar.finish_and_clear();
     file.expect("a pull that ended well has begun").finish()?;
-    temporary.as_file().sync_all().map_err(unwritable)?;
-    temporary.persist(path).map_err(|e| unwritable(e.error))?;
+    new.publish()?;
     Ok(rows)
 }

@@ -4,6 +4,8 @@
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use ukimet_model::{Error, Result};
 use ukimet_proto::status::code;
@@ -77,6 +79,53 @@ pub fn bar(total: Option<u64>, what: &'static str, is_bytes: bool) -> ProgressBa
     bar.set_message(what);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+/// A file that appears under its name when it is complete.
+pub struct NewFile {
+    temporary: tempfile::NamedTempFile,
+    path: PathBuf,
+}
+
+impl NewFile {
+    /// Begins a file beside where it will be.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidRequest` if nothing can be written there.
+    pub fn create(path: &Path) -> Result<Self> {
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // As any new file: what the umask leaves.
+        let readable = std::fs::Permissions::from_mode(0o666);
+        let mut builder = tempfile::Builder::new();
+        let temporary = builder.prefix(".ukimet-export-").permissions(readable).tempfile_in(dir);
+        Ok(Self { temporary: temporary.map_err(|e| unwritable(path, &e))?, path: path.to_owned() })
+    }
+
+    /// A further handle to the file.
+    pub fn handle(&self) -> Result<std::fs::File> {
+        self.temporary.as_file().try_clone().map_err(|e| unwritable(&self.path, &e))
+    }
+
+    /// Gives the file its name.
+    pub fn publish(self) -> Result<()> {
+        self.temporary.as_file().sync_all().map_err(|e| unwritable(&self.path, &e))?;
+        self.temporary.persist(&self.path).map(drop).map_err(|e| unwritable(&self.path, &e.error))
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.temporary.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.temporary.flush()
+    }
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Error {
+    Error::invalid_request(format!("{} cannot be written: {error}", path.display()))
 }
 
 /// Numbers with a thin border between thousands, for people.

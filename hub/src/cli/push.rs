@@ -66,6 +66,10 @@ pub struct Push {
     /// The newest version as you know it, 0 for none: refused if another came first.
     #[arg(long, value_name = "NUMBER")]
     expected_version: Option<u64>,
+    /// The file is the corrected sheet of rows that this push refused (see `ukimet report --format xlsx`): only these
+    /// rows are read, and come beside the rows that are published.
+    #[arg(long, value_name = "PUSH_ID", conflicts_with_all = ["crs", "all_layers"])]
+    fixes: Option<String>,
     /// Print the outcome as JSON.
     #[arg(long)]
     json: bool,
@@ -148,6 +152,7 @@ impl Push {
             metadata: Some(metadata(&self.title, &self.description, &self.keyword)),
             expected_version: self.expected_version,
             mapping: None,
+            fixes: self.fixes.clone(),
         }
     }
 }

@@ -5,13 +5,14 @@ use crate::crs::CrsSurvey;
 use crate::findings::{Findings, example};
 use crate::layer::{Declared, GEOMETRY_KEY, Limits, Role, SourceLayer, is_marked, roles};
 use crate::mapping::Output;
-use crate::places::PlaceSurvey;
-use crate::text::TextSurvey;
+use crate::places::{PlacePlan, PlaceSurvey};
+use crate::text::{TextPlan, TextSurvey};
 use crate::types::{self, ColumnSurvey, Target};
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
-use arrow_schema::{DataType, Schema};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
+use ukimet_model::batch::{check_schema, geometry_index, is_geometry, source_name};
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, Result, Severity};
 
@@ -26,6 +27,8 @@ pub struct Survey {
     crs: CrsSurvey,
     /// One a column; only text columns of untyped layers are looked at.
     types: Vec<ColumnSurvey>,
+    /// What the rows have to fit.
+    expected: Option<SchemaRef>,
     rows: u64,
 }
 
@@ -44,8 +47,31 @@ impl Survey {
         let of_layer = layer.crs.as_ref().filter(|_| has_geometry || places.has_candidate());
         let crs = CrsSurvey::begin(declared.crs.as_deref(), of_layer)?;
         let types = vec![ColumnSurvey::default(); roles.len()];
-        let (layer, limits, declared) = (layer.clone(), limits.clone(), declared.clone());
-        Ok(Self { layer, limits, declared, roles, text, places, crs, types, rows: 0 })
+        Ok(Self {
+            layer: layer.clone(),
+            limits: limits.clone(),
+            declared: declared.clone(),
+            roles,
+            text,
+            places,
+            crs,
+            types,
+            expected: None,
+            rows: 0,
+        })
+    }
+
+    /// Says what the rows have to fit: a column a field, found by its source name, and a geometry if the schema has one.
+    /// A schema without fields asks for every column as text and no geometry. Called before any row is observed.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidRequest` if the schema is not one of normalized rows.
+    pub fn expect(&mut self, schema: &SchemaRef) -> Result<()> {
+        check_schema(schema)?;
+        self.places.require(geometry_index(schema).is_some());
+        self.expected = Some(Arc::clone(schema));
+        Ok(())
     }
 
     /// Whether more raw rows could change a decision. A typed UTF-8 layer with a plain CRS needs none.
@@ -96,6 +122,11 @@ impl Survey {
         let text = self.text.decide(&self.layer)?;
         let places = self.places.decide(has_geometry, &mut self.crs)?;
         let has_places = has_geometry || places.has_places();
+        if let Some(expected) = self.expected.take() {
+            let (roles, decided) = (self.roles, (text, places));
+            let inputs = (self.layer, self.limits, self.declared);
+            return expected_plan(&expected, inputs, &roles, decided, self.crs, has_places);
+        }
         let crs = self.crs.decide(has_places)?;
         let mut findings = Findings::default();
         let mut types_step = types::receipt();
@@ -125,12 +156,86 @@ impl Survey {
                     [example(None, Some(&text.names[i]), "geometry", Some("binary"))],
                 );
             }
-            columns.push(Column { raw: i, role: *role, target, data_type });
+            columns.push(Column { raw: i, role: *role, target, data_type, is_expected: false });
         }
         let output = Output::decide(&self.declared, &text.names, &columns, &mut findings)?;
         let decisions = Decisions { text, places, crs, findings, types_step, columns, output, has_places };
         Plan::new(self.layer, self.limits, decisions)
     }
+}
+
+/// Makes the decisions that an expected schema leaves.
+fn expected_plan(
+    expected: &SchemaRef,
+    (layer, limits, declared): (SourceLayer, Limits, Declared),
+    roles: &[Role],
+    (text, places): (TextPlan, PlacePlan),
+    crs: CrsSurvey,
+    has_places: bool,
+) -> Result<Plan> {
+    let wants_places = geometry_index(expected).is_some();
+    if wants_places && !has_places {
+        return Err(Error::invalid_data("a geometry was expected, found no column of coordinates or WKT"));
+    }
+    let crs = crs.decide(wants_places)?;
+    let mut findings = Findings::default();
+    let (columns, output) = if expected.fields().is_empty() {
+        let columns: Vec<Column> =
+            (0..roles.len()).map(|raw| expected_column(raw, roles[raw], &DataType::Utf8)).collect();
+        let output = Output::decide(&Declared::default(), &text.names, &columns, &mut findings)?;
+        (columns, output)
+    } else if declared.mapping.is_some() {
+        let columns = columns_for_mapping(expected, roles, &text.names);
+        let output = Output::decide(&declared, &text.names, &columns, &mut findings)?;
+        (columns, output)
+    } else {
+        let columns = columns_as_expected(expected, roles, &text.names)?;
+        let output = Output::named(expected);
+        (columns, output)
+    };
+    let types_step = types::receipt();
+    let decisions = Decisions { text, places, crs, findings, types_step, columns, output, has_places: wants_places };
+    let plan = Plan::new(layer, limits, decisions)?;
+    check_expected(expected, &plan.schema)?;
+    Ok(plan)
+}
+
+fn expected_column(raw: usize, role: Role, data_type: &DataType) -> Column {
+    Column { raw, role, target: Target::Text, data_type: data_type.clone(), is_expected: true }
+}
+
+/// A column for each expected attribute, found by its source name.
+fn columns_as_expected(expected: &Schema, roles: &[Role], names: &[String]) -> Result<Vec<Column>> {
+    let of_field = |field: &Arc<Field>| {
+        let raw = names.iter().position(|name| name == source_name(field));
+        let missing =
+            || Error::invalid_data(format!("a column {} was expected, found none", quoted(source_name(field))));
+        let raw = raw.ok_or_else(missing)?;
+        Ok(expected_column(raw, roles[raw], field.data_type()))
+    };
+    expected.fields().iter().filter(|field| !is_geometry(field)).map(of_field).collect()
+}
+
+/// Every column: in the expected type if it is published as it is, as text for the mapping if not.
+fn columns_for_mapping(expected: &Schema, roles: &[Role], names: &[String]) -> Vec<Column> {
+    let type_of = |raw: usize| {
+        let field = expected.fields().iter().find(|field| source_name(field) == names[raw]);
+        field.map_or(&DataType::Utf8, |field| field.data_type())
+    };
+    let attributes = (0..roles.len()).filter(|raw| roles[*raw] != Role::Geometry);
+    attributes.map(|raw| expected_column(raw, roles[raw], type_of(raw))).collect()
+}
+
+/// Checks that names and types are the expected ones.
+fn check_expected(expected: &Schema, found: &Schema) -> Result<()> {
+    let columns = |schema: &Schema| {
+        schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect::<Vec<_>>()
+    };
+    let (expected, found) = (columns(expected), columns(found));
+    if expected.is_empty() || expected == found {
+        return Ok(());
+    }
+    Err(Error::invalid_data(format!("expected columns {}, found {}", expected.join(", "), found.join(", "))))
 }
 
 fn is_text(role: Role) -> bool {

@@ -3,6 +3,7 @@
 use super::ServeConfig;
 use crate::adapter::{AssetFile, ReadOptions};
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 use std::path::Path;
 use tempfile::NamedTempFile;
@@ -73,6 +74,7 @@ fn read_options(options: &v1::AssetOptions) -> Result<ReadOptions> {
         batch_rows_max: Some(options.batch_rows_max as usize).filter(|rows| *rows > 0),
         mapping,
         references: options.references.iter().map(reference).collect::<Result<_>>()?,
+        expected_schema: options.expected_schema.as_deref().map(expected_schema).transpose()?,
     })
 }
 
@@ -85,6 +87,12 @@ fn reference(table: &v1::ReferenceTable) -> Result<(String, RecordBatch)> {
     let rows = concat_batches(&schema, &batches);
     let rows = rows.map_err(|error| failed(Error::invalid_request("its batches differ").caused_by(error)))?;
     Ok((table.dataset.clone(), rows))
+}
+
+fn expected_schema(message: &[u8]) -> Result<SchemaRef> {
+    let wrong =
+        |error: Error| Error::invalid_request("expected_schema is no Arrow IPC schema message").caused_by(error);
+    ipc::decode_schema(message, &IpcLimits::default()).map_err(wrong)
 }
 
 /// A file that the client named, if it lies in the folder that is open to clients, links followed.

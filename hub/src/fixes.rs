@@ -1,0 +1,195 @@
+//! Corrected rows that come back: only the rows that a push refused are read again, and come beside the rows that it
+//! published.
+//!
+//! Twice a file is read: the sheet as text, exactly as it stands, then the rows, as the first push declared them and in
+//! the types of the version that is there.
+
+mod canonical;
+mod sheet;
+mod write;
+
+use crate::adapters::Reading;
+use crate::ingest::{Ingest, Ingested, push_intent};
+use crate::mapping::MappingInForce;
+use crate::report::{Subject, find};
+use crate::staging::Upload;
+use sheet::Sheet;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio_util::sync::CancellationToken;
+use ukimet_catalog::Snapshot;
+use ukimet_model::{Error, LayerSelection, PushId, Result, Sha256, TableRef, Version, VersionSelector};
+use write::FixWriter;
+
+/// The step of a receipt that names the push whose rows were corrected.
+const STEP: &str = "fixes";
+
+/// What corrected rows are put beside.
+struct Base {
+    snapshot: Snapshot,
+    /// The push that refused the rows.
+    first: Subject,
+    quarantine: TableRef,
+    /// The version that the corrected rows are added to.
+    version: Version,
+    /// If the version was made from corrections of the same push: the rows that it took.
+    taken_before: Option<(PushId, BTreeSet<u64>)>,
+}
+
+impl Ingest {
+    /// Takes the corrections of rows that the push `first` refused.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no such push, `InvalidRequest` if it refused no row, `Conflict` if another version came
+    /// since, `InvalidData` if the sheet is not one of its refused rows.
+    pub(crate) async fn ingest_fixes(
+        &self,
+        upload: &Upload,
+        sha256: Sha256,
+        first: PushId,
+        rows: Arc<AtomicU64>,
+    ) -> Result<Ingested> {
+        let (snapshot, dataset) = (self.catalog.snapshot(), upload.header.dataset.clone());
+        let selector = VersionSelector { dataset, version: None };
+        let base = blocking(move || Base::find(snapshot, &selector, &first)).await?;
+        let sheet = Sheet::read(self, upload).await?;
+        rows.store(sheet.rows.len() as u64, Ordering::Relaxed);
+        let intent = push_intent(upload, sha256);
+        let stop = CancellationToken::new();
+        let _stop_when_dropped = stop.clone().drop_guard();
+        let folder = upload.path().with_file_name("fixed.arrows");
+        let (corrected, base) = blocking(move || {
+            let corrected = canonical::Corrected::of(&base, sheet)?;
+            corrected.write(&base, &folder)?;
+            Ok((corrected, (base, folder)))
+        })
+        .await?;
+        let (base, path) = base;
+        let writer = FixWriter { catalog: self.catalog.clone(), limits: self.ipc_limits, stop };
+        if base.is_taken(&corrected)? {
+            let outcome = blocking(move || writer.write_nothing(&base, &corrected, intent)).await?;
+            return Ok(Ingested { outcome, replayed: false });
+        }
+        let expected = corrected.expected_schema()?;
+        let (base, mapping) = self.mapping_of(base).await?;
+        let mut reading = self.adapters.read(&base.reading(path, expected, &mapping)).await?;
+        let mut messages = Vec::new();
+        while let Some(message) = reading.next().await? {
+            messages.push(message);
+        }
+        let outcome = blocking(move || writer.write(&base, &corrected, intent, messages)).await?;
+        Ok(Ingested { outcome, replayed: false })
+    }
+}
+
+impl Ingest {
+    /// The mapping of the push whose rows are corrected.
+    async fn mapping_of(&self, base: Base) -> Result<(Base, MappingInForce)> {
+        let bytes_max = self.lookup_bytes_max;
+        blocking(move || {
+            let text = base.first.record.declared.mapping.as_deref();
+            let mapping = MappingInForce::with(text, &base.snapshot, bytes_max)?;
+            Ok((base, mapping))
+        })
+        .await
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("taking corrections").caused_by(e))?
+}
+
+impl Base {
+    fn find(snapshot: Snapshot, selector: &VersionSelector, first: &PushId) -> Result<Self> {
+        let first = find(&snapshot, selector, Some(first))?;
+        let Some(quarantine) = first.layer.quarantine else {
+            let push = &first.record.push_id;
+            return Err(Error::invalid_request(format!("push {push} refused no row of {}", first.dataset.id)));
+        };
+        let (_, newest) = snapshot.version(selector)?;
+        let mut base = Self { snapshot, quarantine, version: newest, taken_before: None, first };
+        if base.version.number != base.first.layer.version {
+            base.taken_before = base.find_taken_before()?;
+            if base.taken_before.is_none() {
+                let (push, made, newest) = (&base.first.record.push_id, base.first.layer.version, base.version.number);
+                return Err(Error::conflict(format!(
+                    "the rows that push {push} refused belong beside {made}, but the newest version is {newest}; \
+                     push the whole corrected file, or correct the rows that the newest push refused"
+                )));
+            }
+        }
+        Ok(base)
+    }
+
+    fn find_taken_before(&self) -> Result<Option<(PushId, BTreeSet<u64>)>> {
+        let receipt = self.snapshot.receipt(&self.version)?;
+        let step = receipt.steps.iter().find(|step| step.step == STEP);
+        let step = step.filter(|s| s.parameters.get("push").is_some_and(|p| p == self.first.record.push_id.as_str()));
+        let rows = step.map(|step| parse_ranges(step.parameters.get("rows").map_or("", String::as_str)));
+        Ok(rows.map(|rows| (self.version.push_id.clone(), rows)))
+    }
+
+    /// Whether the newest version has these rows already.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` if it has some of them, or others of the same push.
+    fn is_taken(&self, corrected: &canonical::Corrected) -> Result<bool> {
+        let Some((push, taken)) = &self.taken_before else { return Ok(false) };
+        if corrected.row_numbers().all(|row| taken.contains(&row)) {
+            return Ok(true);
+        }
+        Err(Error::conflict(format!(
+            "rows of push {} were corrected by push {push} before; correct what that one still refuses (--fixes {push})",
+            self.first.record.push_id
+        )))
+    }
+
+    fn reading(&self, path: std::path::PathBuf, expected_schema: bytes::Bytes, mapping: &MappingInForce) -> Reading {
+        let has_geometry = self.version.fields.iter().any(|field| field.name == ukimet_model::GEOMETRY_COLUMN);
+        Reading {
+            path,
+            file_name: "fixed.arrows".to_owned(),
+            media_type: Some("application/vnd.apache.arrow.stream".to_owned()),
+            crs: self.first.layer.report.source_crs.clone().filter(|_| has_geometry),
+            encoding: None,
+            layers: LayerSelection::Only,
+            mapping: mapping.text.clone(),
+            references: mapping.references.clone(),
+            expected_schema: Some(expected_schema),
+        }
+    }
+}
+
+/// Row numbers as text: `0-4,9`.
+fn ranges(rows: &BTreeSet<u64>) -> String {
+    let rows: Vec<u64> = rows.iter().copied().collect();
+    let runs = rows.chunk_by(|a, b| a + 1 == *b).map(|run| match run {
+        [only] => only.to_string(),
+        _ => format!("{}-{}", run[0], run[run.len() - 1]),
+    });
+    runs.collect::<Vec<_>>().join(",")
+}
+
+fn parse_ranges(text: &str) -> BTreeSet<u64> {
+    let run = |part: &str| -> Option<std::ops::RangeInclusive<u64>> {
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        Some(from.parse().ok()?..=to.parse().ok()?)
+    };
+    text.split(',').filter_map(run).flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_numbers_are_written_as_runs_and_read_back() {
+        let rows: BTreeSet<u64> = [0, 1, 2, 7, 9, 10].into();
+        assert_eq!(ranges(&rows), "0-2,7,9-10");
+        assert_eq!(parse_ranges(&ranges(&rows)), rows);
+        assert_eq!(parse_ranges(""), BTreeSet::new());
+    }
+}

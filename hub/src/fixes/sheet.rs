@@ -1,0 +1,107 @@
+//! The sheet that came back, read as text.
+
+use crate::adapters::Reading;
+use crate::ingest::Ingest;
+use crate::report::{ROW_COLUMN, ROWS_SHEET, unguarded};
+use crate::staging::Upload;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::Schema;
+use std::sync::Arc;
+use ukimet_model::batch::source_name;
+use ukimet_model::{Error, LayerReport, LayerSelection, Result, Verdict};
+use ukimet_proto::ipc;
+use ukimet_proto::v1::read_response::Message;
+
+/// The sheet's cells, and how they were read.
+pub(super) struct Sheet {
+    pub(super) names: Vec<String>,
+    pub(super) rows: Vec<Vec<Option<String>>>,
+    /// Rows above the first of `rows` that the reader counts.
+    pub(super) rows_skipped: u64,
+    pub(super) verdicts: Vec<Verdict>,
+    pub(super) report: LayerReport,
+}
+
+impl Sheet {
+    pub(super) async fn read(ingest: &Ingest, upload: &Upload) -> Result<Self> {
+        let header = &upload.header;
+        let is_book = [".xlsx", ".xlsm", ".ods"].iter().any(|ending| header.file_name.to_lowercase().ends_with(ending));
+        let no_columns = ipc::encode_schema(&Schema::empty())?;
+        let reading = Reading {
+            path: upload.path(),
+            file_name: header.file_name.clone(),
+            media_type: header.media_type.clone(),
+            crs: None,
+            encoding: header.encoding.clone(),
+            layers: match &header.layers {
+                LayerSelection::Only if is_book => LayerSelection::Named(ROWS_SHEET.to_owned()),
+                chosen => chosen.clone(),
+            },
+            mapping: None,
+            references: Vec::new(),
+            expected_schema: Some(no_columns),
+        };
+        let mut stream = ingest.adapters.read(&reading).await?;
+        let mut sheet = Self {
+            names: Vec::new(),
+            rows: Vec::new(),
+            rows_skipped: 0,
+            verdicts: Vec::new(),
+            report: LayerReport::default(),
+        };
+        let (mut schema, mut is_whole) = (Arc::new(Schema::empty()), false);
+        while let Some(message) = stream.next().await? {
+            match message {
+                Message::LayerBegin(begin) => {
+                    schema = ipc::decode_schema(&begin.schema, &ingest.ipc_limits)?;
+                    sheet.names = schema.fields().iter().map(|field| source_name(field).to_owned()).collect();
+                }
+                Message::Batch(batch) => sheet.take(&ipc::decode_batch(&batch, &schema, &ingest.ipc_limits)?)?,
+                Message::Verdicts(verdicts) => sheet.verdicts.extend(verdicts.verdicts.into_iter().map(Verdict::from)),
+                Message::Quarantined(_) => return Err(Error::internal("an adapter refused a row that was to be text")),
+                Message::LayerEnd(report) => sheet.report = report.try_into()?,
+                Message::Summary(_) => is_whole = true,
+            }
+            if sheet.rows.len() > ingest.fix_rows_max {
+                let message = format!("corrections have at most {} rows, more came", ingest.fix_rows_max);
+                return Err(Error::limit_reached(message));
+            }
+        }
+        if !is_whole {
+            return Err(Error::data_loss("the adapter's answer ended without a summary"));
+        }
+        sheet.find_header()?;
+        if header.file_name.to_lowercase().ends_with(".csv") {
+            let cells = sheet.rows.iter_mut().flatten().flatten();
+            cells.for_each(|cell| *cell = unguarded(cell).to_owned());
+            sheet.names.iter_mut().for_each(|name| *name = unguarded(name).to_owned());
+        }
+        Ok(sheet)
+    }
+
+    fn take(&mut self, batch: &RecordBatch) -> Result<()> {
+        let columns = batch.columns().iter().map(|column| {
+            column.as_string_opt::<i32>().ok_or_else(|| Error::internal("an adapter was asked for text and gave other"))
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let cell = |column: &arrow_array::StringArray, i| column.is_valid(i).then(|| column.value(i).to_owned());
+        self.rows.extend((0..batch.num_rows()).map(|i| columns.iter().map(|column| cell(column, i)).collect()));
+        Ok(())
+    }
+
+    /// Where a reader took the header for a row, that row gives the names.
+    fn find_header(&mut self) -> Result<()> {
+        let is_row_column = |name: &String| name == ROW_COLUMN;
+        if self.names.iter().any(is_row_column) {
+            return Ok(());
+        }
+        let at = self.rows.iter().position(|row| row.iter().flatten().any(is_row_column)).ok_or_else(|| {
+            Error::invalid_data(format!("the sheet has no column {ROW_COLUMN}: it is not one of refused rows"))
+        })?;
+        self.names = self.rows[at].iter().map(|name| name.clone().unwrap_or_default()).collect();
+        self.rows.drain(..=at);
+        self.rows_skipped = at as u64 + 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,204 @@
+//! The report on a push: what came, how it was read, what was found, and what to do next.
+//!
+//! One renderer behind every door: the command line, gRPC and HTTP ask the same question and get the same file.
+
+mod document;
+mod html;
+mod plain;
+mod sheet;
+mod subject;
+mod summary;
+mod tables;
+pub mod texts;
+mod why;
+
+pub use sheet::{ROWS_SHEET, is_too_long_mark};
+pub use subject::{Subject, find};
+pub use tables::{each_quarantined, each_verdict, quarantine_columns, table_of, unguarded};
+pub use why::geometry_column;
+
+/// The column of a sheet of refused rows that says which row of the push it is, counted from 1.
+pub const ROW_COLUMN: &str = "_row";
+/// The column of a sheet of refused rows that says why.
+pub const WHY_COLUMN: &str = "_why";
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::str::FromStr;
+use texts::Language;
+use ukimet_catalog::Snapshot;
+use ukimet_model::error::quoted;
+use ukimet_model::{Error, PushId, Result, Severity, Verdict, VersionSelector};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct ReportRequest {
+    /// The dataset, and perhaps a version: the report is on the push that made it.
+    pub dataset: VersionSelector,
+    /// Another push into the dataset, e.g. one that changed nothing.
+    pub push_id: Option<PushId>,
+    /// The language of the sentences.
+    pub language: Language,
+    /// The form.
+    pub format: ReportFormat,
+    /// Which table, where a format holds one only.
+    pub table: ReportTable,
+    /// Which findings.
+    pub filter: Filter,
+}
+
+/// The forms of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportFormat {
+    /// Sentences for people, plain text.
+    Text,
+    /// The same as a page.
+    Html,
+    /// Everything, for scripts.
+    Json,
+    /// One table for spreadsheets and scripts.
+    Csv,
+    /// One table as an Arrow IPC file.
+    Arrow,
+    /// A spreadsheet: refused rows to be corrected, verdicts, sentences.
+    Xlsx,
+}
+
+impl ReportFormat {
+    /// Its media type.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Html => "text/html; charset=utf-8",
+            Self::Json => "application/json",
+            Self::Csv => "text/csv; charset=utf-8",
+            Self::Arrow => "application/vnd.apache.arrow.file",
+            Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        }
+    }
+}
+
+impl FromStr for ReportFormat {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(match text {
+            "text" | "txt" | "" => Self::Text,
+            "html" => Self::Html,
+            "json" => Self::Json,
+            "csv" => Self::Csv,
+            "arrow" => Self::Arrow,
+            "xlsx" => Self::Xlsx,
+            other => {
+                let expected = "a report is text, html, json, csv, arrow or xlsx";
+                return Err(Error::invalid_request(format!("{expected}, asked for {}", quoted(other))));
+            }
+        })
+    }
+}
+
+/// The tables that are kept with a push.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReportTable {
+    /// What the rules said, place by place.
+    #[default]
+    Verdicts,
+    /// The rows that were refused, as the source has them.
+    Quarantine,
+}
+
+impl FromStr for ReportTable {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "verdicts" | "" => Ok(Self::Verdicts),
+            "quarantine" => Ok(Self::Quarantine),
+            other => {
+                let message = format!("a table of a push is verdicts or quarantine, found {}", quoted(other));
+                Err(Error::invalid_request(message))
+            }
+        }
+    }
+}
+
+/// Which findings are shown; everything by default.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of one rule, e.g. `geometry.invalid`, or of a group of rules, e.g. `geometry`.
+    pub rule: Option<String>,
+    /// Of one severity.
+    pub severity: Option<Severity>,
+}
+
+impl Filter {
+    /// Whether a finding is shown.
+    pub fn takes(&self, rule: &str, severity: Severity) -> bool {
+        let is_of = |wanted: &String| rule == wanted || rule.strip_prefix(wanted).is_some_and(|r| r.starts_with('.'));
+        self.rule.as_ref().is_none_or(is_of) && self.severity.is_none_or(|wanted| wanted == severity)
+    }
+
+    fn takes_verdict(&self, verdict: &Verdict) -> bool {
+        self.takes(&verdict.rule, verdict.severity)
+    }
+}
+
+/// Reads `note`, `warning` or `error`.
+pub fn parse_severity(text: &str) -> Result<Severity> {
+    match text {
+        "note" => Ok(Severity::Note),
+        "warning" => Ok(Severity::Warning),
+        "error" => Ok(Severity::Error),
+        other => {
+            let message = format!("a severity is note, warning or error, found {}", quoted(other));
+            Err(Error::invalid_request(message))
+        }
+    }
+}
+
+/// Writes a report into a file; memory stays bounded, however many rows the tables have. Blocks on the catalog.
+///
+/// # Errors
+///
+/// `NotFound` if there is no such dataset, version or push.
+/// `scratch` is a directory for files that need not survive.
+pub fn write_report(snapshot: &Snapshot, request: &ReportRequest, scratch: &Path, file: &File) -> Result<()> {
+    let subject = find(snapshot, &request.dataset, request.push_id.as_ref())?;
+    let mut out = BufWriter::new(file);
+    match request.format {
+        ReportFormat::Text | ReportFormat::Html => {
+            let document = document::document(snapshot, &subject, request.language, &request.filter)?;
+            let text = match request.format {
+                ReportFormat::Html => html::page(&document, request.language),
+                _ => plain::text(&document),
+            };
+            out.write_all(text.as_bytes()).map_err(write_failed)?;
+        }
+        ReportFormat::Json => tables::write_json(snapshot, &subject, request, &mut out)?,
+        ReportFormat::Csv => tables::write_csv(snapshot, &subject, request, &mut out)?,
+        ReportFormat::Arrow => tables::write_arrow(snapshot, &subject, request, &mut out)?,
+        ReportFormat::Xlsx => sheet::write_xlsx(snapshot, &subject, request, scratch, file)?,
+    }
+    out.flush().map_err(write_failed)
+}
+
+fn write_failed(error: std::io::Error) -> Error {
+    Error::unavailable("writing a report failed").caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_takes_a_rule_or_a_group_and_a_severity() {
+        let rule = |rule: &str| Filter { rule: Some(rule.to_owned()), severity: None };
+        assert!(Filter::default().takes("a.b", Severity::Note));
+        assert!(rule("a.b").takes("a.b", Severity::Note) && rule("a").takes("a.b", Severity::Error));
+        assert!(!rule("a").takes("ab.c", Severity::Note) && !rule("a.b").takes("a.bc", Severity::Note));
+        let errors = Filter { rule: None, severity: Some(Severity::Error) };
+        assert!(errors.takes("a.b", Severity::Error) && !errors.takes("a.b", Severity::Note));
+    }
+}

@@ -1,0 +1,55 @@
+//! The push that a report is on.
+
+use jiff::Timestamp;
+use ukimet_catalog::{PushRecord, Snapshot};
+use ukimet_model::{Dataset, Error, LayerOutcome, ProcessStep, PushId, Result, Version, VersionSelector};
+
+/// One layer of one push.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The dataset that the layer went into.
+    pub dataset: Dataset,
+    /// The version that holds its rows.
+    pub version: Version,
+    /// The push.
+    pub record: PushRecord,
+    /// What it did to the dataset.
+    pub layer: LayerOutcome,
+}
+
+/// Finds the push that made a version, or another push into the dataset.
+///
+/// # Errors
+///
+/// `NotFound` if there is no such dataset, version or push, or if the push did not go into the dataset.
+pub fn find(snapshot: &Snapshot, selector: &VersionSelector, push_id: Option<&PushId>) -> Result<Subject> {
+    let (dataset, mut version) = snapshot.version(selector)?;
+    let push_id = push_id.unwrap_or(&version.push_id).clone();
+    let record = snapshot.push(dataset.id.agency(), &push_id)?;
+    let layer = record.as_ref().and_then(|r| r.outcome.layers.iter().find(|layer| layer.dataset == dataset.id));
+    let (Some(layer), Some(record)) = (layer.cloned(), record) else {
+        return Err(Error::not_found(format!("there is no push {push_id} into dataset {}", dataset.id)));
+    };
+    if layer.version != version.number {
+        let selector = VersionSelector { dataset: dataset.id.clone(), version: Some(layer.version) };
+        version = snapshot.version(&selector)?.1;
+    }
+    Ok(Subject { dataset, version, record, layer })
+}
+
+impl Subject {
+    /// When the push published the version; `None` if another push did.
+    pub(super) fn published(&self) -> Option<Timestamp> {
+        (self.version.push_id == self.record.push_id).then_some(self.version.committed)
+    }
+
+    /// A step of the receipt.
+    pub fn step(&self, name: &str) -> Option<&ProcessStep> {
+        self.layer.report.steps.iter().find(|step| step.step == name)
+    }
+
+    /// A parameter of a step of the receipt.
+    pub fn parameter(&self, step: &str, name: &str) -> Option<&str> {
+        self.step(step)?.parameters.get(name).map(String::as_str)
+    }
+}
