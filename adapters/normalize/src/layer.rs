@@ -70,11 +70,19 @@ pub struct Limits {
     /// Largest share of its area that a geometry may lose or gain by repair, 0 to 1; a row above it keeps its
     /// invalid geometry, with a diagnostic. At 1 every repair is taken.
     pub repair_area_change_max: f64,
+    /// Rows at the beginning of a layer whose text is evidence for repairs; later rows are repaired by the same
+    /// decisions.
+    pub text_survey_rows_max: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { vertices_max: 10_000_000, repair_vertices_max: 1_000_000, repair_area_change_max: 1.0 }
+        Self {
+            vertices_max: 10_000_000,
+            repair_vertices_max: 1_000_000,
+            repair_area_change_max: 1.0,
+            text_survey_rows_max: 65_536,
+        }
     }
 }
 

@@ -166,12 +166,12 @@ impl Normalizer {
         let mut report = self.report;
         report.rows_refused = report.rows_read - report.rows_taken;
         let mut findings = self.findings;
-        report.steps =
-            vec![self.text.step, self.names_step, self.places.step, self.types_step, self.transform.finish()];
+        let (text_step, text_findings) = self.text.finish();
+        report.steps = vec![text_step, self.names_step, self.places.step, self.types_step, self.transform.finish()];
         if let Some(geometry) = self.geometry {
             geometry.finish(&mut report, &mut findings);
         }
-        for findings in [self.text.findings, self.places.findings, self.crs_findings, findings] {
+        for findings in [text_findings, self.places.findings, self.crs_findings, findings] {
             report.diagnostics.extend(findings.into_diagnostics());
         }
         report
@@ -188,7 +188,7 @@ fn attribute(
     let source = raw.column(column.raw);
     let decoded = match column.role {
         Role::RawText => text.apply(source.as_binary::<i32>(), column.raw, row_first)?,
-        Role::Text => utf8(source)?,
+        Role::Text => text.repair(utf8(source)?, column.raw, row_first),
         Role::Geometry | Role::Value => return Published::apply(source, &text.names[column.raw], row_first, findings),
     };
     types::apply(&decoded, &column.target, &text.names[column.raw], row_first)
