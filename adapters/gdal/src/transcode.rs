@@ -15,11 +15,17 @@ pub(crate) struct Transcoded {
     pub(crate) encoding: String,
     /// Whether nobody declared it.
     pub(crate) is_detected: bool,
+    /// A sentence for the publisher where the bytes contradict what the file says about itself.
+    pub(crate) contradiction: Option<String>,
 }
 
 impl Transcoded {
-    /// Tells the publisher about an encoding that was detected.
+    /// Tells the publisher about an encoding that was detected, or taken against the file's own word.
     pub(crate) fn finding(&self) -> Option<Diagnostic> {
+        if let Some(message) = &self.contradiction {
+            let found = std::slice::from_ref(&self.encoding);
+            return Some(finding("text.encoding_contradicted", Severity::Warning, message.clone(), 1, found));
+        }
         self.is_detected.then(|| {
             let message = "the encoding is declared nowhere and was detected from the text".to_owned();
             finding("encoding.detected", Severity::Warning, message, 1, std::slice::from_ref(&self.encoding))
@@ -45,10 +51,11 @@ pub(crate) fn ensure_utf8(path: &Path, declared: Option<&str>) -> Result<Option<
         replace(path, text.as_bytes())?;
     }
     let is_detected = decoded.how == text::How::Detected;
-    Ok(Some(Transcoded { encoding, is_detected }).filter(|t| !t.encoding.eq_ignore_ascii_case("utf-8")))
+    let contradiction = decoded.contradiction.clone();
+    Ok(Some(Transcoded { encoding, is_detected, contradiction }).filter(|t| !t.encoding.eq_ignore_ascii_case("utf-8")))
 }
 
-/// Whether a file is UTF-8 and has no mark, in bounded memory.
+/// Whether a file is UTF-8 and has no mark and no zero byte, in bounded memory: UTF-16 may be UTF-8 with zeros in it.
 fn is_utf8(file: &mut File) -> std::io::Result<bool> {
     let mut buffer = vec![0; 1 << 16];
     let mut kept = 0;
@@ -56,7 +63,8 @@ fn is_utf8(file: &mut File) -> std::io::Result<bool> {
     loop {
         let count = file.read(&mut buffer[kept..])?;
         let bytes = &buffer[..kept + count];
-        if std::mem::take(&mut is_first) && bytes.starts_with(&[0xef, 0xbb, 0xbf]) {
+        let has_mark = std::mem::take(&mut is_first) && bytes.starts_with(&[0xef, 0xbb, 0xbf]);
+        if has_mark || memchr::memchr(0, bytes).is_some() {
             return Ok(false);
         }
         if count == 0 {

@@ -121,16 +121,18 @@ pub(crate) fn ensure_utf8(path: &Path, declared: Option<&str>) -> Result<Option<
         [0, b'<', ..] => Some("utf-16be"),
         _ => None,
     };
-    let label = declared.or(unmarked).or(in_file.filter(|_| !has_mark));
-    let decoded = text::decode(&bytes, label)
+    let source = unmarked.or(in_file.filter(|_| !has_mark));
+    let label = declared.or(source);
+    let decoded = text::decode_declared(&bytes, text::Declaration { publisher: declared, source })
         .map_err(|error| error.context(format!("XML that declares {}", quoted(label.unwrap_or("nothing")))))?;
     check_no_dtd(&decoded.text)?;
     let content_at = prolog(&decoded.text).map_or(0, |prolog| prolog.content_at);
     let copy = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>{}", &decoded.text[content_at..]);
     let encoding = decoded.encoding.clone();
     let is_detected = decoded.how == text::How::Detected;
+    let contradiction = decoded.contradiction.clone();
     replace(path, copy.as_bytes())?;
-    Ok(Some(Transcoded { encoding, is_detected }))
+    Ok(Some(Transcoded { encoding, is_detected, contradiction }))
 }
 
 #[cfg(test)]

@@ -79,6 +79,9 @@ pub struct Limits {
     pub repair_area_change_max: f64,
     /// Verdicts that are listed for one layer; what comes above is counted.
     pub verdicts_max: u64,
+    /// Rows at the beginning of a layer whose text is evidence for repairs; later rows are repaired by the same
+    /// decisions.
+    pub text_survey_rows_max: u64,
 }
 
 impl Default for Limits {
@@ -88,6 +91,7 @@ impl Default for Limits {
             repair_vertices_max: 1_000_000,
             repair_area_change_max: 1.0,
             verdicts_max: 1_000_000,
+            text_survey_rows_max: 65_536,
         }
     }
 }

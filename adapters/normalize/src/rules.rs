@@ -234,11 +234,12 @@ impl Normalizer {
         let mut report = self.report;
         report.rows_refused = report.rows_read - report.rows_taken;
         let geometry = std::mem::take(&mut report.steps);
-        report.steps = vec![self.text.step, self.places.step, self.types_step];
+        let (text_step, text_findings) = self.text.finish();
+        report.steps = vec![text_step, self.places.step, self.types_step];
         report.steps.extend(self.output.steps);
         report.steps.push(self.transform.finish());
         report.steps.extend(geometry);
-        for findings in [self.text.findings, self.places.findings, self.crs_findings, self.findings] {
+        for findings in [text_findings, self.places.findings, self.crs_findings, self.findings] {
             report.diagnostics.extend(findings.into_diagnostics());
         }
         (report, verdicts)
@@ -249,7 +250,7 @@ impl Normalizer {
 fn decode(column: &Column, source: &ArrayRef, text: &mut TextPlan, row_first: u64) -> Result<ArrayRef> {
     Ok(match column.role {
         Role::RawText => Arc::new(text.apply(source.as_binary::<i32>(), column.raw, row_first)?),
-        Role::Text => Arc::new(utf8(source)?),
+        Role::Text => Arc::new(text.repair(utf8(source)?, column.raw, row_first)),
         Role::Geometry | Role::Value => Arc::clone(source),
     })
 }

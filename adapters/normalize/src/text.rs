@@ -1,104 +1,45 @@
-//! The text rule: every byte of text becomes UTF-8 or an error, never a replacement character.
+//! The text rule: every byte of text becomes UTF-8 or an error, never a replacement character, and text that was
+//! decoded wrongly before it came here is read again the right way where the evidence leaves no doubt.
 //!
-//! Order: declared by the publisher, declared by the source, byte order mark, valid UTF-8, detected. What was
-//! detected is said in a diagnostic.
+//! Order: declared by the publisher, declared by the source, byte order mark, valid UTF-8, detected. What the bytes
+//! contradict is not believed: a publisher is asked, a source is corrected with a finding. Then every column is
+//! repaired by its own evidence, and every changed value is a verdict.
 
+mod declared;
 mod detect;
 mod encoding;
+mod file;
+mod letters;
+mod lookalikes;
+mod marks;
+mod repair;
+mod reversal;
+mod surrogates;
 
 pub use encoding::{Encoding, Undecodable, encoding_for};
+pub use file::{Declaration, Decoded, How, decode, decode_declared};
 
 use crate::findings::{Findings, example, step};
-use crate::layer::{Declared, Role, SourceEncoding, SourceLayer};
+use crate::layer::{Declared, Limits, Role, SourceEncoding, SourceLayer};
 use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, BinaryArray, RecordBatch, StringArray};
+use declared::{By, compare};
 use detect::Sample;
+use repair::{ColumnRepair, ColumnSample, Verdict};
+use reversal::Reversal;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use surrogates::without_surrogates;
 use ukimet_model::error::quoted;
-use ukimet_model::{Error, ProcessStep, Result, Severity};
-
-/// How the encoding of a file became known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    /// It was declared.
-    Declared,
-    /// The bytes begin with a byte order mark.
-    ByteOrderMark,
-    /// The bytes are valid UTF-8.
-    ValidUtf8,
-    /// It was guessed from the bytes; the publisher must be told.
-    Detected,
-}
-
-/// A whole text file as UTF-8, without byte order mark.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decoded<'a> {
-    /// The text; borrowed where the bytes were UTF-8 already.
-    pub text: Cow<'a, str>,
-    /// The encoding it came in, IANA name.
-    pub encoding: String,
-    /// How that became known.
-    pub how: How,
-}
-
-/// Decodes a whole text file before it is parsed.
-///
-/// # Errors
-///
-/// `InvalidRequest` for an unknown label; `InvalidData` naming line and byte offset where the bytes do not fit a
-/// declared encoding or contradict it by their byte order mark; `Undeclared` if no encoding fits.
-pub fn decode<'a>(bytes: &'a [u8], declared: Option<&str>) -> Result<Decoded<'a>> {
-    let mark = encoding_rs::Encoding::for_bom(bytes).map(|(encoding, size)| (Encoding::from_web(encoding), size));
-    let done = |text, encoding: Encoding, how| Decoded { text, encoding: encoding.name().to_owned(), how };
-    if let Some(label) = declared {
-        let encoding = encoding_for(label)?;
-        let skipped = match mark {
-            Some((marked, size)) if marked == encoding => size,
-            Some((marked, _)) => {
-                return Err(Error::invalid_data(format!(
-                    "the text is declared as {} but begins with the byte order mark of {}",
-                    encoding.name(),
-                    marked.name()
-                )));
-            }
-            None => 0,
-        };
-        let text =
-            encoding.decode(&bytes[skipped..]).map_err(|at| undecodable_file(bytes, skipped + at.offset, encoding))?;
-        return Ok(done(text, encoding, How::Declared));
-    }
-    if let Some((encoding, size)) = mark {
-        let text = encoding.decode(&bytes[size..]).map_err(|at| undecodable_file(bytes, size + at.offset, encoding))?;
-        return Ok(done(text, encoding, How::ByteOrderMark));
-    }
-    if let Ok(text) = std::str::from_utf8(bytes) {
-        return Ok(done(Cow::Borrowed(text), Encoding::UTF_8, How::ValidUtf8));
-    }
-    let mut sample = Sample::default();
-    bytes.split_inclusive(|b| *b == b'\n').for_each(|line| sample.push(line));
-    let guess = sample.guess().ok_or_else(nothing_fits)?;
-    let text = guess.encoding.decode(bytes).map_err(|at| undecodable_file(bytes, at.offset, guess.encoding))?;
-    Ok(done(text, guess.encoding, How::Detected))
-}
-
-fn undecodable_file(bytes: &[u8], offset: usize, encoding: Encoding) -> Error {
-    let line = memchr::memchr_iter(b'\n', &bytes[..offset.min(bytes.len())]).count() + 1;
-    let found = bytes.get(offset).map_or("the end".to_owned(), |byte| format!("byte 0x{byte:02X}"));
-    Error::invalid_data(format!(
-        "expected {} text, found {found} at offset {offset}, line {line}; declare the encoding, for example windows-1251 or KZ-1048",
-        encoding.name()
-    ))
-}
-
-fn nothing_fits() -> Error {
-    Error::undeclared("declare encoding: the text is not UTF-8 and no other encoding fits all of it")
-}
+use ukimet_model::{Error, Example, ProcessStep, Result, Severity};
 
 /// What is known before any row.
 enum Source {
-    /// Named by the publisher or the source: the encoding and who said so.
-    Named(Encoding, String),
+    /// Named by the publisher or the source, and who said so; the rows may contradict it.
+    Named(Encoding, By),
+    /// UTF-8 already, and who made it so.
+    Utf8(&'static str),
     /// To be found out.
     Unknown,
 }
@@ -110,14 +51,19 @@ pub(crate) struct TextSurvey {
     raw_columns: Vec<usize>,
     raw_names: Vec<Vec<u8>>,
     sample: Sample,
-    findings: Findings,
+    /// Evidence for repairs, one a column; only text columns have any.
+    columns: Vec<ColumnSample>,
+    has_text: bool,
+    rows: u64,
+    rows_max: u64,
+    pub(crate) findings: Findings,
 }
 
 impl TextSurvey {
-    pub(crate) fn begin(layer: &SourceLayer, declared: &Declared, roles: &[Role]) -> Result<Self> {
+    pub(crate) fn begin(layer: &SourceLayer, declared: &Declared, limits: &Limits, roles: &[Role]) -> Result<Self> {
         let mut findings = Findings::default();
         let source = source(layer, declared, &mut findings)?;
-        let raw_columns = (0..roles.len()).filter(|i| roles[*i] == Role::RawText).collect();
+        let raw_columns: Vec<usize> = (0..roles.len()).filter(|i| roles[*i] == Role::RawText).collect();
         let raw_names = layer.raw_names.clone().unwrap_or_default();
         if layer.raw_names.is_some() && raw_names.len() != roles.len() {
             return Err(Error::internal(format!("{} raw names for {} columns", raw_names.len(), roles.len())));
@@ -130,26 +76,58 @@ impl TextSurvey {
             SourceEncoding::Utf8 { transcoded_from } => transcoded_from.clone(),
             _ => None,
         };
-        Ok(Self { source, transcoded_from, raw_columns, raw_names, sample, findings })
+        Ok(Self {
+            source,
+            transcoded_from,
+            raw_columns,
+            raw_names,
+            sample,
+            columns: vec![ColumnSample::default(); roles.len()],
+            has_text: roles.iter().any(|role| matches!(role, Role::Text | Role::RawText)),
+            rows: 0,
+            rows_max: limits.text_survey_rows_max,
+            findings,
+        })
     }
 
     pub(crate) fn needs_more(&self) -> bool {
-        matches!(self.source, Source::Unknown) && !self.raw_columns.is_empty()
+        let is_open = matches!(self.source, Source::Unknown) && !self.raw_columns.is_empty();
+        is_open || (self.has_text && self.rows < self.rows_max)
     }
 
+    /// Looks at the undecoded columns of a batch, and counts its rows.
     pub(crate) fn observe(&mut self, raw: &RecordBatch) {
-        if !self.needs_more() {
-            return;
-        }
+        let is_open = matches!(self.source, Source::Unknown);
+        let room = self.room();
         for column in &self.raw_columns {
-            raw.column(*column).as_binary::<i32>().iter().flatten().for_each(|value| self.sample.push(value));
+            for (row, value) in raw.column(*column).as_binary::<i32>().iter().enumerate() {
+                let Some(value) = value.filter(|_| is_open || row < room) else { continue };
+                self.sample.push(value);
+                if row < room {
+                    self.columns[*column].push(value);
+                }
+            }
         }
+        self.rows += raw.num_rows() as u64;
+    }
+
+    /// Looks at a decoded column of a batch, before [`Self::observe`] counts its rows.
+    pub(crate) fn observe_text(&mut self, column: usize, values: &StringArray) {
+        let room = self.room();
+        let sample = &mut self.columns[column];
+        values.iter().take(room).flatten().for_each(|value| sample.push(value.as_bytes()));
+    }
+
+    /// How many rows of the next batch are evidence: the same whatever the size of batches.
+    fn room(&self) -> usize {
+        usize::try_from(self.rows_max.saturating_sub(self.rows)).unwrap_or(usize::MAX)
     }
 
     /// The names as far as they can be read before the decision: good enough to look for known words.
     pub(crate) fn names_so_far(&self, layer: &SourceLayer) -> Vec<String> {
         let encoding = match &self.source {
             Source::Named(encoding, _) => *encoding,
+            Source::Utf8(_) => Encoding::UTF_8,
             Source::Unknown if self.sample.is_utf8() => Encoding::UTF_8,
             Source::Unknown => Encoding::WINDOWS_1251,
         };
@@ -161,33 +139,64 @@ impl TextSurvey {
     }
 
     pub(crate) fn decide(mut self, layer: &SourceLayer) -> Result<TextPlan> {
-        let (encoding, by) = match self.source {
-            Source::Named(encoding, ref by) => (encoding, by.clone()),
-            Source::Unknown => self.detect()?,
-        };
-        let names = if layer.raw_names.is_some() {
-            let decode = |name: &Vec<u8>| {
-                encoding.decode(name).map(Cow::into_owned).map_err(|at| undecodable_name(name, at, encoding))
+        let (encoding, by) = self.encoding()?;
+        let names: Vec<String> = if layer.raw_names.is_some() {
+            let decode = |name: &Vec<u8>| match encoding.decode(name) {
+                Ok(name) => Ok(name.into_owned()),
+                Err(at) => encoding.whole_letters(name).ok_or_else(|| undecodable_name(name, at, encoding)),
             };
             self.raw_names.iter().map(decode).collect::<Result<_>>()?
         } else {
             layer.schema.fields().iter().map(|field| field.name().clone()).collect()
         };
         let has_text = !self.raw_columns.is_empty() || layer.raw_names.is_some();
-        let from = match self.transcoded_from {
-            Some(from) => from,
+        let from = match &self.transcoded_from {
+            Some(from) => from.clone(),
             None if has_text => encoding.name().to_owned(),
             None => Encoding::UTF_8.name().to_owned(),
         };
-        let step = step("text", [("source_encoding", from.clone()), ("known_by", by)]);
-        Ok(TextPlan { encoding, source_encoding: from, names, findings: self.findings, step })
+        let mut step = step("text", [("source_encoding", from.clone()), ("known_by", by)]);
+        if let Source::Named(declared, by) = &self.source {
+            step.parameters.insert("declared".to_owned(), format!("{} by {}", declared.name(), by.name()));
+        }
+        let repairs = self.repairs(encoding);
+        for (name, repair) in names.iter().zip(&repairs).filter(|(_, repair)| !repair.reversals.is_empty()) {
+            let reversals: Vec<String> = repair.reversals.iter().map(|reversal| reversal.name()).collect();
+            step.parameters.insert(format!("reversed in {}", quoted(name)), reversals.join(", then "));
+        }
+        Ok(TextPlan {
+            encoding,
+            source_encoding: from,
+            names,
+            repairs,
+            counts: BTreeMap::new(),
+            findings: self.findings,
+            step,
+        })
+    }
+
+    /// The encoding of the undecoded columns, and how it is known.
+    fn encoding(&mut self) -> Result<(Encoding, String)> {
+        match &self.source {
+            Source::Utf8(by) => Ok((Encoding::UTF_8, (*by).to_owned())),
+            Source::Unknown => self.detect(),
+            Source::Named(declared, by) => {
+                let known_by = by.name().to_owned();
+                let Some(found) = compare(*declared, by, &self.sample)? else { return Ok((*declared, known_by)) };
+                let taken = (found.encoding, format!("detected against {known_by}"));
+                let example = example(None, None, declared.name(), Some(found.encoding.name()));
+                self.findings.add("text.encoding_contradicted", Severity::Warning, found.message, 1, [example]);
+                Ok(taken)
+            }
+        }
     }
 
     fn detect(&mut self) -> Result<(Encoding, String)> {
         if self.sample.is_utf8() {
+            self.sample.check_utf8()?;
             return Ok((Encoding::UTF_8, if self.sample.is_ascii() { "ASCII only" } else { "valid UTF-8" }.to_owned()));
         }
-        let guess = self.sample.guess().ok_or_else(nothing_fits)?;
+        let guess = self.sample.guess()?;
         self.findings.add(
             "text.encoding_detected",
             Severity::Warning,
@@ -197,9 +206,17 @@ impl TextSurvey {
                 guess.reason
             ),
             1,
-            [],
+            [example(None, None, "no encoding", Some(guess.encoding.name()))],
         );
         Ok((guess.encoding, format!("detected: {}", guess.reason)))
+    }
+
+    fn repairs(&self, encoding: Encoding) -> Vec<ColumnRepair> {
+        let decide = |(i, sample): (usize, &ColumnSample)| {
+            let encoding = if self.raw_columns.contains(&i) { encoding } else { Encoding::UTF_8 };
+            ColumnRepair::decide(sample.values().filter_map(|value| encoding.decode(value).ok().map(Cow::into_owned)))
+        };
+        self.columns.iter().enumerate().map(decide).collect()
     }
 }
 
@@ -211,13 +228,11 @@ fn source(layer: &SourceLayer, declared: &Declared, findings: &mut Findings) -> 
                 format!("the format is UTF-8 by its own rule; the declared {} was not needed", encoding.name());
             findings.add("text.declaration_unused", Severity::Note, message, 1, []);
         }
-        return Ok(Source::Named(Encoding::UTF_8, "the format".to_owned()));
+        return Ok(Source::Utf8("the format"));
     }
     match (&declared.encoding, &layer.encoding) {
-        (_, SourceEncoding::Utf8 { transcoded_from: Some(_) }) => {
-            Ok(Source::Named(Encoding::UTF_8, "the reader".to_owned()))
-        }
-        (_, SourceEncoding::Utf8 { .. }) => Ok(Source::Named(Encoding::UTF_8, "the format".to_owned())),
+        (_, SourceEncoding::Utf8 { transcoded_from: Some(_) }) => Ok(Source::Utf8("the reader")),
+        (_, SourceEncoding::Utf8 { .. }) => Ok(Source::Utf8("the format")),
         (Some(label), other) => {
             let encoding = encoding_for(label)?;
             if let SourceEncoding::Declared { label, by } = other
@@ -226,11 +241,11 @@ fn source(layer: &SourceLayer, declared: &Declared, findings: &mut Findings) -> 
                 let message = format!("the publisher's {} overrides {} in {by}", encoding.name(), quoted(label));
                 findings.add("text.encoding_overridden", Severity::Note, message, 1, []);
             }
-            Ok(Source::Named(encoding, "the publisher".to_owned()))
+            Ok(Source::Named(encoding, By::Publisher))
         }
         (None, SourceEncoding::Declared { label, by }) => {
             if let Ok(encoding) = encoding_for(label) {
-                Ok(Source::Named(encoding, format!("{by}: {label}")))
+                Ok(Source::Named(encoding, By::Source(format!("{by}: {label}"))))
             } else {
                 let message = format!("{by} names the encoding {}, which is not known; it was not used", quoted(label));
                 findings.add("text.encoding_unknown", Severity::Warning, message, 1, []);
@@ -258,14 +273,16 @@ pub(crate) struct TextPlan {
     pub(crate) source_encoding: String,
     /// The source's column names, decoded.
     pub(crate) names: Vec<String>,
-    /// What was found so far.
+    /// One a column.
+    repairs: Vec<ColumnRepair>,
+    /// Changes of values, by rule and the wrong decoding that was reversed.
+    counts: BTreeMap<(&'static str, String), u64>,
     pub(crate) findings: Findings,
-    /// The receipt under way.
-    pub(crate) step: ProcessStep,
+    step: ProcessStep,
 }
 
 impl TextPlan {
-    /// Decodes one raw column; `row_first` is the number of its first row in the layer.
+    /// Decodes and repairs one raw column; `row_first` is the number of its first row in the layer.
     ///
     /// # Errors
     ///
@@ -274,31 +291,75 @@ impl TextPlan {
         if self.encoding == Encoding::UTF_8
             && let Ok(text) = StringArray::try_from_binary(raw.clone())
         {
-            return Ok(text);
+            return Ok(self.repair(text, column, row_first));
         }
         let mut text = StringBuilder::with_capacity(raw.len(), raw.value_data().len());
-        for (i, value) in raw.iter().enumerate() {
-            let Some(bytes) = value else {
-                text.append_null();
-                continue;
-            };
-            let decoded =
-                self.encoding.decode(bytes).map_err(|at| self.undecodable(bytes, at, column, row_first + i as u64))?;
-            if let Cow::Owned(decoded) = &decoded {
+        for (value, row) in raw.iter().zip(row_first..) {
+            let decoded = value.map(|bytes| self.decode(bytes, column, row)).transpose()?;
+            text.append_option(decoded);
+        }
+        Ok(self.repair(text.finish(), column, row_first))
+    }
+
+    fn decode<'a>(&mut self, bytes: &'a [u8], column: usize, row: u64) -> Result<Cow<'a, str>> {
+        let at = match self.encoding.decode(bytes) {
+            Ok(Cow::Owned(decoded)) => {
                 self.step.count += 1;
                 if self.step.examples.len() < 2 {
                     let found = bytes.escape_ascii().to_string();
-                    self.step.examples.push(example(
-                        Some(row_first + i as u64),
-                        Some(&self.names[column]),
-                        &found,
-                        Some(decoded),
-                    ));
+                    self.step.examples.push(example(Some(row), Some(&self.names[column]), &found, Some(&decoded)));
                 }
+                return Ok(Cow::Owned(decoded));
             }
-            text.append_value(decoded);
+            Ok(plain) => return Ok(plain),
+            Err(at) => at,
+        };
+        let pairs = if self.encoding == Encoding::UTF_8 { without_surrogates(bytes) } else { None };
+        let (rule, taken) = match (pairs, self.encoding.whole_letters(bytes)) {
+            (Some(text), _) => ("text.surrogates", text),
+            (None, Some(text)) => ("text.cut", text),
+            (None, None) => return Err(self.undecodable(bytes, at, column, row)),
+        };
+        let found = bytes.escape_ascii().to_string();
+        let verdict = Verdict { rule, found, taken: Some(taken.clone()), reversal: None };
+        self.report(verdict, column, row);
+        Ok(Cow::Owned(taken))
+    }
+
+    /// Repairs one decoded column; the same array if nothing was wrong with it.
+    pub(crate) fn repair(&mut self, text: StringArray, column: usize, row_first: u64) -> StringArray {
+        let mut verdicts = Vec::new();
+        let mut repaired: Vec<(usize, String)> = Vec::new();
+        for (i, value) in text.iter().enumerate() {
+            let Some(value) = value.filter(|value| !is_plain(value)) else { continue };
+            if let Some(taken) = self.repairs[column].apply(value, &mut verdicts) {
+                repaired.push((i, taken));
+            }
+            for verdict in verdicts.drain(..) {
+                self.report(verdict, column, row_first + i as u64);
+            }
         }
-        Ok(text.finish())
+        if repaired.is_empty() { text } else { with_values(&text, &repaired) }
+    }
+
+    fn report(&mut self, verdict: Verdict, column: usize, row: u64) {
+        let Verdict { rule, found, taken, reversal } = verdict;
+        if taken.is_some() {
+            *self.counts.entry((rule, reversal.map(Reversal::name).unwrap_or_default())).or_default() += 1;
+        }
+        let name = self.names.get(column).map(String::as_str);
+        let example: Example = example(Some(row), name, &found, taken.as_deref());
+        let (severity, message) = what(rule);
+        self.findings.add(rule, severity, message, 1, [example]);
+    }
+
+    /// The receipt, and what was found.
+    pub(crate) fn finish(mut self) -> (ProcessStep, Findings) {
+        for ((rule, reversal), count) in self.counts {
+            let name = if reversal.is_empty() { rule.to_owned() } else { format!("{rule}: {reversal}") };
+            self.step.parameters.insert(name, count.to_string());
+        }
+        (self.step, self.findings)
     }
 
     fn undecodable(&self, bytes: &[u8], at: Undecodable, column: usize, row: u64) -> Error {
@@ -312,5 +373,53 @@ impl TextPlan {
     }
 }
 
+/// Whether a value is ASCII without anything to look at.
+fn is_plain(value: &str) -> bool {
+    value.bytes().all(|byte| matches!(byte, b' '..=b'>' | b'@'..=b'~' | b'\t' | b'\n' | b'\r'))
+}
+
+/// The column with some values replaced, in the order of rows.
+fn with_values(text: &StringArray, replaced: &[(usize, String)]) -> StringArray {
+    let mut column = StringBuilder::with_capacity(text.len(), text.value_data().len());
+    let mut replaced = replaced.iter().peekable();
+    for (i, value) in text.iter().enumerate() {
+        match replaced.next_if(|(at, _)| *at == i) {
+            Some((_, taken)) => column.append_value(taken),
+            None => column.append_option(value),
+        }
+    }
+    column.finish()
+}
+
+/// How much a rule matters, and what it says.
+fn what(rule: &str) -> (Severity, &'static str) {
+    use Severity::{Note, Warning};
+    match rule {
+        "text.mojibake" => {
+            (Warning, "values had been decoded with the wrong encoding before they came here; they were read again")
+        }
+        "text.mojibake_suspected" => {
+            (Warning, "values look as if decoded with the wrong encoding, too few to be sure; they were kept")
+        }
+        "text.cut" => (Warning, "values end in the middle of a letter, as a field cuts them; its bytes were dropped"),
+        "text.surrogates" => (Warning, "characters written as two surrogates (CESU-8) were put together"),
+        "text.control" => (Warning, "control characters and inner byte order marks were dropped"),
+        "text.nfc" => (Note, "letters written as letter and mark were composed (NFC)"),
+        "text.lookalike" => {
+            (Warning, "Latin letters inside Cyrillic words were replaced by the Cyrillic ones they look like")
+        }
+        "text.mixed_script" => (Note, "words mix Latin and Cyrillic letters; they were kept"),
+        "text.digit_in_word" => (Note, "words have a digit where a letter may be meant; they were kept"),
+        "text.lossy" => {
+            (Warning, "letters were lost before the values came here: question or replacement marks stand for them")
+        }
+        "text.noncharacter" => (Warning, "values have code points that are no characters; they were kept"),
+        "text.invisible" => (Note, "values have characters that nobody sees; they were kept"),
+        _ => (Note, "values begin or end with a no-break space; they were kept"),
+    }
+}
+
+#[cfg(test)]
+mod measured;
 #[cfg(test)]
 mod tests;

@@ -66,6 +66,103 @@ async fn a_dbf_is_decoded_by_its_cpg_or_its_language_byte() {
     }
 }
 
+/// A shapefile of points with a text column: language byte, `.cpg`, width of the column and its values.
+fn named_shapefile(language: u8, cpg: Option<&str>, width: u8, values: &[&[u8]]) -> Vec<u8> {
+    let mut parts = shapefile(values.len() as u32);
+    let header = [
+        &[3, 124, 1, 1][..],
+        &(values.len() as u32).to_le_bytes(),
+        &65_u16.to_le_bytes(),
+        &(u16::from(width) + 1).to_le_bytes(),
+        &[0; 17],
+        &[language, 0, 0],
+        b"name\0\0\0\0\0\0\0C\0\0\0\0",
+        &[width, 0],
+        &[0; 14],
+        b"\x0d",
+    ];
+    let mut dbf = header.concat();
+    for value in values {
+        dbf.push(b' ');
+        dbf.extend(*value);
+        dbf.resize(dbf.len() + usize::from(width) - value.len(), b' ');
+    }
+    parts[2].1 = dbf;
+    let mut members: Vec<(&str, &[u8])> = parts.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+    members.extend(cpg.map(|cpg| ("roads.cpg", cpg.as_bytes())));
+    zip(&members)
+}
+
+fn rules(layer: &ReadLayer) -> Vec<&str> {
+    layer
+        .report
+        .diagnostics
+        .iter()
+        .map(|diagnostic| diagnostic.rule.as_str())
+        .filter(|r| r.starts_with("text."))
+        .collect()
+}
+
+#[tokio::test]
+async fn kazakh_bytes_that_a_dbf_declares_as_windows_1251_are_read_rightly_and_said() {
+    // Қызылорда облысы and Шығыс Қазақстан in KZ-1048.
+    let values: [&[u8]; 2] = [
+        b"\x8d\xfb\xe7\xfb\xeb\xee\xf0\xe4\xe0 \xee\xe1\xeb\xfb\xf1\xfb",
+        b"\xd8\xfb\xba\xfb\xf1 \x8d\xe0\xe7\xe0\x9d\xf1\xf2\xe0\xed",
+    ];
+    for (language, cpg) in [(0xc9, None), (0, Some("1251")), (0xc9, Some("ANSI 1251"))] {
+        let layer = only("roads.zip", &named_shapefile(language, cpg, 20, &values)).await;
+        assert_eq!(
+            (text(&layer, "name", 0).as_str(), text(&layer, "name", 1).as_str()),
+            ("Қызылорда облысы", "Шығыс Қазақстан")
+        );
+        assert_eq!(layer.report.source_encoding.as_deref(), Some("KZ-1048"));
+        assert_eq!(rules(&layer), ["text.encoding_contradicted"]);
+    }
+}
+
+#[tokio::test]
+async fn utf_8_that_a_field_cuts_in_a_letter_is_still_utf_8_and_said() {
+    let values: [&[u8]; 3] = ["Қарағанды".as_bytes(), "Алматы".as_bytes(), &"Шымкентскі".as_bytes()[..19]];
+    for (language, cpg) in [(0, None), (0, Some("UTF-8")), (0xc9, None)] {
+        let layer = only("roads.zip", &named_shapefile(language, cpg, 19, &values)).await;
+        assert_eq!((text(&layer, "name", 0).as_str(), text(&layer, "name", 2).as_str()), ("Қарағанды", "Шымкентск"));
+        assert!(rules(&layer).contains(&"text.cut"), "{:?}", rules(&layer));
+        assert_eq!(rules(&layer).contains(&"text.encoding_contradicted"), language == 0xc9);
+    }
+}
+
+#[tokio::test]
+async fn utf_8_under_another_declaration_of_the_publisher_is_refused_naming_both() {
+    let adapter = Adapter::start(&[]).await;
+    let dbf = named_shapefile(0, None, 20, &["Алматы".as_bytes()]);
+    for (name, bytes) in [("a.csv", "id,атауы\n1,Әсел\n".as_bytes()), ("roads.zip", &dbf)] {
+        let ask = Ask { encoding: Some("windows-1251".to_owned()), ..Ask::named(name) };
+        let error = read(&adapter, &ask, bytes).await.expect_err("a contradiction");
+        assert_eq!(error.kind(), ErrorKind::Undeclared, "{error}");
+        assert!(error.message().contains("UTF-8") && error.message().contains("windows-1251"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_xml_prolog_that_the_bytes_contradict_is_not_believed() {
+    let kml = r#"<?xml version="1.0" encoding="windows-1251"?><kml xmlns="http://www.opengis.net/kml/2.2"><Placemark><name>Қазақстан</name><Point><coordinates>76.9,43.2</coordinates></Point></Placemark></kml>"#;
+    let layer = only("a.kml", kml.as_bytes()).await;
+    assert_eq!((text(&layer, "name", 0).as_str(), rules(&layer)), ("Қазақстан", vec!["text.encoding_contradicted"]));
+}
+
+#[tokio::test]
+async fn a_neutral_charset_of_mapinfo_with_utf_8_is_utf_8() {
+    let mif = "Version 300\nCharset \"Neutral\"\nDelimiter \",\"\nCoordSys Earth Projection 1, 104\nColumns 2\n  Name Char(11)\n  Наименование_учреждения Char(20)\nData\n\nPoint 76.9 43.2\n    Symbol (35,0,12)\nPoint 76.9 43.2\n    Symbol (35,0,12)\n";
+    let mid = "\"Қазақстан\",\"мектеп\"\n\"Ақтау\",\"\"\n";
+    let layer = only("a.zip", &zip(&[("a.mif", mif.as_bytes()), ("a.mid", mid.as_bytes())])).await;
+    assert_eq!(text(&layer, "name", 0), "Қазақстан");
+    assert_eq!(text(&layer, "name", 1), "Ақтау");
+    // However many bytes of a long name GDAL keeps.
+    assert!(layer.schema.field(1).name().starts_with("naimenovanie_uc"), "{:?}", layer.schema);
+    assert_eq!(layer.report.source_encoding.as_deref(), Some("UTF-8"));
+}
+
 #[tokio::test]
 async fn a_shapefile_alone_and_a_table_alone_are_read() {
     let parts = shapefile(4);

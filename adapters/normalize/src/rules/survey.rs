@@ -42,7 +42,7 @@ impl Survey {
     pub fn begin(layer: &SourceLayer, declared: &Declared, limits: &Limits) -> Result<Self> {
         let roles = roles(layer);
         let has_geometry = roles.contains(&Role::Geometry);
-        let text = TextSurvey::begin(layer, declared, &roles)?;
+        let text = TextSurvey::begin(layer, declared, limits, &roles)?;
         let places = PlaceSurvey::begin(text.names_so_far(layer), has_geometry, declared.crs.is_some());
         let of_layer = layer.crs.as_ref().filter(|_| has_geometry || places.has_candidate());
         let crs = CrsSurvey::begin(declared.crs.as_deref(), of_layer)?;
@@ -74,7 +74,7 @@ impl Survey {
         Ok(())
     }
 
-    /// Whether more raw rows could change a decision. A typed UTF-8 layer with a plain CRS needs none.
+    /// Whether more raw rows could change a decision. A typed layer without text and with a plain CRS needs none.
     pub fn needs_more(&self) -> bool {
         let has_geometry = self.roles.contains(&Role::Geometry);
         self.text.needs_more()
@@ -90,7 +90,6 @@ impl Survey {
     /// `Internal` if the batch has another schema than the layer.
     pub fn observe(&mut self, raw: &RecordBatch) -> Result<()> {
         check_raw(raw, &self.layer)?;
-        self.text.observe(raw);
         self.places.observe(raw.columns(), self.rows, &mut self.crs)?;
         for (i, role) in self.roles.iter().enumerate() {
             let column = raw.column(i);
@@ -98,8 +97,12 @@ impl Survey {
                 Role::Geometry if self.crs.needs_more() => {
                     binary(column)?.iter().flatten().for_each(|bytes| self.crs.observe_wkb(bytes));
                 }
-                Role::Text if self.layer.untyped => {
-                    observe_text(&mut self.types[i], &utf8(column)?, self.rows);
+                Role::Text => {
+                    let column = utf8(column)?;
+                    self.text.observe_text(i, &column);
+                    if self.layer.untyped {
+                        observe_text(&mut self.types[i], &column, self.rows);
+                    }
                 }
                 Role::RawText if self.layer.untyped => {
                     observe_bytes(&mut self.types[i], column.as_binary::<i32>(), self.rows);
@@ -107,6 +110,7 @@ impl Survey {
                 _ => {}
             }
         }
+        self.text.observe(raw);
         self.rows += raw.num_rows() as u64;
         Ok(())
     }

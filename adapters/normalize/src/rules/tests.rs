@@ -98,14 +98,20 @@ fn a_csv_table_becomes_typed_points() {
 }
 
 #[test]
-fn a_typed_layer_on_wgs_84_needs_no_survey_and_is_not_copied() {
+fn a_typed_layer_on_wgs_84_is_surveyed_for_its_text_alone_and_is_not_copied() {
     let fields = vec![
         marked("geom", GEOMETRY_KEY),
         Field::new("name", DataType::Utf8, true),
         Field::new("n", DataType::Int32, true),
     ];
     let layer = layer(fields, false, Some("EPSG:4326"));
-    assert!(!Survey::begin(&layer, &Declared::default(), &Limits::default()).expect("begins").needs_more());
+    let without_text =
+        SourceLayer { schema: Arc::new(layer.schema.project(&[0, 2]).expect("columns")), ..layer.clone() };
+    for (layer, rows_max, is_needed) in [(&layer, 1, true), (&layer, 0, false), (&without_text, 1, false)] {
+        let limits = Limits { text_survey_rows_max: rows_max, ..Limits::default() };
+        let survey = Survey::begin(layer, &Declared::default(), &limits).expect("begins");
+        assert_eq!(survey.needs_more(), is_needed);
+    }
     let places = point(76.9, 43.2);
     let (names, numbers): (ArrayRef, ArrayRef) = (text(&["а"]), Arc::new(Int32Array::from(vec![1])));
     let columns = vec![bytes(&[&places]), Arc::clone(&names), Arc::clone(&numbers)];
@@ -142,7 +148,7 @@ fn a_wrongly_declared_encoding_names_row_column_and_offset() {
     let declared = Declared { encoding: Some("1251".to_owned()), ..Declared::default() };
     let (batch, report) = run(&layer, &declared, columns()).expect("the publisher is right");
     assert_eq!(batch.rows().column(0).as_string::<i32>().value(1), "abАл");
-    assert_eq!(rules_of(&report), ["text.encoding_overridden", "geometry.none"]);
+    assert_eq!(rules_of(&report), ["text.encoding_overridden", "text.mixed_script", "geometry.none"]);
 }
 
 #[test]
@@ -278,4 +284,62 @@ fn clean_tables_give_no_repair_and_no_false_conversion() {
         run(&layer(fields, true, None), &Declared::default(), vec![text(&words)]).expect("normalizes");
     assert_eq!(batch.rows().column(0).as_ref(), text(&words).as_ref());
     assert_eq!((report.rows_repaired, rules_of(&report)), (0, vec!["geometry.none"]));
+}
+
+#[test]
+fn every_repaired_value_is_an_example_of_its_rule_and_counted_in_the_receipt() {
+    let values = ["Ќызылорда ќаласы", "КӨШЕCI", "Бии\u{306}ск", "Алматы\0", "Ал?аты", "Шығыс Ќазаќстан"];
+    let layer = layer(vec![Field::new("атауы", DataType::Utf8, true)], false, None);
+    let (batch, report) = run(&layer, &Declared::default(), vec![text(&values)]).expect("normalizes");
+    let taken: Vec<&str> = batch.rows().column(0).as_string::<i32>().iter().flatten().collect();
+    assert_eq!(taken, ["Қызылорда қаласы", "КӨШЕСІ", "Бийск", "Алматы", "Ал?аты", "Шығыс Қазақстан"]);
+    let mojibake = report.diagnostics.iter().find(|d| d.rule == "text.mojibake").expect("said");
+    let rows: Vec<_> = mojibake.examples.iter().map(|e| (e.row, e.field.as_deref(), e.taken.as_deref())).collect();
+    assert_eq!(
+        rows,
+        [(Some(0), Some("атауы"), Some("Қызылорда қаласы")), (Some(5), Some("атауы"), Some("Шығыс Қазақстан"))]
+    );
+    assert_eq!(
+        rules_of(&report),
+        ["text.mojibake", "text.lookalike", "text.nfc", "text.control", "text.lossy", "geometry.none"]
+    );
+    let parameters = &report.steps[0].parameters;
+    assert_eq!(parameters["text.mojibake: KZ-1048 read as windows-1251"], "2");
+    assert_eq!(parameters["text.lookalike"], "1");
+}
+
+#[test]
+fn only_the_rows_of_the_survey_are_evidence() {
+    let values = ["MÃ¼nchen", "KÃ¶ln", "DÃ¼sseldorf"];
+    let layer = layer(vec![Field::new("name", DataType::Utf8, true)], false, None);
+    for (text_survey_rows_max, expected) in [(3, "München"), (2, "MÃ¼nchen")] {
+        let limits = Limits { text_survey_rows_max, ..Limits::default() };
+        let raw = RecordBatch::try_new(Arc::clone(&layer.schema), vec![text(&values)]).expect("columns fit");
+        let mut survey = Survey::begin(&layer, &Declared::default(), &limits).expect("begins");
+        survey.observe(&raw).expect("observed");
+        assert!(!survey.needs_more());
+        let batch = survey.finish().expect("decided").normalizer().normalize(&raw).expect("normalizes");
+        assert_eq!(batch.rows().column(0).as_string::<i32>().value(0), expected);
+    }
+    let columns = vec![text(&values)];
+    let (_, report) = run(&layer, &Declared::default(), columns).expect("normalizes");
+    assert_eq!(report.steps[0].parameters["reversed in \"name\""], "UTF-8 read as windows-1252");
+}
+
+#[test]
+fn a_declaration_that_the_rows_contradict_stands_in_the_receipt() {
+    let mut layer = layer(vec![marked("name", TEXT_KEY)], false, None);
+    layer.encoding = SourceEncoding::Declared { label: "1251".to_owned(), by: ".cpg".to_owned() };
+    let (batch, report) = run(&layer, &Declared::default(), vec![bytes(&["Алматы".as_bytes()])]).expect("UTF-8");
+    assert_eq!(batch.rows().column(0).as_string::<i32>().value(0), "Алматы");
+    assert_eq!(rules_of(&report), ["text.encoding_contradicted", "geometry.none"]);
+    let parameters = &report.steps[0].parameters;
+    assert_eq!(parameters["declared"], "windows-1251 by .cpg: 1251");
+    assert_eq!(
+        (parameters["known_by"].as_str(), parameters["source_encoding"].as_str()),
+        ("detected against .cpg: 1251", "UTF-8")
+    );
+    let declared = Declared { encoding: Some("windows-1251".to_owned()), ..Declared::default() };
+    let error = run(&layer, &declared, vec![bytes(&["Алматы".as_bytes()])]).map(|_| ()).expect_err("a question");
+    assert_eq!(error.kind(), ErrorKind::Undeclared, "{error}");
 }

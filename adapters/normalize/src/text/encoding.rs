@@ -42,6 +42,14 @@ impl Encoding {
     pub(super) const KZ_1048: Self = Self(Kind::Table(&TABLES[0]));
     pub(super) const IBM866: Self = Self(Kind::Web(web::IBM866));
     pub(super) const KOI8_R: Self = Self(Kind::Web(web::KOI8_R));
+    pub(super) const KOI8_U: Self = Self(Kind::Web(web::KOI8_U));
+    pub(super) const ISO_8859_5: Self = Self(Kind::Web(web::ISO_8859_5));
+    pub(super) const MAC_CYRILLIC: Self = Self(Kind::Web(web::X_MAC_CYRILLIC));
+    pub(super) const WINDOWS_1252: Self = Self(Kind::Web(web::WINDOWS_1252));
+    pub(super) const UTF_16LE: Self = Self(Kind::Web(web::UTF_16LE));
+    pub(super) const UTF_16BE: Self = Self(Kind::Web(web::UTF_16BE));
+    pub(super) const PTCP154: Self = Self(Kind::Table(&TABLES[1]));
+    pub(super) const IBM855: Self = Self(Kind::Table(&TABLES[5]));
 
     pub(super) const fn from_web(encoding: &'static web::Encoding) -> Self {
         Self(Kind::Web(encoding))
@@ -74,6 +82,35 @@ impl Encoding {
             Kind::Web(encoding) => decode_web(encoding, bytes),
             Kind::Table(table) => decode_table(table, bytes),
         }
+    }
+
+    /// The letters before a last one that is cut; `None` if what is wrong is anything else.
+    pub(super) fn whole_letters(self, bytes: &[u8]) -> Option<String> {
+        let end = match self.0 {
+            Kind::Web(encoding) if encoding == web::UTF_8 => {
+                let error = std::str::from_utf8(bytes).err().filter(|error| error.error_len().is_none())?;
+                error.valid_up_to()
+            }
+            _ if self.is_single_byte() => return None,
+            _ => bytes.len().checked_sub(1).filter(|last| !bytes[*last].is_ascii())?,
+        };
+        self.decode(&bytes[..end]).ok().map(Cow::into_owned)
+    }
+
+    /// Whether every byte is one character.
+    pub(super) fn is_single_byte(self) -> bool {
+        match self.0 {
+            Kind::Web(encoding) => encoding.is_single_byte(),
+            Kind::Table(_) => true,
+        }
+    }
+
+    /// The characters of the upper half of a single-byte encoding with their bytes, sorted by character.
+    pub(super) fn upper_letters(self) -> Vec<(char, u8)> {
+        let letter = |byte: u8| Some((self.decode(&[byte]).ok()?.chars().next()?, byte));
+        let mut letters: Vec<(char, u8)> = (128..=255).filter_map(letter).collect();
+        letters.sort_unstable();
+        letters
     }
 
     /// Whether ASCII bytes mean ASCII.
