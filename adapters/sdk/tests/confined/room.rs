@@ -1,5 +1,6 @@
 //! A room with things that a confined process may have and things that it may not, and listeners that count who comes.
 
+use crate::attempts::SKIPPED;
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
@@ -61,15 +62,18 @@ impl Room {
         (signal, said)
     }
 
-    /// Confines a process by these layers and lets it try everything: each attempt with `done` or the error.
-    pub(crate) fn outcomes(&self, layers: &[Layer]) -> BTreeMap<String, String> {
+    /// Confines a process by these layers and lets it try everything: each attempt with `done` or the error. `None`, and
+    /// a line that says so, where the machine does not have a layer.
+    pub(crate) fn outcomes(&self, layers: &[Layer]) -> Option<BTreeMap<String, String>> {
         let names: Vec<String> = layers.iter().map(|layer| format!("{layer:?}")).collect();
         let (signal, said) = self.run(&format!("layers:{}", names.join(",")));
         assert_eq!(signal, None, "{said}");
-        said.lines()
-            .map(|line| line.split_once(": ").expect("an attempt and its outcome"))
-            .map(|(attempt, outcome)| (attempt.to_owned(), outcome.to_owned()))
-            .collect()
+        if said.starts_with(SKIPPED) {
+            println!("{layers:?} {}", said.trim());
+            return None;
+        }
+        let outcomes = said.lines().map(|line| line.split_once(": ").expect("an attempt and its outcome"));
+        Some(outcomes.map(|(attempt, outcome)| (attempt.to_owned(), outcome.to_owned())).collect())
     }
 
     /// How many of the four listeners somebody reached.
