@@ -19,7 +19,7 @@ use ukimet_model::error::quoted;
 use ukimet_model::{Error, Result};
 
 pub use resources::ResourceLimits;
-pub(crate) use resources::or_out_of_memory;
+pub(crate) use resources::or_out_of_resources;
 
 /// What becomes of a process that cannot be confined on this machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

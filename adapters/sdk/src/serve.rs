@@ -10,7 +10,7 @@ mod job;
 mod listen;
 
 use crate::adapter::Adapter;
-use crate::confine::Confined;
+use crate::confine::{Confined, or_out_of_resources};
 use futures::Stream;
 use std::future::Future;
 use std::path::PathBuf;
@@ -231,7 +231,8 @@ impl AdapterService for ServiceHandle {
         let job = self.0.begin_job().map_err(|e| to_status(&e))?;
         let answer = AnswerEnd(Arc::clone(&self.0.answer_over));
         let deadline = Instant::now() + self.0.config.limits.wall_max;
-        let asset = receive_asset(request.into_inner(), &self.0.config, deadline).await.map_err(|e| to_status(&e))?;
+        let asset = receive_asset(request.into_inner(), &self.0.config, deadline).await;
+        let asset = asset.map_err(|error| to_status(&or_out_of_resources(error)))?;
         let adapter = Arc::clone(&self.0.adapter);
         let inspected = run_inspect(adapter, asset, deadline, job).await;
         drop(answer);
@@ -242,7 +243,8 @@ impl AdapterService for ServiceHandle {
         let job = self.0.begin_job().map_err(|e| to_status(&e))?;
         let answer = AnswerEnd(Arc::clone(&self.0.answer_over));
         let deadline = Instant::now() + self.0.config.limits.wall_max;
-        let asset = receive_asset(request.into_inner(), &self.0.config, deadline).await.map_err(|e| to_status(&e))?;
+        let asset = receive_asset(request.into_inner(), &self.0.config, deadline).await;
+        let asset = asset.map_err(|error| to_status(&or_out_of_resources(error)))?;
         let adapter = Arc::clone(&self.0.adapter);
         Ok(Response::new(Box::pin(run_read(adapter, asset, self.0.config.limits, deadline, job, answer))))
     }

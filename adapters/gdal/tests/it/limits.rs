@@ -100,6 +100,27 @@ async fn time_has_a_limit() {
 }
 
 #[tokio::test]
+async fn open_files_have_a_limit() {
+    let parts = crate::cases::shapefile(3);
+    let shapefile = zip(&parts.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect::<Vec<_>>());
+    let mut refused = Vec::new();
+    // Each count hits another of the files that a job opens.
+    for open_files in 13..=24 {
+        let adapter = Adapter::start(&["--open-files", &open_files.to_string()]).await;
+        match read(&adapter, &Ask::named("a.zip"), &shapefile).await {
+            Ok(layers) => assert_eq!(layers[0].rows(), 3),
+            Err(error) => refused.push((error.kind(), error.to_string())),
+        }
+    }
+    assert!((1..12).contains(&refused.len()), "{refused:#?}");
+    // A library does not always say why it could not open a file; what we open ourselves we name.
+    let named = |(kind, text): &&(ErrorKind, String)| {
+        *kind == ErrorKind::LimitReached && text.contains("adapter-open-files-max")
+    };
+    assert!(refused.iter().filter(named).count() >= 2, "{refused:#?}");
+}
+
+#[tokio::test]
 async fn a_file_that_takes_too_much_memory_ends_only_its_process() {
     let mut adapter = Adapter::start(&["--memory-bytes", "600000000"]).await;
     let coordinates = "[76.5,43.5],".repeat(6_000_000);
@@ -107,16 +128,13 @@ async fn a_file_that_takes_too_much_memory_ends_only_its_process() {
         r#"{{"type":"Feature","properties":{{"a":1}},"geometry":{{"type":"LineString","coordinates":[{coordinates}[76.5,43.6]]}}}}"#
     );
     let error = read(&adapter, &Ask::named("a.geojson"), line.as_bytes()).await.map(|_| ()).expect_err("memory");
-    match error.kind() {
-        ErrorKind::LimitReached => {
-            assert!(error.to_string().contains("adapter-memory-max"), "{error}");
-            assert_eq!(read(&adapter, &Ask::named("a.geojson"), &geojson(3)).await.expect("rows")[0].rows(), 3);
-        }
-        // Where the allocation that fails is our own, the process ends, and its parent sees how.
-        _ => {
-            assert!(crate::process::ends(&mut adapter).await, "{error}");
-            let status = adapter.child.try_wait().expect("a child").expect("ended");
-            assert_eq!(status.signal(), Some(6), "{status}: {error}");
-        }
+    if error.kind() == ErrorKind::LimitReached {
+        assert!(error.to_string().contains("adapter-memory-max"), "{error}");
+        assert_eq!(read(&adapter, &Ask::named("a.geojson"), &geojson(3)).await.expect("rows")[0].rows(), 3);
+        return;
     }
+    // Where the allocation that fails is our own, the process ends, and its parent sees how.
+    assert!(crate::process::ends(&mut adapter).await, "{error}");
+    let status = adapter.child.try_wait().expect("a child").expect("ended");
+    assert_eq!(status.signal(), Some(6), "{status}: {error}");
 }

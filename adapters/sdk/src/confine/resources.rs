@@ -69,8 +69,16 @@ const SHARE: u64 = 4;
 /// What libraries say where they do speak of memory.
 const MEMORY_WORDS: [&str; 4] = ["cannot allocate", "out of memory", "bad_alloc", "memory allocation"];
 
-/// The error of a reader that may have run out of memory: `LimitReached` with what was used and the reader's own words.
-pub(crate) fn or_out_of_memory(error: Error) -> Error {
+/// The error of a reader that ran out of files or may have run out of memory: `LimitReached` with what was used and the
+/// reader's own words.
+pub(crate) fn or_out_of_resources(error: Error) -> Error {
+    if error.to_string().contains("Too many open files") {
+        let open_files = Resource::NOFILE.get_soft().unwrap_or_default();
+        return Error::limit_reached(format!(
+            "a job has at most {open_files} files open (adapter-open-files-max), and needed more"
+        ))
+        .caused_by(error);
+    }
     let Some(memory) = MEMORY.get() else { return error };
     let mut status = [0; 4_096];
     let Ok(count) = memory.status.read_at(&mut status, 0) else { return error };
@@ -80,7 +88,7 @@ pub(crate) fn or_out_of_memory(error: Error) -> Error {
 
 fn with_memory(error: Error, used_bytes: u64, limit_bytes: u64) -> Error {
     let is_of_file = matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::DataLoss | ErrorKind::Internal);
-    let text = error.message().to_lowercase();
+    let text = error.to_string().to_lowercase();
     let says_so = MEMORY_WORDS.iter().any(|words| text.contains(words));
     if !is_of_file || !says_so && used_bytes < limit_bytes / SHARE {
         return error;
@@ -88,8 +96,7 @@ fn with_memory(error: Error, used_bytes: u64, limit_bytes: u64) -> Error {
     let mib = |bytes: u64| bytes >> 20;
     let (used, limit) = (mib(used_bytes), mib(limit_bytes));
     Error::limit_reached(format!(
-        "the reader gave up after it had used {used} MiB; it may map {limit} MiB (adapter-memory-max), and said: {}",
-        error.message()
+        "the reader gave up after it had used {used} MiB; it may map {limit} MiB (adapter-memory-max), and said"
     ))
     .caused_by(error)
 }
@@ -112,7 +119,7 @@ mod tests {
         assert_eq!(with_memory(cut(), 10 << 20, 100 << 20).kind(), ErrorKind::DataLoss);
         let error = with_memory(cut(), 40 << 20, 100 << 20);
         assert_eq!(error.kind(), ErrorKind::LimitReached);
-        assert!(error.message().contains("40 MiB") && error.message().contains("the file ends early"), "{error}");
+        assert!(error.message().contains("40 MiB") && error.to_string().contains("the file ends early"), "{error}");
         let said = Error::invalid_data("the driver said: Cannot allocate 72000101 bytes");
         assert_eq!(with_memory(said, 0, 100 << 20).kind(), ErrorKind::LimitReached);
         let asked = Error::new(ErrorKind::NotFound, "no such layer");

@@ -3,7 +3,7 @@
 use super::ServeLimits;
 use super::asset::ReceivedAsset;
 use crate::adapter::{Adapter, RowSink};
-use crate::confine::or_out_of_memory;
+use crate::confine::or_out_of_resources;
 use arrow_schema::SchemaRef;
 use futures::Stream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -125,7 +125,7 @@ fn unpanicked<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
         tracing::error!("the adapter panicked");
         Err(Error::internal("the adapter has a defect: it panicked on this asset"))
     });
-    done.map_err(or_out_of_memory)
+    done.map_err(or_out_of_resources)
 }
 
 fn too_long() -> Error {

@@ -139,8 +139,7 @@ pub(super) const ALLOWED_X86_64: &[i64] = &[
 pub(super) const ALLOWED_X86_64: &[i64] = &[];
 
 /// What the control of a descriptor may ask: blocking, bytes that wait, whether it is a terminal, a copy by reference.
-pub(super) const IOCTLS: &[u64] =
-    &[libc::FIONBIO as u64, libc::FIONREAD as u64, libc::FIOCLEX as u64, libc::TCGETS as u64, libc::FICLONE as u64];
+pub(super) const IOCTLS: &[u64] = &[libc::FIONBIO, libc::FIONREAD, libc::FIOCLEX, libc::TCGETS, libc::FICLONE];
 
 /// What a reader of files does only when somebody else has taken it over.
 pub(super) const HOSTILE: &[i64] = &[
