@@ -28,6 +28,9 @@ impl Place {
 /// How the answer of a process begins that this machine does not confine.
 pub(crate) const SKIPPED: &str = "skipped: ";
 
+/// A probe of one resource or call: what it says if it survives.
+type Resource = fn(&Place) -> String;
+
 type Attempt = fn(&Place) -> io::Result<()>;
 
 /// Attempts by name, in alphabetical order.
@@ -81,7 +84,7 @@ fn by_a_thread(attempt: fn() -> io::Result<()>) -> io::Result<()> {
 }
 
 /// Probes that end the process, or say themselves what came of it.
-pub(crate) const RESOURCES: &[(&str, fn(&Place) -> String)] = &[
+pub(crate) const RESOURCES: &[(&str, Resource)] = &[
     ("large_file", |place| {
         set(ResourceLimits { file_bytes: 1_000, ..any() });
         format!("{:?}", fs::write(place.path("scratch/large"), [0; 2_000]))

@@ -54,7 +54,7 @@ fn check(layers: &[Layer], expected: &[&str]) {
     let refused: Vec<&str> =
         outcomes.iter().filter(|(_, outcome)| *outcome != "done").map(|(attempt, _)| attempt.as_str()).collect();
     assert_eq!(outcomes.len(), ATTEMPTS.len(), "{outcomes:?}");
-    assert_eq!(refused, sorted(expected.to_vec()), "{outcomes:#?}");
+    assert_eq!(refused, sorted(expected), "{outcomes:#?}");
     let reached = room.connections();
     let may_reach = ["tcp", "udp", "abstract_socket", "unix_socket"].iter().filter(|name| !expected.contains(name));
     assert_eq!(reached, may_reach.count(), "who came to the listeners: {outcomes:#?}");
@@ -117,7 +117,7 @@ fn all_layers_together_leave_only_what_was_granted() {
 }
 
 /// Attempts are made and reported in the order of the table.
-fn sorted(names: Vec<&str>) -> Vec<&str> {
+fn sorted(names: &[&str]) -> Vec<&'static str> {
     let known = ATTEMPTS.iter().map(|(name, _)| *name);
     let sorted: Vec<&str> = known.filter(|name| names.contains(name)).collect();
     assert_eq!(sorted.len(), names.len(), "an attempt that nobody makes is expected: {names:?}");

@@ -28,7 +28,7 @@ impl Room {
         fs::create_dir(path("scratch")).expect("made");
         fs::write(path("granted"), "granted").expect("written");
         fs::write(path("closed"), "closed").expect("written");
-        fs::set_permissions(path("closed"), Permissions::from_mode(0)).expect("closed");
+        fs::set_permissions(path("closed"), Permissions::from_mode(0o000)).expect("closed");
         let name = path("abstract").display().to_string();
         let address = SocketAddr::from_abstract_name(name).expect("a name");
         let room = Self {
