@@ -61,6 +61,8 @@ struct Bundled {
     program: PathBuf,
     arguments: Vec<String>,
     scratch: PathBuf,
+    cpu_max: Duration,
+    cpu_per_mib: Duration,
 }
 
 struct Remote {
@@ -80,41 +82,34 @@ const STDERR_BYTES_MAX: usize = 4096;
 impl Adapters {
     /// Finds the bundled adapter, asks it and the configured ones what they read.
     ///
-    /// The bundled one works in `scratch` and may read files below `granted`; both are absolute.
+    /// The bundled one works in `scratch`, which is absolute, and may read the one file that it is started for.
     ///
     /// # Errors
     ///
     /// `Unavailable` naming the adapter that does not answer.
-    pub async fn open(config: &Config, scratch: &Path, granted: &Path) -> Result<Self> {
+    pub async fn open(config: &Config, scratch: &Path) -> Result<Self> {
         let program = config.adapter_program.clone().map_or_else(beside_this_program, Ok)?;
-        let arguments = [
-            ("--grant", granted.display().to_string()),
-            ("--memory-bytes", config.adapter_memory_max.to_string()),
-            ("--wall-seconds", config.adapter_time_max.as_secs().to_string()),
-            ("--asset-bytes", config.push_bytes_max.to_string()),
-            ("--unpacked-bytes", config.unpacked_bytes_max.to_string()),
-            ("--file-bytes", config.push_bytes_max.max(config.unpacked_bytes_max).to_string()),
-            ("--rows-max", config.rows_max.to_string()),
-        ];
-        let arguments = arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
         let mut remote = Vec::new();
         for url in &config.adapters {
             remote.push(Remote::connect(url).await?);
         }
         let adapters = Self {
-            bundled: Arc::new(Bundled { program, arguments, scratch: scratch.to_owned() }),
+            bundled: Arc::new(Bundled::new(program, config, scratch)),
             remote: Arc::new(remote),
             jobs: Arc::new(Semaphore::new(config.adapter_jobs_max.max(1))),
             time_max: config.adapter_time_max,
         };
         let described = adapters.describe().await?;
         tracing::info!(adapter = described.name, version = described.version, libraries = ?described.libraries, "adapter answers");
+        if let Some(missing) = described.libraries.get("not confined by") {
+            tracing::warn!(adapter = described.name, missing, "the adapter is not confined in full");
+        }
         Ok(adapters)
     }
 
     /// What the bundled adapter says about itself.
     pub async fn describe(&self) -> Result<v1::DescribeResponse> {
-        let mut process = self.bundled.start().await?;
+        let mut process = self.bundled.start(None).await?;
         match process.client().describe(v1::DescribeRequest {}).await {
             Ok(described) => Ok(described.into_inner()),
             Err(status) => Err(process.explain(&status).await),
@@ -138,7 +133,7 @@ impl Adapters {
 
     async fn read_bundled(&self, reading: &Reading) -> Result<ReadStream> {
         let job = self.job().await;
-        let process = self.bundled.start().await?;
+        let process = self.bundled.start(Some(&reading.path)).await?;
         let client = process.client();
         let mut stream = ReadStream::new(Source::Process(Box::new(process)), job, self.time_max);
         stream.begin(client, tokio_stream::once(options(reading, true))).await?;
@@ -244,10 +239,36 @@ impl Remote {
 }
 
 impl Bundled {
-    async fn start(&self) -> Result<Process> {
+    fn new(program: PathBuf, config: &Config, scratch: &Path) -> Self {
+        let file_max = config.adapter_file_max.unwrap_or(config.push_bytes_max.max(config.unpacked_bytes_max));
+        let arguments = [
+            ("--confine", config.adapter_confine.clone()),
+            ("--memory-bytes", config.adapter_memory_max.to_string()),
+            ("--wall-seconds", config.adapter_time_max.as_secs().to_string()),
+            ("--file-bytes", file_max.to_string()),
+            ("--open-files", config.adapter_open_files_max.to_string()),
+            ("--asset-bytes", config.push_bytes_max.to_string()),
+            ("--unpacked-bytes", config.unpacked_bytes_max.to_string()),
+            ("--rows-max", config.rows_max.to_string()),
+            ("--nesting-max", config.nesting_max.to_string()),
+        ];
+        let arguments = arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
+        let (cpu_max, cpu_per_mib) = (config.adapter_cpu_max, config.adapter_cpu_per_mib);
+        Self { program, arguments, scratch: scratch.to_owned(), cpu_max, cpu_per_mib }
+    }
+
+    /// Flags that depend on the file: it alone may be read, and a small file may not take long.
+    fn grant(&self, file: &Path) -> std::io::Result<[std::ffi::OsString; 4]> {
+        let cpu_seconds = cpu_seconds(file.metadata()?.len(), self.cpu_max, self.cpu_per_mib);
+        Ok(["--grant".into(), file.into(), "--cpu-seconds".into(), cpu_seconds.to_string().into()])
+    }
+
+    /// Starts a process that may read this file by path; without one it only describes itself.
+    async fn start(&self, granted: Option<&Path>) -> Result<Process> {
         let failed = |e: std::io::Error| {
             Error::unavailable(format!("adapter {} did not start", self.program.display())).caused_by(e)
         };
+        let granted = granted.map(|file| self.grant(file)).transpose().map_err(failed)?;
         let scratch = tempfile::Builder::new().prefix("adapter-").tempdir_in(&self.scratch).map_err(failed)?;
         let (ours, theirs) = StdUnixStream::pair().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
@@ -255,6 +276,7 @@ impl Bundled {
             .args(["--listen", "stdin", "--scratch"])
             .arg(scratch.path())
             .args(&self.arguments)
+            .args(granted.into_iter().flatten())
             .env_clear()
             .current_dir(scratch.path())
             .stdin(Stdio::from(OwnedFd::from(theirs)))
@@ -270,6 +292,13 @@ impl Bundled {
         })?;
         Ok(Process { child: Some(child), channel, stderr, scratch: Some(scratch) })
     }
+}
+
+/// Processor time for a file of this size, in whole seconds, at least one.
+fn cpu_seconds(size_bytes: u64, cpu_max: Duration, per_mib: Duration) -> u64 {
+    let more_seconds = (u128::from(size_bytes) * u128::from(per_mib.as_secs())).div_ceil(1 << 20);
+    let more_seconds = u64::try_from(more_seconds).unwrap_or(u64::MAX);
+    cpu_max.as_secs().saturating_add(more_seconds).max(1)
 }
 
 /// The end of what a child wrote to its standard error.
@@ -374,8 +403,11 @@ fn explain_exit(exit: ExitStatus, stderr: &str) -> Error {
         Some(libc::SIGKILL) => {
             (ErrorKind::Conflict, "was killed (signal 9) while it read the file; push again".to_owned())
         }
-        Some(libc::SIGXCPU) => (ErrorKind::TimedOut, "used up its processor time".to_owned()),
-        Some(libc::SIGXFSZ) => (ErrorKind::LimitReached, "wrote more scratch than it may".to_owned()),
+        Some(libc::SIGXCPU) => {
+            (ErrorKind::TimedOut, "used up its processor time (adapter-cpu-max, adapter-cpu-per-mib)".to_owned())
+        }
+        Some(libc::SIGXFSZ) => (ErrorKind::LimitReached, "wrote a file above adapter-file-max".to_owned()),
+        Some(libc::SIGSYS) => (ErrorKind::InvalidData, "tried what no adapter may do (signal 31)".to_owned()),
         Some(signal) => (ErrorKind::InvalidData, format!("crashed on the file (signal {signal})")),
         None => (ErrorKind::Internal, format!("ended with exit code {}", exit.code().unwrap_or_default())),
     };
@@ -462,10 +494,22 @@ mod tests {
         };
         assert_eq!(explained(libc::SIGKILL, "").0, ErrorKind::Conflict);
         assert_eq!(explained(libc::SIGXCPU, "").0, ErrorKind::TimedOut);
+        assert_eq!(explained(libc::SIGXFSZ, "").0, ErrorKind::LimitReached);
+        assert_eq!(explained(libc::SIGSYS, "").0, ErrorKind::InvalidData);
         let (kind, message) = explained(libc::SIGSEGV, "stack overflow\n");
         assert_eq!(kind, ErrorKind::InvalidData);
         assert_eq!(message, "adapter gdal crashed on the file (signal 11): \"stack overflow\"");
         assert_eq!(explained(libc::SIGABRT, "memory allocation of 9 bytes failed").0, ErrorKind::LimitReached);
         assert_eq!(explained(1 << 8, "").0, ErrorKind::Internal);
+    }
+
+    #[test]
+    fn a_small_file_may_not_take_long_and_a_large_one_longer() {
+        let (base, per_mib) = (Duration::from_mins(1), Duration::from_secs(10));
+        assert_eq!(cpu_seconds(0, base, per_mib), 60);
+        assert_eq!(cpu_seconds(12_288, base, per_mib), 61);
+        assert_eq!(cpu_seconds(3 << 20, base, per_mib), 90);
+        assert_eq!(cpu_seconds(u64::MAX, base, Duration::MAX), u64::MAX);
+        assert_eq!(cpu_seconds(0, Duration::ZERO, Duration::ZERO), 1);
     }
 }

@@ -66,6 +66,32 @@ pub struct Config {
     #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = parse_bytes)]
     pub adapter_memory_max: u64,
 
+    /// Processor time an adapter may take for any file, however small.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_time)]
+    pub adapter_cpu_max: Duration,
+
+    /// Processor time an adapter may take beyond that for each MiB of the file.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
+    pub adapter_cpu_per_mib: Duration,
+
+    /// Largest single file that an adapter may write to its scratch folder; by default as much as a push or what an
+    /// archive may unpack to.
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub adapter_file_max: Option<u64>,
+
+    /// Files and connections that an adapter process may have open.
+    #[arg(long, value_name = "COUNT", default_value_t = 256)]
+    pub adapter_open_files_max: u64,
+
+    /// Whether an adapter process must be confined (namespaces, dropped privileges, Landlock, seccomp) by every means,
+    /// by what this machine offers, or not at all.
+    #[arg(long, value_name = "STRICTNESS", default_value = "best-effort", value_parser = ["required", "best-effort", "off"])]
+    pub adapter_confine: String,
+
+    /// Values that lie inside each other in JSON and XML.
+    #[arg(long, value_name = "COUNT", default_value_t = 128)]
+    pub nesting_max: u32,
+
     /// Bytes that an archive may unpack to.
     #[arg(long, value_name = "SIZE", default_value = "32GiB", value_parser = parse_bytes)]
     pub unpacked_bytes_max: u64,

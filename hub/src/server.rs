@@ -71,7 +71,7 @@ impl Hub {
         let address = listener.local_addr().map_err(|e| Error::internal("asking for the port").caused_by(e))?;
         let catalog = open_catalog(&config).await?;
         let staged = config.data.join("staging");
-        let adapters = Adapters::open(&config, catalog.scratch_dir(), &staged).await?;
+        let adapters = Adapters::open(&config, catalog.scratch_dir()).await?;
         let limits = StagingLimits {
             bytes_max: config.push_bytes_max,
             durable_every_bytes: config.durable_every_bytes,

@@ -83,16 +83,22 @@ impl Archive {
         for index in 0..self.members.len() {
             let is_xml = matches!(self.members[index].extension().as_str(), "xml" | "rels" | "vml");
             let mut head = Vec::new();
+            let mut nesting = xml::Nesting::default();
             let read = self.copy_member(index, limits, total, &mut |bytes| {
                 let wanted = bytes.len().min(4_096_usize.saturating_sub(head.len()));
                 head.extend_from_slice(&bytes[..wanted]);
+                if is_xml {
+                    nesting.take(bytes);
+                }
                 Ok(())
             })?;
             total += read;
             if is_xml {
                 let name = quoted(&self.members[index].name);
                 let head = crate::head::Head { bytes: head, size_bytes: read, extension: String::new() };
-                xml::check_no_dtd_in_head(&head).map_err(|error| error.context(name))?;
+                xml::check_no_dtd_in_head(&head)
+                    .and_then(|()| xml::check_depth(nesting.deepest, limits.nesting_max))
+                    .map_err(|error| error.context(name))?;
             }
         }
         Ok(())

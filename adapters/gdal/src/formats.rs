@@ -21,8 +21,9 @@ mod unserved;
 use crate::archive::ArchiveKind;
 use crate::head::Head;
 use crate::json::{Outline, outline};
+use crate::limits::ReadLimits;
 use crate::source::{Context, Source, Staged};
-use crate::xml::{Prolog, prolog};
+use crate::xml::{Prolog, check_depth, prolog};
 use std::path::Path;
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, Result};
@@ -133,8 +134,8 @@ impl Clues {
 ///
 /// # Errors
 ///
-/// `InvalidData` naming what was recognised and what was expected.
-pub(crate) fn recognize(clues: &Clues) -> Result<&'static Format> {
+/// `InvalidData` naming what was recognised and what was expected; `LimitReached` for JSON that is too deep.
+pub(crate) fn recognize(clues: &Clues, limits: &ReadLimits) -> Result<&'static Format> {
     if clues.head.size_bytes == 0 {
         return Err(Error::invalid_data("a file with data was expected, found an empty file"));
     }
@@ -143,6 +144,7 @@ pub(crate) fn recognize(clues: &Clues) -> Result<&'static Format> {
     };
     check_extension(format.name, format.extensions, &clues.head.extension)?;
     check_media_type(format.name, format.media_types, &clues.media_type)?;
+    check_depth(clues.json.as_ref().map_or(0, |json| json.deepest), limits.nesting_max)?;
     Ok(format)
 }
 

@@ -6,6 +6,7 @@
 //! A handle belongs to the thread that opened it.
 #![allow(unsafe_code)]
 
+mod installed;
 mod linearize;
 mod moments;
 mod raised;
@@ -24,6 +25,7 @@ use ukimet_model::error::quoted;
 use ukimet_model::{AuthorityCode, Crs, Error, Result};
 use ukimet_normalize::{GEOMETRY_KEY, TEXT_KEY};
 
+pub use installed::{installed_files, prepare_libraries};
 pub(crate) use linearize::linearize;
 pub(crate) use moments::{MomentColumns, Moments};
 pub(crate) use raised::Raised;
@@ -35,6 +37,9 @@ const CONFIG: &[(&str, &str)] = &[
     ("GDAL_PAM_ENABLED", "NO"),
     ("GDAL_DRIVER_PATH", "disable"),
     ("GDAL_VRT_ENABLE_PYTHON", "NO"),
+    // A table of a database may not be another file.
+    ("OGR_SQLITE_STATIC_VIRTUAL_OGR", "NO"),
+    ("SPATIALITE_SECURITY", "strict"),
     ("GDAL_CACHEMAX", "128"),
     ("GDAL_NUM_THREADS", "1"),
     ("OGR_GPKG_NUM_THREADS", "1"),
@@ -51,26 +56,6 @@ const CONFIG: &[(&str, &str)] = &[
     ("GDAL_HTTP_MAX_RETRY", "0"),
     ("OGR_ARC_STEPSIZE", "4"),
 ];
-
-/// Parts the two coordinate libraries of this process: GDAL keeps the system's database, ours its own embedded one.
-///
-/// Both look for `proj.db` where the environment says. So the environment is made to name a folder without one, after
-/// GDAL was told where the system's is.
-///
-/// Call it first in `main`, while the process has one thread.
-pub fn part_coordinate_libraries(empty_folder: &Path) {
-    // SAFETY: there is no other thread yet that could read the environment; the list of paths is GDAL's own, handed
-    // back to it, and freed once.
-    unsafe {
-        let paths = gdal_sys::OSRGetPROJSearchPaths();
-        std::env::set_var("PROJ_DATA", empty_folder);
-        std::env::remove_var("PROJ_LIB");
-        std::env::set_var("PROJ_SKIP_READ_USER_WRITABLE_DIRECTORY", "YES");
-        std::env::set_var("PROJ_NETWORK", "OFF");
-        gdal_sys::OSRSetPROJSearchPaths(paths.cast_const().cast());
-        gdal_sys::CSLDestroy(paths);
-    }
-}
 
 /// Sets GDAL up once for the process: options, error handler, and no driver but these.
 pub(crate) fn set_up(drivers: &[&str], scratch: &Path) -> Result<()> {

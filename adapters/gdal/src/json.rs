@@ -26,6 +26,8 @@ pub(crate) struct Outline {
     pub(crate) is_object: bool,
     /// Whether every value is closed.
     pub(crate) is_whole: bool,
+    /// How many objects and lists lie inside each other at the deepest place.
+    pub(crate) deepest: u32,
 }
 
 impl Outline {
@@ -91,6 +93,7 @@ impl Scanner {
                     self.outline.is_object |= self.outline.values == 1 && byte == b'{';
                 }
                 self.depth += 1;
+                self.outline.deepest = self.outline.deepest.max(u32::try_from(self.depth).unwrap_or(u32::MAX));
                 self.text = None;
             }
             b'}' | b']' => {

@@ -18,6 +18,6 @@ mod stage;
 mod transcode;
 mod xml;
 
-pub use gdal::part_coordinate_libraries;
+pub use gdal::{installed_files, prepare_libraries};
 pub use limits::ReadLimits;
 pub use reader::GdalAdapter;

@@ -1,84 +1,21 @@
-//! The adapter process: flags, limits of the operating system, then serve.
+//! The adapter process: flags, then what it takes from itself, then serve.
 #![forbid(unsafe_code)]
 
+mod flags;
+
 use clap::Parser;
-use rlimit::Resource;
+use flags::Flags;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use ukimet_adapter_gdal::{GdalAdapter, ReadLimits, part_coordinate_libraries};
-use ukimet_adapter_sdk::{Listen, ServeConfig, ServeLimits, Server};
+use ukimet_adapter_gdal::{GdalAdapter, installed_files, prepare_libraries};
+use ukimet_adapter_sdk::{BoundListen, Confined, Confinement, Layer, ServeConfig, Server};
 use ukimet_model::{Error, Result};
 
 /// How often the parent is looked for.
 const PARENT_CHECK: Duration = Duration::from_millis(250);
-
-/// Reads geodata for Ukimet Hub: files in, normalized rows out, over gRPC.
-///
-/// Prints one line when it is ready: `ready ADDRESS`.
-#[derive(Debug, Parser)]
-#[command(name = "ukimet-adapter-gdal", version)]
-struct Flags {
-    /// Where to listen: unix:PATH, or 127.0.0.1:PORT (0 for a free one).
-    #[arg(long, value_name = "ADDRESS")]
-    listen: Listen,
-    /// Folder for scratch files.
-    #[arg(long, value_name = "DIR")]
-    scratch: PathBuf,
-    /// Folder below which a client may name files by path; without it, bytes only.
-    #[arg(long, value_name = "DIR")]
-    grant: Option<PathBuf>,
-    /// End when the first job is over.
-    #[arg(long)]
-    single_job: bool,
-    /// Go on when the process that started this one is gone; else it ends with it.
-    #[arg(long)]
-    detached: bool,
-    /// Address space of the process.
-    #[arg(long, default_value_t = 4 << 30, value_name = "BYTES")]
-    memory_bytes: u64,
-    /// Processor time of the process; 0 for any.
-    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
-    cpu_seconds: u64,
-    /// Size of a scratch file.
-    #[arg(long, default_value_t = 8 << 30, value_name = "BYTES")]
-    file_bytes: u64,
-    /// Open files and connections.
-    #[arg(long, default_value_t = 256, value_name = "COUNT")]
-    open_files: u64,
-    /// Time that a job may take.
-    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
-    wall_seconds: u64,
-    /// Jobs at a time.
-    #[arg(long, default_value_t = 4, value_name = "COUNT")]
-    jobs: usize,
-    /// Size of an asset.
-    #[arg(long, default_value_t = 8 << 30, value_name = "BYTES")]
-    asset_bytes: u64,
-    /// Bytes that an archive may unpack to.
-    #[arg(long, default_value_t = ReadLimits::default().unpacked_bytes_max, value_name = "BYTES")]
-    unpacked_bytes: u64,
-    /// Unpacked bytes for each packed byte of an archive.
-    #[arg(long, default_value_t = ReadLimits::default().unpack_ratio_max, value_name = "RATIO")]
-    unpack_ratio: u64,
-    /// Members of an archive.
-    #[arg(long, default_value_t = ReadLimits::default().archive_members_max, value_name = "COUNT")]
-    archive_members: usize,
-    /// Layers of an asset.
-    #[arg(long, default_value_t = ReadLimits::default().layers_max, value_name = "COUNT")]
-    layers_max: usize,
-    /// Columns of a layer.
-    #[arg(long, default_value_t = ReadLimits::default().fields_max, value_name = "COUNT")]
-    fields_max: usize,
-    /// Positions of all geometries of a layer.
-    #[arg(long, default_value_t = ReadLimits::default().vertices_max, value_name = "COUNT")]
-    vertices_max: u64,
-    /// Rows of a layer.
-    #[arg(long, default_value_t = ReadLimits::default().rows_max, value_name = "COUNT")]
-    rows_max: u64,
-}
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
@@ -96,12 +33,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(flags: Flags) -> Result<()> {
+fn run(mut flags: Flags) -> Result<()> {
     let no_database = flags.scratch.join("no-proj-data");
-    std::fs::create_dir_all(&no_database)
-        .map_err(|error| Error::unavailable("the scratch folder could not be made").caused_by(error))?;
-    part_coordinate_libraries(&no_database);
-    limit_process(&flags)?;
+    let scratch = std::fs::create_dir_all(&no_database).and_then(|()| flags.scratch.canonicalize());
+    flags.scratch = scratch.map_err(|e| Error::unavailable("the scratch folder could not be made").caused_by(e))?;
+    prepare_libraries(&no_database, &flags.scratch);
+    flags.resources().set()?;
+    // The address is outside of what a confined process reaches, and threads would not be confined.
+    let bound = flags.listen.bind()?;
+    let confined = confine(&flags)?;
     if !flags.detached {
         end_with_parent();
     }
@@ -112,36 +52,36 @@ fn run(flags: Flags) -> Result<()> {
         .enable_all()
         .build()
         .map_err(|error| Error::unavailable("the runtime could not be started").caused_by(error))?;
-    let served = runtime.block_on(serve(flags));
+    let served = runtime.block_on(serve(flags, bound, confined));
     // A job that hangs inside a library must not keep the process.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(flags: Flags) -> Result<()> {
-    let limits = ReadLimits {
-        unpacked_bytes_max: flags.unpacked_bytes,
-        unpack_ratio_max: flags.unpack_ratio.max(1),
-        archive_members_max: flags.archive_members,
-        layers_max: flags.layers_max,
-        fields_max: flags.fields_max,
-        vertices_max: flags.vertices_max,
-        rows_max: flags.rows_max,
-    };
-    let adapter = Arc::new(GdalAdapter::new(flags.scratch.clone(), limits)?);
+/// Keeps the scratch folder, what was granted, and what the libraries read; nothing else.
+fn confine(flags: &Flags) -> Result<Confined> {
+    let mut readable = installed_files();
+    readable.extend(flags.grant.clone());
+    let writable: Vec<PathBuf> = vec![flags.scratch.clone()];
+    let confined = Confinement { readable, writable, layers: Layer::ALL.to_vec() }.apply(flags.confine)?;
+    if !confined.missing.is_empty() {
+        tracing::warn!(missing = ?confined.missing, "this process is not confined in full");
+    }
+    Ok(confined)
+}
+
+async fn serve(flags: Flags, bound: BoundListen, confined: Confined) -> Result<()> {
+    let adapter = Arc::new(GdalAdapter::new(flags.scratch.clone(), flags.read_limits())?);
+    let limits = flags.serve_limits();
     let config = ServeConfig {
         listen: flags.listen,
         scratch: flags.scratch,
         granted: flags.grant,
         single_job: flags.single_job,
-        limits: ServeLimits {
-            asset_bytes_max: flags.asset_bytes,
-            jobs_max: if flags.single_job { 1 } else { flags.jobs },
-            wall_max: Duration::from_secs(flags.wall_seconds),
-            ..ServeLimits::default()
-        },
+        confined,
+        limits,
     };
-    let server = Server::bind(adapter, config).await?;
+    let server = Server::on(bound, adapter, config)?;
     announce(&server.address())?;
     server.run(stopped()).await
 }
@@ -165,25 +105,6 @@ async fn stopped() {
         }
         Err(_) => drop(interrupt.await),
     }
-}
-
-/// Limits that hold whatever a library does.
-fn limit_process(flags: &Flags) -> Result<()> {
-    let limits = [
-        (Resource::AS, flags.memory_bytes),
-        (Resource::FSIZE, flags.file_bytes),
-        (Resource::NOFILE, flags.open_files),
-        (Resource::CORE, 0),
-        (Resource::CPU, if flags.cpu_seconds == 0 { u64::MAX } else { flags.cpu_seconds }),
-    ];
-    for (resource, limit) in limits {
-        let hard = resource.get_hard().unwrap_or(u64::MAX);
-        let limit = limit.min(hard);
-        resource
-            .set(limit, limit)
-            .map_err(|error| Error::unavailable(format!("the limit {resource:?} could not be set")).caused_by(error))?;
-    }
-    Ok(())
 }
 
 /// Ends this process when its parent has ended, however that happened.

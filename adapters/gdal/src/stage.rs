@@ -49,7 +49,7 @@ pub(crate) fn stage(asset: &AssetFile, scratch: &Path, limits: &ReadLimits) -> R
         let media_type = ZIP_MEDIA_TYPES[if is_kmz { 2 } else { 0 }];
         Ok(Stage { datasets, media_type, members, _folder: folder })
     } else {
-        let format = recognize(&clues)?;
+        let format = recognize(&clues, limits)?;
         let staged = link(&asset.path, folder.path(), name, format)?;
         Ok(Stage {
             datasets: vec![(staged, format)],
@@ -70,7 +70,7 @@ fn recognized(staged: Staged, limits: &ReadLimits) -> Result<(Staged, &'static F
     }
     let zip = if is_zip(&staged.main)? { Some(Archive::open(&staged.main, limits)?.kind()) } else { None };
     let format = Clues::read(&staged.main, &staged.source_name, zip, None)
-        .and_then(|clues| recognize(&clues))
+        .and_then(|clues| recognize(&clues, limits))
         .map_err(in_archive)?;
     Ok((staged, format))
 }

@@ -3,6 +3,8 @@
 //! Entities can read files, reach the network and blow up; they need a DTD, and a DTD can only stand before the first
 //! element. So a file with anything like it is refused before any parser sees it.
 
+mod nesting;
+
 use crate::head::Head;
 use crate::transcode::{Transcoded, replace};
 use std::fs;
@@ -10,6 +12,8 @@ use std::path::Path;
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, Result};
 use ukimet_normalize::text;
+
+pub(crate) use nesting::{Nesting, check_depth, check_nesting};
 
 /// What stands before the content of an XML file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

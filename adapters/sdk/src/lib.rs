@@ -3,11 +3,13 @@
 #![forbid(unsafe_code)]
 
 pub mod adapter;
+pub mod confine;
 pub mod memory;
 pub mod serve;
 
 pub use adapter::{
     Adapter, AdapterDescription, AssetFile, Format, Inspection, LayerInfo, ReadEnd, ReadOptions, RowSink,
 };
+pub use confine::{Confined, Confinement, Layer, ResourceLimits, Strictness};
 pub use memory::MemoryAdapter;
-pub use serve::{Listen, ServeConfig, ServeLimits, Server};
+pub use serve::{BoundListen, Listen, ServeConfig, ServeLimits, Server};

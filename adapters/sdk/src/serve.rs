@@ -10,6 +10,7 @@ mod job;
 mod listen;
 
 use crate::adapter::Adapter;
+use crate::confine::{Confined, or_out_of_resources};
 use futures::Stream;
 use std::future::Future;
 use std::path::PathBuf;
@@ -26,8 +27,8 @@ use ukimet_proto::v1::adapter_service_server::{AdapterService, AdapterServiceSer
 
 use asset::receive_asset;
 use job::{AnswerEnd, JobEnd, run_inspect, run_read};
-pub use listen::Listen;
 use listen::Listener;
+pub use listen::{BoundListen, Listen};
 
 /// Where and how an adapter is served.
 #[derive(Clone, Debug)]
@@ -36,10 +37,12 @@ pub struct ServeConfig {
     pub listen: Listen,
     /// Folder for the bytes of running jobs.
     pub scratch: PathBuf,
-    /// The folder below which a client may name files by path; `None`: bytes only.
+    /// The file that a client may name by path, or the folder below which it may; `None`: bytes only.
     pub granted: Option<PathBuf>,
     /// Whether the server ends itself once its first job is over.
     pub single_job: bool,
+    /// How the process is confined, for whoever asks what the adapter is.
+    pub confined: Confined,
     /// What a job may use.
     pub limits: ServeLimits,
 }
@@ -92,10 +95,20 @@ impl Server {
     /// # Errors
     ///
     /// `Unavailable` if the address or the scratch folder cannot be had.
+    #[allow(clippy::unused_async, reason = "the runtime that it needs is then there")]
     pub async fn bind(adapter: Arc<dyn Adapter>, config: ServeConfig) -> Result<Self> {
+        Self::on(config.listen.bind()?, adapter, config)
+    }
+
+    /// Serves at an address that was taken before, whatever the configuration says; call it inside a runtime.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if the scratch folder cannot be had.
+    pub fn on(bound: BoundListen, adapter: Arc<dyn Adapter>, config: ServeConfig) -> Result<Self> {
         std::fs::create_dir_all(&config.scratch)
             .map_err(|error| Error::unavailable("the scratch folder could not be made").caused_by(error))?;
-        let listener = Listener::bind(&config.listen).await?;
+        let listener = Listener::of(bound)?;
         let jobs = Arc::new(Semaphore::new(config.limits.jobs_max));
         let service =
             Arc::new(Service { adapter, config, jobs, thread_over: Arc::default(), answer_over: Arc::default() });
@@ -180,6 +193,14 @@ impl Service {
     }
 }
 
+/// The confinement beside the libraries, for people and for a hub that warns its operator.
+fn said(confined: &Confined) -> impl Iterator<Item = (String, String)> {
+    [("confined by", &confined.enforced), ("not confined by", &confined.missing)]
+        .into_iter()
+        .filter(|(_, layers)| !layers.is_empty())
+        .map(|(how, layers)| (how.to_owned(), layers.join("; ")))
+}
+
 #[derive(Clone)]
 struct ServiceHandle(Arc<Service>);
 
@@ -197,7 +218,7 @@ impl AdapterService for ServiceHandle {
         Ok(Response::new(v1::DescribeResponse {
             name: description.name,
             version: description.version,
-            libraries: description.libraries.into_iter().collect(),
+            libraries: description.libraries.into_iter().chain(said(&self.0.config.confined)).collect(),
             formats,
             rules_version: description.rules_version,
         }))
@@ -210,7 +231,8 @@ impl AdapterService for ServiceHandle {
         let job = self.0.begin_job().map_err(|e| to_status(&e))?;
         let answer = AnswerEnd(Arc::clone(&self.0.answer_over));
         let deadline = Instant::now() + self.0.config.limits.wall_max;
-        let asset = receive_asset(request.into_inner(), &self.0.config, deadline).await.map_err(|e| to_status(&e))?;
+        let asset = receive_asset(request.into_inner(), &self.0.config, deadline).await;
+        let asset = asset.map_err(|error| to_status(&or_out_of_resources(error)))?;
         let adapter = Arc::clone(&self.0.adapter);
         let inspected = run_inspect(adapter, asset, deadline, job).await;
         drop(answer);
@@ -221,7 +243,8 @@ impl AdapterService for ServiceHandle {
         let job = self.0.begin_job().map_err(|e| to_status(&e))?;
         let answer = AnswerEnd(Arc::clone(&self.0.answer_over));
         let deadline = Instant::now() + self.0.config.limits.wall_max;
-        let asset = receive_asset(request.into_inner(), &self.0.config, deadline).await.map_err(|e| to_status(&e))?;
+        let asset = receive_asset(request.into_inner(), &self.0.config, deadline).await;
+        let asset = asset.map_err(|error| to_status(&or_out_of_resources(error)))?;
         let adapter = Arc::clone(&self.0.adapter);
         Ok(Response::new(Box::pin(run_read(adapter, asset, self.0.config.limits, deadline, job, answer))))
     }

@@ -29,7 +29,7 @@ pub fn wait_until_alone(pid: u32) {
 }
 
 /// Processor time that a process has used, in ticks of 10 ms; 0 once it is gone.
-fn ticks(pid: u32) -> u64 {
+pub fn ticks(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name may hold spaces; user and system time are the 12th and 13th word behind it.
     let words = text.rsplit(')').next().unwrap_or_default().split_whitespace();

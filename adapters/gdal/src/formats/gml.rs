@@ -13,6 +13,7 @@ pub(super) const FORMAT: Format = Format {
     recognize,
     open: |staged, context| {
         let transcoded = xml::ensure_utf8(&staged.main, context.options.encoding.as_deref())?;
+        xml::check_nesting(&staged.main, context.limits.nesting_max)?;
         let mut format = OgrFormat::plain(FORMAT.name, "GML");
         format.transcoded(transcoded);
         format.untyped = true;

@@ -13,6 +13,7 @@ pub(super) const FORMAT: Format = Format {
     recognize: |clues| clues.has_root("kml"),
     open: |staged, context| {
         let transcoded = xml::ensure_utf8(&staged.main, context.options.encoding.as_deref())?;
+        xml::check_nesting(&staged.main, context.limits.nesting_max)?;
         let mut format = OgrFormat::plain(FORMAT.name, "LIBKML");
         format.transcoded(transcoded);
         format.untyped = true;

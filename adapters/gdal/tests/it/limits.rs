@@ -2,6 +2,7 @@
 
 use crate::adapter::{Adapter, Ask, read};
 use crate::cases::{geojson, zip};
+use std::os::unix::process::ExitStatusExt;
 use ukimet_model::ErrorKind;
 
 async fn check(flags: &[&str], name: &str, bytes: &[u8], part: &str) {
@@ -58,6 +59,40 @@ async fn a_workbook_in_an_archive_has_the_limits_of_the_operator() {
 }
 
 #[tokio::test]
+async fn values_inside_each_other_have_a_limit() {
+    let deep = |open: &str, close: &str, depth: usize| format!("{}{}", open.repeat(depth), close.repeat(depth));
+    let point = r#"{"type":"Point","coordinates":[76.5,43.5]}"#;
+    let json = |depth: usize| {
+        format!(
+            r#"{{"type":"FeatureCollection","features":[{{"type":"Feature","properties":{{"a":{}}},"geometry":{point}}}]}}"#,
+            deep("[", "]", depth)
+        )
+    };
+    check(&[], "a.geojson", json(1_000_000).as_bytes(), "at most 128 deep").await;
+    check(&["--nesting-max", "8"], "a.geojson", json(8).as_bytes(), "at most 8 deep").await;
+    let kml = |depth: usize| {
+        let placemark = "<Placemark><name>a</name><Point><coordinates>76,43</coordinates></Point></Placemark>";
+        let folders = format!("{}{placemark}{}", "<Folder>".repeat(depth), "</Folder>".repeat(depth));
+        format!("<kml xmlns=\"http://www.opengis.net/kml/2.2\"><Document>{folders}</Document></kml>")
+    };
+    check(&[], "a.kml", kml(100_000).as_bytes(), "at most 128 deep").await;
+    let archive = zip(&[("doc.kml", kml(100_000).as_bytes())]);
+    check(&["--unpack-ratio", "100000"], "a.kmz", &archive, "at most 128 deep").await;
+    let gml = format!(
+        "<gml:FeatureCollection xmlns:gml=\"http://www.opengis.net/gml\">{}</gml:FeatureCollection>",
+        deep("<gml:MultiGeometry>", "</gml:MultiGeometry>", 100_000)
+    );
+    check(&[], "a.gml", gml.as_bytes(), "at most 128 deep").await;
+    let sheet = deep("<row>", "</row>", 1_000);
+    let xlsx = zip(&[("xl/workbook.xml", b"<workbook/>"), ("xl/worksheets/sheet1.xml", sheet.as_bytes())]);
+    check(&[], "a.xlsx", &xlsx, "at most 128 deep").await;
+    let adapter = Adapter::start(&["--nesting-max", "32"]).await;
+    let layers = read(&adapter, &Ask::named("a.kml"), kml(10).as_bytes()).await.expect("within");
+    assert_eq!(layers.iter().map(crate::adapter::ReadLayer::rows).sum::<usize>(), 1);
+    assert_eq!(read(&adapter, &Ask::named("a.geojson"), json(8).as_bytes()).await.expect("within")[0].rows(), 1);
+}
+
+#[tokio::test]
 async fn time_has_a_limit() {
     let adapter = Adapter::start(&["--wall-seconds", "0"]).await;
     let error = read(&adapter, &Ask::named("a.geojson"), &geojson(10)).await.map(|_| ()).expect_err("no time");
@@ -65,13 +100,41 @@ async fn time_has_a_limit() {
 }
 
 #[tokio::test]
+async fn open_files_have_a_limit() {
+    let parts = crate::cases::shapefile(3);
+    let shapefile = zip(&parts.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect::<Vec<_>>());
+    let mut refused = Vec::new();
+    // Each count hits another of the files that a job opens.
+    for open_files in 13..=24 {
+        let adapter = Adapter::start(&["--open-files", &open_files.to_string()]).await;
+        match read(&adapter, &Ask::named("a.zip"), &shapefile).await {
+            Ok(layers) => assert_eq!(layers[0].rows(), 3),
+            Err(error) => refused.push((error.kind(), error.to_string())),
+        }
+    }
+    assert!((1..12).contains(&refused.len()), "{refused:#?}");
+    // A library does not always say why it could not open a file; what we open ourselves we name.
+    let named = |(kind, text): &&(ErrorKind, String)| {
+        *kind == ErrorKind::LimitReached && text.contains("adapter-open-files-max")
+    };
+    assert!(refused.iter().filter(named).count() >= 2, "{refused:#?}");
+}
+
+#[tokio::test]
 async fn a_file_that_takes_too_much_memory_ends_only_its_process() {
-    let mut adapter = Adapter::start(&["--memory-bytes", "400000000"]).await;
+    let mut adapter = Adapter::start(&["--memory-bytes", "600000000"]).await;
     let coordinates = "[76.5,43.5],".repeat(6_000_000);
     let line = format!(
         r#"{{"type":"Feature","properties":{{"a":1}},"geometry":{{"type":"LineString","coordinates":[{coordinates}[76.5,43.6]]}}}}"#
     );
     let error = read(&adapter, &Ask::named("a.geojson"), line.as_bytes()).await.map(|_| ()).expect_err("memory");
-    assert_ne!(error.kind(), ErrorKind::Internal, "{error}");
-    let _ = adapter.child.try_wait().expect("a child");
+    if error.kind() == ErrorKind::LimitReached {
+        assert!(error.to_string().contains("adapter-memory-max"), "{error}");
+        assert_eq!(read(&adapter, &Ask::named("a.geojson"), &geojson(3)).await.expect("rows")[0].rows(), 3);
+        return;
+    }
+    // Where the allocation that fails is our own, the process ends, and its parent sees how.
+    assert!(crate::process::ends(&mut adapter).await, "{error}");
+    let status = adapter.child.try_wait().expect("a child").expect("ended");
+    assert_eq!(status.signal(), Some(6), "{status}: {error}");
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ukimet_proto::v1;
 use ukimet_proto::v1::adapter_service_client::AdapterServiceClient;
 
-async fn ends(adapter: &mut Adapter) -> bool {
+pub(crate) async fn ends(adapter: &mut Adapter) -> bool {
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(10) {
         if adapter.child.try_wait().expect("a child").is_some() {

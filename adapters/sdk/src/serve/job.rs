@@ -3,6 +3,7 @@
 use super::ServeLimits;
 use super::asset::ReceivedAsset;
 use crate::adapter::{Adapter, RowSink};
+use crate::confine::or_out_of_resources;
 use arrow_schema::SchemaRef;
 use futures::Stream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -120,10 +121,11 @@ fn outgoing(
 }
 
 fn unpanicked<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+    let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         tracing::error!("the adapter panicked");
         Err(Error::internal("the adapter has a defect: it panicked on this asset"))
-    })
+    });
+    done.map_err(or_out_of_resources)
 }
 
 fn too_long() -> Error {

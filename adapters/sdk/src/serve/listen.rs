@@ -50,6 +50,49 @@ impl FromStr for Listen {
     }
 }
 
+/// An address that is taken, and nobody answers there yet.
+///
+/// Taking it needs no runtime, so that a process can take its address and then confine itself.
+#[derive(Debug)]
+pub struct BoundListen(Bound);
+
+#[derive(Debug)]
+enum Bound {
+    Unix(std::os::unix::net::UnixListener, PathBuf),
+    Tcp(std::net::TcpListener),
+    Stdin(std::os::unix::net::UnixStream),
+}
+
+impl Listen {
+    /// Takes the address. A Unix socket that a dead process left behind is replaced.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if the address cannot be had.
+    pub fn bind(&self) -> Result<BoundListen> {
+        let not_bound = |error| not_bound(self, error);
+        let bound = match self {
+            Self::Unix(path) => {
+                let answer = std::os::unix::net::UnixStream::connect(path);
+                if answer.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+                    // Nobody answers: the socket is what a dead process left behind.
+                    std::fs::remove_file(path).map_err(not_bound)?;
+                }
+                let listener = std::os::unix::net::UnixListener::bind(path).map_err(not_bound)?;
+                listener.set_nonblocking(true).map_err(not_bound)?;
+                Bound::Unix(listener, path.clone())
+            }
+            Self::Tcp(address) => {
+                let listener = std::net::TcpListener::bind(address).map_err(not_bound)?;
+                listener.set_nonblocking(true).map_err(not_bound)?;
+                Bound::Tcp(listener)
+            }
+            Self::Stdin => Bound::Stdin(inherited().map_err(not_bound)?),
+        };
+        Ok(BoundListen(bound))
+    }
+}
+
 pub(super) enum Listener {
     Unix(UnixListener, PathBuf),
     Tcp(TcpListener, SocketAddr),
@@ -57,23 +100,17 @@ pub(super) enum Listener {
 }
 
 impl Listener {
-    pub(super) async fn bind(listen: &Listen) -> Result<Self> {
-        match listen {
-            Listen::Unix(path) => {
-                if UnixStream::connect(path).await.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused) {
-                    // Nobody answers: the socket is what a dead process left behind.
-                    std::fs::remove_file(path).map_err(|error| not_bound(listen, error))?;
-                }
-                let listener = UnixListener::bind(path).map_err(|error| not_bound(listen, error))?;
-                Ok(Self::Unix(listener, path.clone()))
+    /// The address inside a runtime.
+    pub(super) fn of(bound: BoundListen) -> Result<Self> {
+        let listener = || match bound.0 {
+            Bound::Unix(listener, path) => Ok(Self::Unix(UnixListener::from_std(listener)?, path)),
+            Bound::Tcp(listener) => {
+                let address = listener.local_addr()?;
+                Ok(Self::Tcp(TcpListener::from_std(listener)?, address))
             }
-            Listen::Tcp(address) => {
-                let listener = TcpListener::bind(address).await.map_err(|error| not_bound(listen, error))?;
-                let address = listener.local_addr().map_err(|error| not_bound(listen, error))?;
-                Ok(Self::Tcp(listener, address))
-            }
-            Listen::Stdin => inherited().map(Self::Stdin).map_err(|error| not_bound(listen, error)),
-        }
+            Bound::Stdin(connection) => Ok(Self::Stdin(UnixStream::from_std(connection)?)),
+        };
+        listener().map_err(|error: io::Error| Error::unavailable("the adapter could not listen").caused_by(error))
     }
 
     pub(super) fn address(&self) -> String {
@@ -155,13 +192,13 @@ impl AsyncWrite for Inherited {
 }
 
 /// The socket that the parent process left as standard input.
-fn inherited() -> std::io::Result<UnixStream> {
-    let connection = std::os::unix::net::UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+fn inherited() -> io::Result<std::os::unix::net::UnixStream> {
+    let connection = std::os::unix::net::UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     connection.set_nonblocking(true)?;
-    UnixStream::from_std(connection)
+    Ok(connection)
 }
 
-fn not_bound(listen: &Listen, error: std::io::Error) -> Error {
+fn not_bound(listen: &Listen, error: io::Error) -> Error {
     Error::unavailable(format!("the adapter could not listen at {listen:?}")).caused_by(error)
 }
 

@@ -50,6 +50,7 @@ pub(crate) async fn serve(adapter: impl Adapter, limits: ServeLimits) -> Served 
         listen: Listen::Unix(folder.path().join("a.sock")),
         scratch: folder.path().join("scratch"),
         granted: Some(folder.path().join("granted")),
+        confined: ukimet_adapter_sdk::Confined::default(),
         single_job: false,
         limits,
     };
