@@ -17,6 +17,8 @@ pub struct ReadLimits {
     pub vertices_max: u64,
     /// Rows of a layer.
     pub rows_max: u64,
+    /// Cells of a sheet of a workbook that are not empty.
+    pub cells_max: u64,
 }
 
 impl Default for ReadLimits {
@@ -29,6 +31,7 @@ impl Default for ReadLimits {
             fields_max: 2_048,
             vertices_max: 1 << 31,
             rows_max: 200_000_000,
+            cells_max: 20_000_000,
         }
     }
 }

@@ -78,6 +78,9 @@ struct Flags {
     /// Rows of a layer.
     #[arg(long, default_value_t = ReadLimits::default().rows_max, value_name = "COUNT")]
     rows_max: u64,
+    /// Cells of a sheet of a workbook.
+    #[arg(long, default_value_t = ReadLimits::default().cells_max, value_name = "COUNT")]
+    cells_max: u64,
 }
 
 fn main() -> ExitCode {
@@ -127,6 +130,7 @@ async fn serve(flags: Flags) -> Result<()> {
         fields_max: flags.fields_max,
         vertices_max: flags.vertices_max,
         rows_max: flags.rows_max,
+        cells_max: flags.cells_max,
     };
     let adapter = Arc::new(GdalAdapter::new(flags.scratch.clone(), limits)?);
     let config = ServeConfig {
