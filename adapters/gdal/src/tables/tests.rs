@@ -255,6 +255,16 @@ fn columns_of_number_cells_are_marked_and_the_long_form_repeats_keys() {
     assert!(long.next().expect("the end").is_none());
 }
 
+#[test]
+fn a_header_cell_that_reaches_into_the_rows_fills_none_of_them() {
+    let merged = [area((0, 1), (0, 0)), area((2, 3), (0, 0))];
+    let grid = merged_sheet("Район | n\n | 5\nАбай | 6\n | 7", &merged);
+    let source = TableSource::new(vec![grid], &TableContext::default(), &ReadLimits::default()).expect("a table");
+    let batch = source.rows(0, 9).expect("rows").next().expect("a batch").expect("rows");
+    let names: Vec<Option<&str>> = batch.column(0).as_string::<i32>().iter().collect();
+    assert_eq!(names, [None, Some("Абай"), Some("Абай")]);
+}
+
 /// Columns of one kind each below a full header, the first without gaps.
 fn clean_tables() -> impl Strategy<Value = Vec<Vec<String>>> {
     let word = "[а-яa-z]{1,9}( [а-яa-z]{1,6})?";
