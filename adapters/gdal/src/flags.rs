@@ -75,6 +75,9 @@ pub(crate) struct Flags {
     /// Values inside each other: objects and lists of JSON, elements of XML.
     #[arg(long, default_value_t = ReadLimits::default().nesting_max, value_name = "COUNT")]
     pub(crate) nesting_max: u32,
+    /// Cells of a sheet of a workbook.
+    #[arg(long, default_value_t = ReadLimits::default().cells_max, value_name = "COUNT")]
+    pub(crate) cells_max: u64,
 }
 
 impl Flags {
@@ -99,6 +102,7 @@ impl Flags {
             vertices_max: self.vertices_max,
             rows_max: self.rows_max,
             nesting_max: self.nesting_max,
+            cells_max: self.cells_max,
         }
     }
 

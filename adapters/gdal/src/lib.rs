@@ -15,6 +15,7 @@ mod limits;
 mod reader;
 mod source;
 mod stage;
+mod tables;
 mod transcode;
 mod xml;
 

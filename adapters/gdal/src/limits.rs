@@ -19,6 +19,8 @@ pub struct ReadLimits {
     pub rows_max: u64,
     /// Values inside each other: objects and lists of JSON, elements of XML.
     pub nesting_max: u32,
+    /// Cells of a sheet of a workbook that are not empty.
+    pub cells_max: u64,
 }
 
 impl Default for ReadLimits {
@@ -32,6 +34,7 @@ impl Default for ReadLimits {
             vertices_max: 1 << 31,
             rows_max: 200_000_000,
             nesting_max: 128,
+            cells_max: 20_000_000,
         }
     }
 }

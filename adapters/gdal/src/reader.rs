@@ -76,10 +76,8 @@ impl Adapter for GdalAdapter {
 
     fn read(&self, asset: &AssetFile, options: &ReadOptions, sink: &mut dyn RowSink) -> Result<ReadEnd> {
         let opened = Opened::open(asset, options, self)?;
-        let names: Vec<String> = opened.layers.iter().map(|layer| layer.info.name.clone()).collect();
         let mut rows = 0;
-        for position in select_layers(&names, &options.layers)? {
-            let layer = &opened.layers[position];
+        for layer in opened.selected(&options.layers)? {
             let read = opened.read_layer(layer, options, &self.limits, sink);
             rows += read.map_err(|error| error.context(format!("layer {}", quoted(&layer.info.name))))?;
         }
@@ -111,7 +109,7 @@ struct OpenedLayer {
 impl Opened {
     fn open(asset: &AssetFile, options: &ReadOptions, adapter: &GdalAdapter) -> Result<Self> {
         let stage = stage(asset, &adapter.scratch, &adapter.limits)?;
-        let mut sources = Vec::new();
+        let mut sources: Vec<Box<dyn Source>> = Vec::new();
         let mut layers: Vec<OpenedLayer> = Vec::new();
         let mut empty = Vec::new();
         for (staged, format) in &stage.datasets {
@@ -126,12 +124,11 @@ impl Opened {
             }
             sources.push(source);
         }
-        if layers.len() > adapter.limits.layers_max {
-            return Err(Error::limit_reached(format!(
-                "a file has at most {} layers, found {}",
-                adapter.limits.layers_max,
-                layers.len()
-            )));
+        let is_own = |layer: &&OpenedLayer| !sources[layer.source].is_derived(layer.layer);
+        let count = layers.iter().filter(is_own).count();
+        if count > adapter.limits.layers_max {
+            let layers_max = adapter.limits.layers_max;
+            return Err(Error::limit_reached(format!("a file has at most {layers_max} layers, found {count}")));
         }
         if layers.is_empty() {
             let format = stage.datasets.first().map_or("", |(_, format)| format.name);
@@ -139,6 +136,15 @@ impl Opened {
         }
         tell_apart(&mut layers, &stage.datasets);
         Ok(Self { sources, layers, empty, stage })
+    }
+
+    /// The layers that are asked for: derived ones only by name.
+    fn selected(&self, selection: &LayerSelection) -> Result<Vec<&OpenedLayer>> {
+        let is_named = matches!(selection, LayerSelection::Named(_));
+        let is_offered = |layer: &&OpenedLayer| is_named || !self.sources[layer.source].is_derived(layer.layer);
+        let layers: Vec<&OpenedLayer> = self.layers.iter().filter(is_offered).collect();
+        let names: Vec<String> = layers.iter().map(|layer| layer.info.name.clone()).collect();
+        Ok(select_layers(&names, selection)?.into_iter().map(|position| layers[position]).collect())
     }
 
     /// Gives one layer to the sink; how many rows came out of the source.
@@ -200,6 +206,9 @@ impl Opened {
         let source = self.sources[layer.source].as_ref();
         let reader = source.reader();
         let mut parameters = reader.parameters;
+        parameters.extend(rows.parameters());
+        report.rows_read += rows.rows_refused();
+        report.rows_refused += rows.rows_refused();
         parameters.insert("format".to_owned(), report.format.clone());
         if !self.stage.members.is_empty() {
             parameters.insert("archive".to_owned(), self.stage.members.join(", "));

@@ -57,6 +57,11 @@ pub(crate) trait Source {
     /// Begins to read a layer, batches of at most `rows_max`.
     fn rows(&self, layer: usize, rows_max: usize) -> Result<Box<dyn Rows + '_>>;
 
+    /// Whether a layer is another form of one before it: it is listed, and read only where it is asked for by name.
+    fn is_derived(&self, _layer: usize) -> bool {
+        false
+    }
+
     /// What was found when it was opened, for every layer.
     fn findings(&self) -> Vec<Diagnostic>;
 
@@ -81,6 +86,16 @@ pub(crate) trait Rows {
 
     /// What was found among the rows so far, given away.
     fn findings(&mut self) -> Vec<Diagnostic>;
+
+    /// What the receipt says of this layer, besides what it says of the file.
+    fn parameters(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    /// Rows of the source that were not handed over because they were refused, each told in a finding.
+    fn rows_refused(&self) -> u64 {
+        0
+    }
 }
 
 /// A finding about a whole file.

@@ -56,7 +56,7 @@ pub(crate) struct TextSurvey {
     has_text: bool,
     rows: u64,
     rows_max: u64,
-    pub(crate) findings: Findings,
+    findings: Findings,
 }
 
 impl TextSurvey {

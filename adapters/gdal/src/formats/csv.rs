@@ -1,9 +1,11 @@
 //! CSV by our own reader: quotes tell empty from null, nothing is guessed about types, and a cut file is noticed.
 //!
-//! The first row is the header, unless a cell of it is a number that is no year. Every column is text; what it holds (numbers with
+//! The first row is the header, unless a cell of it is a number that is no year; what an office put around its table (titles, totals,
+//! notes, further tables) is found by [`office`]. Every column is text; what it holds (numbers with
 //! decimal commas, dates, longitudes, WKT) is the normalizer's business.
 
 mod dialect;
+mod office;
 mod tokens;
 
 use super::Format;
@@ -13,7 +15,6 @@ use arrow_array::builder::StringBuilder;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use dialect::{Dialect, detect};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
@@ -53,6 +54,9 @@ impl CsvFile {
     fn open(staged: &Staged, context: Context<'_>) -> Result<Box<dyn Source>> {
         let transcoded = ensure_utf8(&staged.main, context.options.encoding.as_deref())?;
         let dialect = detect(&staged.main)?;
+        if let Some(tables) = office::tables(staged, &dialect, transcoded.as_ref(), context)? {
+            return Ok(Box::new(tables));
+        }
         if dialect.header.len() > context.limits.fields_max {
             return Err(Error::limit_reached(format!(
                 "a layer has at most {} columns, found {}",
@@ -99,14 +103,7 @@ impl Source for CsvFile {
     }
 
     fn reader(&self) -> Reader {
-        let separator = match self.dialect.separator {
-            b'\t' => "tab".to_owned(),
-            other => char::from(other).to_string(),
-        };
-        Reader {
-            version: format!("ukimet {}", env!("CARGO_PKG_VERSION")),
-            parameters: BTreeMap::from([("separator".to_owned(), separator)]),
-        }
+        Reader { version: format!("ukimet {}", env!("CARGO_PKG_VERSION")), parameters: self.dialect.parameters() }
     }
 }
 

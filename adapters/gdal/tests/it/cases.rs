@@ -57,6 +57,76 @@ pub(crate) fn shapefile_zip(parts: &[(&'static str, Vec<u8>)]) -> Vec<u8> {
     zip(&parts.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect::<Vec<_>>())
 }
 
+/// A workbook of these sheets: name, attributes of its entry, and what stands inside `<worksheet>`. Style 1 is a date, 2 a duration.
+pub(crate) fn xlsx(is_1904: bool, sheets: &[(&str, &str, &str)]) -> Vec<u8> {
+    let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
+    let office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    let relations = |inside: String| {
+        format!(
+            r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">{inside}</Relationships>"#
+        )
+    };
+    let entry = |(i, (name, attributes, _)): (usize, &(&str, &str, &str))| {
+        let n = i + 1;
+        format!(r#"<sheet name="{name}" sheetId="{n}" {attributes} r:id="rId{n}"/>"#)
+    };
+    let target =
+        |n: usize| format!(r#"<Relationship Id="rId{n}" Type="{office}/worksheet" Target="worksheets/sheet{n}.xml"/>"#);
+    let entries = sheets.iter().enumerate().map(entry).collect::<Vec<_>>().concat();
+    let targets = (1..=sheets.len()).map(target).collect::<Vec<_>>().concat();
+    let styles = format!(r#"<Relationship Id="rId99" Type="{office}/styles" Target="styles.xml"/>"#);
+    let mut members = vec![
+        (
+            "[Content_Types].xml".to_owned(),
+            r#"<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>"#.to_owned(),
+        ),
+        (
+            "_rels/.rels".to_owned(),
+            relations(format!(r#"<Relationship Id="rId1" Type="{office}/officeDocument" Target="xl/workbook.xml"/>"#)),
+        ),
+        (
+            "xl/workbook.xml".to_owned(),
+            format!(
+                r#"<workbook xmlns="{main}" xmlns:r="{office}"><workbookPr date1904="{}"/><sheets>{entries}</sheets></workbook>"#,
+                u8::from(is_1904)
+            ),
+        ),
+        ("xl/_rels/workbook.xml.rels".to_owned(), relations(targets + &styles)),
+        (
+            "xl/styles.xml".to_owned(),
+            format!(
+                r#"<styleSheet xmlns="{main}"><numFmts count="1"><numFmt numFmtId="164" formatCode="dd.mm.yyyy"/></numFmts><cellXfs count="3"><xf numFmtId="0"/><xf numFmtId="164"/><xf numFmtId="46"/></cellXfs></styleSheet>"#
+            ),
+        ),
+    ];
+    for (i, (_, _, inside)) in sheets.iter().enumerate() {
+        members.push((
+            format!("xl/worksheets/sheet{}.xml", i + 1),
+            format!(r#"<worksheet xmlns="{main}">{inside}</worksheet>"#),
+        ));
+    }
+    zip(&members.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect::<Vec<_>>())
+}
+
+/// Rows of a sheet from lines with `|` between cells: text, numbers as numbers, `=` a cell's own XML after its address.
+pub(crate) fn sheet_data(text: &str) -> String {
+    let cell = |row: usize, column: usize, cell: &str| {
+        let place = format!("{}{}", char::from(b'A' + column as u8), row + 1);
+        match cell.strip_prefix('=') {
+            Some(own) => format!(r#"<c r="{place}" {own}</c>"#),
+            None if cell.parse::<f64>().is_ok() => format!(r#"<c r="{place}"><v>{cell}</v></c>"#),
+            None => format!(r#"<c r="{place}" t="inlineStr"><is><t>{cell}</t></is></c>"#),
+        }
+    };
+    let line = |(row, line): (usize, &str)| {
+        let cells = line.split('|').map(str::trim).enumerate().filter(|(_, text)| !text.is_empty());
+        let cells: Vec<String> = cells.map(|(column, text)| cell(row, column, text)).collect();
+        format!(r#"<row r="{}">{}</row>"#, row + 1, cells.concat())
+    };
+    let rows = text.lines().enumerate().map(line).collect::<Vec<_>>().concat();
+    format!("<sheetData>{rows}</sheetData>")
+}
+
 /// GeoJSON with this many points.
 pub(crate) fn geojson(rows: u32) -> Vec<u8> {
     let features: Vec<String> = (0..rows)

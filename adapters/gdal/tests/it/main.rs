@@ -12,3 +12,4 @@ mod formats;
 mod limits;
 mod mapping;
 mod process;
+mod tables;

@@ -1,6 +1,8 @@
 //! What the beginning of a CSV shows: its separator and its header.
 
 use super::tokens::{Record, Tokens};
+use crate::tables::is_number;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
@@ -24,6 +26,17 @@ pub(super) struct Dialect {
     pub(super) unnamed: usize,
     /// How many records stand before the first row.
     pub(super) records_before_data: usize,
+}
+
+impl Dialect {
+    /// What the receipt says about it.
+    pub(super) fn parameters(&self) -> BTreeMap<String, String> {
+        let separator = match self.separator {
+            b'\t' => "tab".to_owned(),
+            other => char::from(other).to_string(),
+        };
+        BTreeMap::from([("separator".to_owned(), separator)])
+    }
 }
 
 /// Looks at the beginning of a UTF-8 file.
@@ -73,7 +86,10 @@ fn announced_separator(sample: &[u8]) -> Option<u8> {
     }
 }
 
-/// The separator by which most rows have as many cells as the first, more than one; a comma if none has.
+const SEPARATORS: &[u8] = b",;\t|";
+
+/// The separator by which most rows have as many cells as the first, more than one; if half of them do not, because lines of
+/// text stand above, the one by which most rows are alike; a comma if there is none.
 fn best_separator(sample: &[u8]) -> u8 {
     let score = |separator: u8| {
         let widths = widths(&mut Tokens::new(Cursor::new(sample), separator));
@@ -81,12 +97,24 @@ fn best_separator(sample: &[u8]) -> u8 {
         let alike = widths.iter().filter(|width| **width == first).count();
         Some((alike * 100 / widths.len(), first))
     };
-    b",;\t|"
-        .iter()
-        .copied()
-        .filter_map(|s| score(s).map(|score| (score, s)))
-        .max_by_key(|(score, _)| *score)
-        .map_or(b',', |(_, s)| s)
+    let by_first = SEPARATORS.iter().filter_map(|s| score(*s).map(|score| (score, *s))).max_by_key(|(score, _)| *score);
+    match by_first {
+        Some(((percent, _), separator)) if percent >= 50 => separator,
+        other => usual_separator(sample).or(other.map(|(_, separator)| separator)).unwrap_or(b','),
+    }
+}
+
+/// The separator by which half of the rows or more have one width; of several the one that gives more cells.
+fn usual_separator(sample: &[u8]) -> Option<u8> {
+    let usual_width = |separator: u8| {
+        let mut widths = widths(&mut Tokens::new(Cursor::new(sample), separator));
+        widths.sort_unstable();
+        let runs = widths.chunk_by(|a, b| a == b).filter(|run| run[0] > 1);
+        let usual = runs.max_by_key(|run| run.len())?;
+        (usual.len() * 2 >= widths.len()).then_some(usual[0])
+    };
+    let found = SEPARATORS.iter().filter_map(|s| usual_width(*s).map(|width| (width, *s)));
+    found.max_by_key(|(width, _)| *width).map(|(_, separator)| separator)
 }
 
 fn widths(tokens: &mut Tokens<impl BufRead>) -> Vec<usize> {
@@ -113,11 +141,4 @@ fn width(tokens: &mut Tokens<impl BufRead>) -> Result<usize> {
         }
     }
     Ok(width)
-}
-
-/// Whether a cell is a number and no year: tables by year have years for column names.
-fn is_number(cell: &str) -> bool {
-    let cell = cell.trim().replace(',', ".");
-    let is_year = cell.len() == 4 && cell.parse().is_ok_and(|year: u16| (1800..=2199).contains(&year));
-    !is_year && cell.parse::<f64>().is_ok_and(f64::is_finite)
 }

@@ -29,7 +29,7 @@ impl Record {
     }
 
     /// A line with nothing on it.
-    fn is_blank(&self) -> bool {
+    pub(super) fn is_blank(&self) -> bool {
         matches!(self.cells.as_slice(), [(0, false)])
     }
 }
@@ -77,7 +77,12 @@ impl<R: BufRead> Tokens<R> {
         }
     }
 
-    fn read_record(&mut self, record: &mut Record) -> Result<bool> {
+    /// Reads the next record, also if it is a blank line; false at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokens::next`].
+    pub(super) fn read_record(&mut self, record: &mut Record) -> Result<bool> {
         record.bytes.clear();
         record.cells.clear();
         let mut state = State::CellStart;
