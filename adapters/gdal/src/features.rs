@@ -43,8 +43,6 @@ pub(crate) struct OgrFormat {
     pub(crate) untyped: bool,
     /// What was found before GDAL saw it.
     pub(crate) findings: Vec<Diagnostic>,
-    /// Values that stand in the file, each of which must become a row or more; `None` if nobody counted.
-    pub(crate) values: Option<u64>,
 }
 
 impl OgrFormat {
@@ -63,7 +61,6 @@ impl OgrFormat {
             text: Text::Utf8 { transcoded_from: None },
             untyped: false,
             findings: Vec::new(),
-            values: None,
         }
     }
 }
@@ -220,19 +217,6 @@ struct LayerRows<'a> {
     linearized: u64,
 }
 
-impl LayerRows<'_> {
-    /// Whether every value of the file became a row: OGR leaves out what it does not understand, without a word.
-    fn check_values(&self) -> Result<()> {
-        match self.file.format.values {
-            Some(values) if self.rows_read < values => Err(Error::invalid_data(format!(
-                "the file has {values} values, of which {} are GeoJSON features or geometries; the others are none",
-                self.rows_read
-            ))),
-            _ => Ok(()),
-        }
-    }
-}
-
 impl Rows for LayerRows<'_> {
     fn layer(&self) -> SourceLayer {
         let head = &self.file.heads[self.layer];
@@ -255,7 +239,7 @@ impl Rows for LayerRows<'_> {
         let name =
             || format!("driver {}, layer {}", self.file.format.driver, quoted(&self.file.heads[self.layer].name));
         let Some(rows) = self.rows.next().map_err(|error| error.context(name()))? else {
-            return self.check_values().map(|()| None);
+            return Ok(None);
         };
         let raw = match &mut self.moments {
             Some(moments) => moments.corrected(&rows).map_err(|error| error.context(name()))?,

@@ -249,6 +249,44 @@ fn is_wide_number(field: &gdal::vector::Field<'_>) -> bool {
     field.field_type() == gdal_sys::OGRFieldType::OFTReal && field.precision() == 0 && field.width() > FLOAT_DIGITS
 }
 
+/// A CRS by a name that a file gives: `EPSG:n` and the like, a URN, an address of the OGC's register, or WKT.
+///
+/// # Errors
+///
+/// `InvalidData` if nobody knows it. Addresses are not fetched and files not opened.
+pub(crate) fn named_crs(name: &str) -> Result<Crs> {
+    let name = name.trim();
+    let unknown =
+        || Error::invalid_data(format!("the file names a crs that is not known: {}; declare the crs", quoted(name)));
+    let parts: Vec<&str> = name.trim_end_matches('/').split(['/', '#', ':']).filter(|part| !part.is_empty()).collect();
+    let code = match parts.as_slice() {
+        ["http" | "https", "www.opengis.net" | "opengis.net", "def", "crs", authority, .., code] => {
+            format!("{authority}:{code}")
+        }
+        ["http" | "https", "www.opengis.net" | "opengis.net", "gml", "srs", register, code] => {
+            format!("{}:{code}", register.trim_end_matches(".xml"))
+        }
+        [urn, _, def, crs, authority, .., code]
+            if [*urn, *def, *crs].map(str::to_ascii_lowercase) == ["urn", "def", "crs"] =>
+        {
+            format!("{authority}:{code}")
+        }
+        [authority, code] => format!("{authority}:{code}"),
+        _ if name.contains('[') && !name.contains("://") => name.to_owned(),
+        _ => return Err(unknown()),
+    };
+    if code.eq_ignore_ascii_case("OGC:CRS84") {
+        return Ok(Crs::crs84());
+    }
+    let is_word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let is_code = code.split_once(':').is_some_and(|(authority, code)| is_word(authority) && is_word(code));
+    if !is_code && !name.contains('[') {
+        return Err(unknown());
+    }
+    let (srs, _) = watched(|| gdal::spatial_ref::SpatialRef::from_definition(&code));
+    srs.ok().and_then(|srs| to_crs(&srs)).ok_or_else(unknown)
+}
+
 /// A CRS, unless it only says that nobody knows.
 fn to_crs(srs: &gdal::spatial_ref::SpatialRef) -> Option<Crs> {
     let name = srs.name();

@@ -8,5 +8,6 @@ mod cut;
 mod data;
 mod doors;
 mod formats;
+mod geojson;
 mod limits;
 mod process;
