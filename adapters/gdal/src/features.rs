@@ -2,11 +2,11 @@
 
 mod columns;
 
-use crate::gdal::{MomentColumns, Moments, OgrHead, OgrRows, OgrSource, OpenOptions};
+use crate::gdal::{CellColumns, MomentColumns, Moments, OgrHead, OgrRows, OgrSource, OpenOptions};
 use crate::limits::ReadLimits;
 use crate::source::{Context, Reader, Rows, Source, Staged, finding};
 use crate::transcode::Transcoded;
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::{Schema, SchemaRef};
 use columns::{columns, converted, linear, vertices_at_most};
 use std::cell::OnceCell;
@@ -74,6 +74,8 @@ pub(crate) struct OgrFile {
     layers: Vec<LayerInfo>,
     /// Dates and times of each layer that are read again, once they were looked through.
     moments: Vec<OnceCell<MomentColumns>>,
+    /// Cells of each layer that contradict their columns, once they were looked through.
+    cells: Vec<OnceCell<CellColumns>>,
     findings: Vec<Diagnostic>,
     limits: ReadLimits,
 }
@@ -117,7 +119,9 @@ impl OgrFile {
         let layers = heads.iter().map(info).collect();
         let format = OgrFormat { text, ..format };
         let moments = heads.iter().map(|_| OnceCell::new()).collect();
-        Ok(Box::new(Self { format, path: staged.main.clone(), siblings, heads, layers, moments, findings, limits }))
+        let cells = heads.iter().map(|_| OnceCell::new()).collect();
+        let path = staged.main.clone();
+        Ok(Box::new(Self { format, path, siblings, heads, layers, moments, cells, findings, limits }))
     }
 }
 
@@ -176,16 +180,29 @@ impl Source for OgrFile {
         let moments = if let Some(moments) = self.moments[layer].get() {
             moments
         } else {
-            let found = MomentColumns::of(self.format.driver, rows.schema(), layer, again)?;
+            let found = MomentColumns::of(self.format.driver, rows.schema(), layer, rows.keys(), again)?;
             self.moments[layer].get_or_init(|| found)
         };
+        let database = if CellColumns::are_of(self.format.driver) { Some(again()?) } else { None };
+        let cells = match (self.cells[layer].get(), &database) {
+            (Some(cells), _) => cells,
+            (None, None) => self.cells[layer].get_or_init(CellColumns::default),
+            (None, Some(database)) => {
+                let found = CellColumns::of(database, layer, rows.schema())?;
+                self.cells[layer].get_or_init(|| found)
+            }
+        };
         let columns = columns(&rows, &self.format.text);
+        let columns: Vec<_> = columns.iter().enumerate().map(|(i, field)| cells.field(i, field)).collect();
         let columns: Vec<_> = columns.iter().enumerate().map(|(i, field)| moments.field(i, field)).collect();
         Ok(Box::new(LayerRows {
             file: self,
             layer,
             rows,
             moments: Moments::of(moments, layer, again)?,
+            cells,
+            database,
+            geometry_nulls: 0,
             schema: Schema::new(columns).into(),
             rows_read: 0,
             vertices: 0,
@@ -211,6 +228,10 @@ struct LayerRows<'a> {
     layer: usize,
     rows: OgrRows,
     moments: Option<Moments>,
+    cells: &'a CellColumns,
+    /// The database once more, for cells that are read again.
+    database: Option<OgrSource>,
+    geometry_nulls: u64,
     schema: SchemaRef,
     rows_read: u64,
     vertices: u64,
@@ -241,16 +262,20 @@ impl Rows for LayerRows<'_> {
         let Some(rows) = self.rows.next().map_err(|error| error.context(name()))? else {
             return Ok(None);
         };
-        let raw = match &mut self.moments {
+        let mut raw = match &mut self.moments {
             Some(moments) => moments.corrected(&rows).map_err(|error| error.context(name()))?,
             None => rows.columns().to_vec(),
         };
+        if let Some(database) = &self.database {
+            self.cells.corrected(database, &mut raw, self.rows_read).map_err(|error| error.context(name()))?;
+        }
         let mut columns = Vec::with_capacity(rows.num_columns());
         for (field, column) in self.schema.fields().iter().zip(&raw) {
             let column = if field.metadata().contains_key(GEOMETRY_KEY) {
                 let (column, linearized) = linear(column).map_err(|error| error.context(name()))?;
                 self.linearized += linearized;
                 self.vertices += vertices_at_most(&column);
+                self.geometry_nulls += column.null_count() as u64;
                 column
             } else {
                 converted(field, column, self.rows_read)?
@@ -281,6 +306,12 @@ impl Rows for LayerRows<'_> {
         if dropped > 0 {
             let message = "times with an offset lost it, since others in their column have none".to_owned();
             findings.push(finding("read.offset_dropped", Severity::Warning, message, dropped, &[]));
+        }
+        findings.extend(self.cells.findings.iter().cloned());
+        let lost = self.cells.geometries_lost(self.geometry_nulls);
+        if lost > 0 {
+            let message = "geometries that cannot be read became null".to_owned();
+            findings.push(finding("read.geometry_unreadable", Severity::Warning, message, lost, &[]));
         }
         if self.linearized > 0 {
             findings.push(finding(

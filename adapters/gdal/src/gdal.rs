@@ -6,6 +6,7 @@
 //! A handle belongs to the thread that opened it.
 #![allow(unsafe_code)]
 
+mod cells;
 mod linearize;
 mod moments;
 mod raised;
@@ -24,6 +25,7 @@ use ukimet_model::error::quoted;
 use ukimet_model::{AuthorityCode, Crs, Error, Result};
 use ukimet_normalize::{GEOMETRY_KEY, TEXT_KEY};
 
+pub(crate) use cells::CellColumns;
 pub(crate) use linearize::linearize;
 pub(crate) use moments::{MomentColumns, Moments};
 pub(crate) use raised::Raised;
@@ -183,7 +185,14 @@ impl OgrSource {
 
     /// The layers in the order of the source.
     pub(crate) fn layers(&self) -> Vec<OgrHead> {
-        self.dataset.layers().map(|layer| head(&layer)).collect()
+        self.dataset.layers().map(|layer| head(&self.dataset, &layer)).collect()
+    }
+
+    /// The name of a layer's table and of the column with its identifiers, which is empty if it has none.
+    fn table(&self, layer: usize) -> Result<(String, String)> {
+        let gone = |error| Error::internal("a layer is gone").caused_by(error);
+        let layer = self.dataset.layer(layer).map_err(gone)?;
+        Ok((layer.name(), key_column(&self.dataset, &layer)))
     }
 
     /// How many layers.
@@ -195,10 +204,12 @@ impl OgrSource {
     pub(crate) fn into_rows(self, layer: usize, rows_max: usize) -> Result<OgrRows> {
         let Self { dataset, folder } = self;
         let mut has_fid = false;
+        let mut keeps_fid = false;
         let (stream, raised) = watched(|| {
             let mut layer = dataset.layer(layer)?;
+            keeps_fid = !key_column(&dataset, &layer).is_empty();
             // GDAL 3.6 gives empty geometries for a GeoPackage layer that has neither attributes nor ids.
-            has_fid = layer.defn().fields().next().is_none();
+            has_fid = keeps_fid || layer.defn().fields().next().is_none();
             let mut options = CslStringList::new();
             options.set_name_value("INCLUDE_FID", if has_fid { "YES" } else { "NO" })?;
             options.set_name_value("MAX_FEATURES_IN_BATCH", &rows_max.to_string())?;
@@ -211,7 +222,7 @@ impl OgrSource {
         let columns = stream.columns()?;
         let fields: Fields = columns.iter().map(|column| column.field.clone()).collect();
         let raw_names = columns.into_iter().map(|column| column.raw_name).collect();
-        let first = usize::from(has_fid);
+        let first = usize::from(has_fid && !keeps_fid);
         let visible: Vec<_> = fields.iter().skip(first).cloned().collect();
         Ok(OgrRows {
             stream,
@@ -220,6 +231,7 @@ impl OgrSource {
             schema: Schema::new(visible).into(),
             raw_names,
             first,
+            keys: usize::from(keeps_fid),
             folder,
             rows_read: 0,
             warnings: raised.warnings,
@@ -227,17 +239,35 @@ impl OgrSource {
     }
 }
 
-fn head(layer: &gdal::vector::Layer<'_>) -> OgrHead {
+/// The column of a layer's identifiers, where they are the publisher's own and no field; else empty.
+fn key_column(dataset: &Dataset, layer: &gdal::vector::Layer<'_>) -> String {
+    const WITH_KEYS: [&str; 2] = ["GPKG", "OpenFileGDB"];
+    if !WITH_KEYS.contains(&dataset.driver().short_name().as_str()) {
+        return String::new();
+    }
+    // SAFETY: the definition belongs to the layer, which is borrowed.
+    let has_geometry = unsafe { gdal_sys::OGR_FD_GetGeomFieldCount(layer.defn().c_defn()) } > 0;
+    if !has_geometry && layer.defn().fields().next().is_none() {
+        return String::new();
+    }
+    // SAFETY: the layer is borrowed; the name is a C string that lives as long as it.
+    let key = unsafe { CStr::from_ptr(gdal_sys::OGR_L_GetFIDColumn(layer.c_layer())) };
+    let key = key.to_string_lossy().into_owned();
+    if layer.defn().fields().any(|field| field.name() == key) { String::new() } else { key }
+}
+
+fn head(dataset: &Dataset, layer: &gdal::vector::Layer<'_>) -> OgrHead {
     let definition = layer.defn();
     // SAFETY: the definition belongs to the layer, which is borrowed.
     let geometry_fields = unsafe { gdal_sys::OGR_FD_GetGeomFieldCount(definition.c_defn()) };
     let crs = layer.spatial_ref().and_then(|srs| to_crs(&srs));
+    let keys = Some(key_column(dataset, layer)).filter(|key| !key.is_empty());
     OgrHead {
         name: layer.name(),
         rows_declared: layer.try_feature_count(),
         crs: crs.filter(|_| geometry_fields > 0),
         has_geometry: geometry_fields > 0,
-        fields: definition.fields().map(|field| field.name()).collect(),
+        fields: keys.into_iter().chain(definition.fields().map(|field| field.name())).collect(),
         wide_numbers: definition.fields().filter(is_wide_number).map(|field| field.name()).collect(),
     }
 }
@@ -408,6 +438,8 @@ pub(crate) struct OgrRows {
     raw_names: Vec<Vec<u8>>,
     /// How many columns of the stream stand before ours.
     first: usize,
+    /// How many of our columns are keys, which are no fields.
+    keys: usize,
     folder: String,
     rows_read: u64,
     warnings: Vec<String>,
@@ -417,6 +449,11 @@ impl OgrRows {
     /// Columns in order: text as `Binary` marked with [`TEXT_KEY`], geometry as `Binary` marked with [`GEOMETRY_KEY`].
     pub(crate) fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// How many columns stand before the first field.
+    pub(crate) fn keys(&self) -> usize {
+        self.keys
     }
 
     /// The columns' names as bytes, before anyone decodes them.

@@ -9,5 +9,6 @@ mod data;
 mod doors;
 mod formats;
 mod geojson;
+mod geopackage;
 mod limits;
 mod process;
