@@ -2,6 +2,7 @@
 
 mod columns;
 
+use crate::formats::{DbfRows, DbfTable};
 use crate::gdal::{CellColumns, MomentColumns, Moments, OgrHead, OgrRows, OgrSource, OpenOptions};
 use crate::limits::ReadLimits;
 use crate::source::{Context, Reader, Rows, Source, Staged, finding};
@@ -12,6 +13,7 @@ use columns::{columns, converted, linear, vertices_at_most};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use ukimet_adapter_sdk::LayerInfo;
 use ukimet_model::error::quoted;
 use ukimet_model::{Diagnostic, Error, Result, Severity};
@@ -43,6 +45,8 @@ pub(crate) struct OgrFormat {
     pub(crate) untyped: bool,
     /// What was found before GDAL saw it.
     pub(crate) findings: Vec<Diagnostic>,
+    /// The table of attributes, where some of its columns are read without GDAL.
+    pub(crate) table: Option<Arc<DbfTable>>,
 }
 
 impl OgrFormat {
@@ -61,6 +65,7 @@ impl OgrFormat {
             text: Text::Utf8 { transcoded_from: None },
             untyped: false,
             findings: Vec::new(),
+            table: None,
         }
     }
 }
@@ -108,7 +113,9 @@ impl OgrFile {
         }
         let mut findings = format.findings.clone();
         findings.extend(warnings(&raised.warnings));
-        findings.extend(heads.iter().filter_map(wide_numbers));
+        if format.table.is_none() {
+            findings.extend(heads.iter().filter_map(wide_numbers));
+        }
         // The publisher knows better than the format's standard.
         let text = if context.options.encoding.is_some() && matches!(format.text, Text::Utf8 { transcoded_from: None })
         {
@@ -195,12 +202,17 @@ impl Source for OgrFile {
         let columns = columns(&rows, &self.format.text);
         let columns: Vec<_> = columns.iter().enumerate().map(|(i, field)| cells.field(i, field)).collect();
         let columns: Vec<_> = columns.iter().enumerate().map(|(i, field)| moments.field(i, field)).collect();
+        let table = self.format.table.as_ref();
+        let columns = columns.iter().enumerate();
+        let columns: Vec<_> =
+            columns.map(|(i, field)| table.map_or_else(|| Arc::clone(field), |table| table.field(i, field))).collect();
         Ok(Box::new(LayerRows {
             file: self,
             layer,
             rows,
             moments: Moments::of(moments, layer, again)?,
             cells,
+            table: table.map(|table| table.corrected_rows()).transpose()?.flatten(),
             database,
             geometry_nulls: 0,
             schema: Schema::new(columns).into(),
@@ -229,6 +241,8 @@ struct LayerRows<'a> {
     rows: OgrRows,
     moments: Option<Moments>,
     cells: &'a CellColumns,
+    /// Rows of the table of attributes, where some of its columns are read without GDAL.
+    table: Option<DbfRows>,
     /// The database once more, for cells that are read again.
     database: Option<OgrSource>,
     geometry_nulls: u64,
@@ -268,6 +282,9 @@ impl Rows for LayerRows<'_> {
         };
         if let Some(database) = &self.database {
             self.cells.corrected(database, &mut raw, self.rows_read).map_err(|error| error.context(name()))?;
+        }
+        if let Some(table) = &mut self.table {
+            table.corrected(&mut raw, rows.num_rows()).map_err(|error| error.context(name()))?;
         }
         let mut columns = Vec::with_capacity(rows.num_columns());
         for (field, column) in self.schema.fields().iter().zip(&raw) {

@@ -6,6 +6,7 @@ mod adapter;
 mod cases;
 mod cut;
 mod data;
+mod dbase;
 mod doors;
 mod formats;
 mod geojson;
