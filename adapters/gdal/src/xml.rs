@@ -3,6 +3,8 @@
 //! Entities can read files, reach the network and blow up; they need a DTD, and a DTD can only stand before the first
 //! element. So a file with anything like it is refused before any parser sees it.
 
+mod tags;
+
 use crate::head::Head;
 use crate::transcode::{Transcoded, replace};
 use std::fs;
@@ -10,6 +12,8 @@ use std::path::Path;
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, Result};
 use ukimet_normalize::text;
+
+pub(crate) use tags::{Tag, Tags};
 
 /// What stands before the content of an XML file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,7 +62,8 @@ pub(crate) fn prolog(text: &str) -> Option<Prolog> {
     }
 }
 
-fn attribute(inside: &str, name: &str) -> Option<String> {
+/// The value of an attribute, by the first place where its name stands.
+pub(crate) fn attribute(inside: &str, name: &str) -> Option<String> {
     let after = inside.split_once(name)?.1.trim_start().strip_prefix('=')?.trim_start();
     let quote = after.chars().next().filter(|c| *c == '"' || *c == '\'')?;
     Some(after[1..].split_once(quote)?.0.to_owned())

@@ -2,7 +2,11 @@
 
 use super::Format;
 use crate::features::{OgrFile, OgrFormat};
-use crate::xml;
+use crate::source::{Context, Source, Staged, Tallies};
+use crate::xml::{self, Tags, attribute};
+use std::collections::BTreeMap;
+use std::fs;
+use ukimet_model::{Diagnostic, Error, Result, Severity};
 
 pub(super) const FORMAT: Format = Format {
     name: "KML",
@@ -11,11 +15,75 @@ pub(super) const FORMAT: Format = Format {
     extensions: &["kml"],
     sidecars: &[],
     recognize: |clues| clues.has_root("kml"),
-    open: |staged, context| {
-        let transcoded = xml::ensure_utf8(&staged.main, context.options.encoding.as_deref())?;
-        let mut format = OgrFormat::plain(FORMAT.name, "LIBKML");
-        format.transcoded(transcoded);
-        format.untyped = true;
-        OgrFile::open(format, staged, context)
-    },
+    open,
 };
+
+fn open(staged: &Staged, context: Context<'_>) -> Result<Box<dyn Source>> {
+    let transcoded = xml::ensure_utf8(&staged.main, context.options.encoding.as_deref())?;
+    let text = fs::read_to_string(&staged.main)
+        .map_err(|error| Error::unavailable("the asset could not be read").caused_by(error))?;
+    let mut format = OgrFormat::plain(FORMAT.name, "LIBKML");
+    format.findings = left_out(&text);
+    format.transcoded(transcoded);
+    format.untyped = true;
+    OgrFile::open(format, staged, context)
+}
+
+/// Elements that become no row or column, and why.
+const LEFT_OUT: &[(&str, &str)] = &[
+    ("NetworkLink", "kml.network_link"),
+    ("GroundOverlay", "kml.overlay"),
+    ("ScreenOverlay", "kml.overlay"),
+    ("PhotoOverlay", "kml.overlay"),
+    ("LookAt", "kml.view"),
+    ("Camera", "kml.view"),
+    ("Model", "kml.model"),
+    ("Update", "kml.update"),
+];
+
+/// What the reader leaves out of a text.
+fn left_out(text: &str) -> Vec<Diagnostic> {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut placemark = (Vec::new(), false);
+    let mut tallies = Tallies::default();
+    let mut row = 0;
+    for tag in Tags::of(text) {
+        if let Some((name, _)) = LEFT_OUT.iter().find(|(name, _)| tag.is_start && *name == tag.name) {
+            *counts.entry(name).or_default() += 1;
+        }
+        match (tag.name, tag.is_start) {
+            ("Placemark", true) => placemark = (Vec::new(), false),
+            ("Data", true) => placemark.0.extend(attribute(tag.attributes, "name")),
+            ("SchemaData", true) => placemark.1 = true,
+            ("Placemark", false) => {
+                for name in placemark.0.drain(..).filter(|_| placemark.1) {
+                    let message = "data beside typed data of the same place were left out";
+                    let rule = "kml.data_beside_schema_data";
+                    tallies.add(rule, Severity::Warning, message, Some(row), Some(&name), "Data", None);
+                }
+                row += 1;
+            }
+            _ => (),
+        }
+    }
+    for (name, rule) in LEFT_OUT {
+        if let Some(count) = counts.get(name) {
+            let message = "elements that are no places with attributes were left out, links were not followed";
+            tallies.add(rule, Severity::Warning, message, None, None, &format!("{count} {name}"), None);
+        }
+    }
+    tallies.diagnostics()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_becomes_no_row_is_told() {
+        let text = r#"<kml><NetworkLink/><Placemark><LookAt></LookAt></Placemark><Placemark><ExtendedData><Data name="a"/><SchemaData/></ExtendedData></Placemark></kml>"#;
+        let told = left_out(text);
+        let rules: Vec<_> = told.iter().map(|told| (told.rule.as_str(), told.examples[0].row)).collect();
+        assert_eq!(rules, [("kml.data_beside_schema_data", Some(1)), ("kml.network_link", None), ("kml.view", None)]);
+    }
+}

@@ -185,7 +185,7 @@ async fn arcs_become_lines_and_the_report_says_so() {
     assert!((bbox.north - 43.5).abs() < 0.001 && (bbox.west - 76.0).abs() < 1e-9, "{bbox:?}");
 }
 
-fn point(x: f64, y: f64) -> Vec<u8> {
+pub(crate) fn point(x: f64, y: f64) -> Vec<u8> {
     [&[1, 1, 0, 0, 0][..], &x.to_le_bytes(), &y.to_le_bytes()].concat()
 }
 
@@ -256,14 +256,14 @@ async fn an_arrow_file_is_read_with_its_extension_types() {
     assert_eq!(layer.report.format, "Arrow IPC file");
 }
 
-fn arrow_file(columns: &[(&str, ArrayRef)]) -> Vec<u8> {
+pub(crate) fn arrow_file(columns: &[(&str, ArrayRef)]) -> Vec<u8> {
     let rows = RecordBatch::try_from_iter(columns.iter().cloned()).expect("valid");
     let mut writer = arrow_ipc::writer::FileWriter::try_new(Vec::new(), rows.schema_ref()).expect("begins");
     writer.write(&rows).expect("writes");
     writer.into_inner().expect("ends")
 }
 
-fn parquet_file(columns: &[(&str, ArrayRef)]) -> Vec<u8> {
+pub(crate) fn parquet_file(columns: &[(&str, ArrayRef)]) -> Vec<u8> {
     let rows = RecordBatch::try_from_iter(columns.iter().cloned()).expect("valid");
     let mut bytes = Vec::new();
     let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, rows.schema(), None).expect("begins");

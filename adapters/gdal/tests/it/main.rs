@@ -4,6 +4,7 @@
 
 mod adapter;
 mod cases;
+mod columnar;
 mod cut;
 mod data;
 mod dbase;
