@@ -8,7 +8,7 @@ use crate::limits::ReadLimits;
 use crate::source::{Context, Reader, Rows, Source, Staged, finding};
 use crate::transcode::Transcoded;
 use arrow_array::{Array, RecordBatch};
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{FieldRef, Schema, SchemaRef};
 use columns::{columns, converted, linear, vertices_at_most};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -45,11 +45,32 @@ pub(crate) struct OgrFormat {
     pub(crate) untyped: bool,
     /// What was found before GDAL saw it.
     pub(crate) findings: Vec<Diagnostic>,
+    /// The source's own names of columns that were given others for GDAL.
+    pub(crate) names: BTreeMap<String, String>,
     /// The table of attributes, where some of its columns are read without GDAL.
     pub(crate) table: Option<Arc<DbfTable>>,
 }
 
 impl OgrFormat {
+    /// Puts the source's own name of a column where GDAL's is.
+    fn own_name(&self, name: &mut String) {
+        if let Some(own) = self.names.get(name) {
+            own.clone_into(name);
+        }
+    }
+
+    fn own_raw_name(&self, name: &[u8]) -> Vec<u8> {
+        let own = std::str::from_utf8(name).ok().and_then(|name| self.names.get(name));
+        own.map_or_else(|| name.to_vec(), |own| own.clone().into_bytes())
+    }
+
+    fn own_field(&self, field: &FieldRef) -> FieldRef {
+        match self.names.get(field.name()) {
+            Some(own) => Arc::new(field.as_ref().clone().with_name(own)),
+            None => Arc::clone(field),
+        }
+    }
+
     /// Notes that the file was decoded before GDAL saw it.
     pub(crate) fn transcoded(&mut self, transcoded: Option<Transcoded>) {
         self.findings.extend(transcoded.as_ref().and_then(Transcoded::finding));
@@ -65,6 +86,7 @@ impl OgrFormat {
             text: Text::Utf8 { transcoded_from: None },
             untyped: false,
             findings: Vec::new(),
+            names: BTreeMap::new(),
             table: None,
         }
     }
@@ -106,6 +128,9 @@ impl OgrFile {
         let mut heads = source.layers();
         for head in &mut heads {
             check_fields(head, &limits)?;
+            for name in &mut head.fields {
+                format.own_name(name);
+            }
             // A layer that is named after its file would else carry the name that we gave the file.
             if head.name == ASSET_STEM {
                 staged.stem().clone_into(&mut head.name);
@@ -201,6 +226,7 @@ impl Source for OgrFile {
         };
         let columns = columns(&rows, &self.format.text);
         let columns: Vec<_> = columns.iter().enumerate().map(|(i, field)| cells.field(i, field)).collect();
+        let columns: Vec<_> = columns.iter().map(|field| self.format.own_field(field)).collect();
         let columns: Vec<_> = columns.iter().enumerate().map(|(i, field)| moments.field(i, field)).collect();
         let table = self.format.table.as_ref();
         let columns = columns.iter().enumerate();
@@ -259,7 +285,7 @@ impl Rows for LayerRows<'_> {
             name: head.name.clone(),
             format: self.file.format.name.to_owned(),
             schema: SchemaRef::clone(&self.schema),
-            raw_names: Some(self.rows.raw_names().to_vec()),
+            raw_names: Some(self.rows.raw_names().iter().map(|name| self.file.format.own_raw_name(name)).collect()),
             crs: head.crs.clone(),
             encoding: match &self.file.format.text {
                 Text::Utf8 { transcoded_from } => SourceEncoding::Utf8 { transcoded_from: transcoded_from.clone() },

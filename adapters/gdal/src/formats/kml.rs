@@ -3,6 +3,7 @@
 use super::Format;
 use crate::features::{OgrFile, OgrFormat};
 use crate::source::{Context, Source, Staged, Tallies};
+use crate::transcode::replace;
 use crate::xml::{self, Tags, attribute};
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,9 +25,36 @@ fn open(staged: &Staged, context: Context<'_>) -> Result<Box<dyn Source>> {
         .map_err(|error| Error::unavailable("the asset could not be read").caused_by(error))?;
     let mut format = OgrFormat::plain(FORMAT.name, "LIBKML");
     format.findings = left_out(&text);
+    let (copy, names) = with_plain_names(&text);
+    if !names.is_empty() {
+        replace(&staged.main, copy.as_bytes())?;
+        format.names = names;
+    }
     format.transcoded(transcoded);
     format.untyped = true;
     OgrFile::open(format, staged, context)
+}
+
+/// The text with other names of data where they are more than ASCII, and what the names were.
+///
+/// GDAL makes an underscore of every other letter, so that two names could become one column.
+fn with_plain_names(text: &str) -> (String, BTreeMap<String, String>) {
+    let mut copy = String::new();
+    let mut names = BTreeMap::new();
+    let mut taken = 0;
+    for tag in Tags::of(text).filter(|tag| tag.is_start && tag.name == "Data") {
+        let Some(name) = attribute(tag.attributes, "name").filter(|name| !name.is_ascii()) else { continue };
+        let known = names.iter().find(|(_, known)| **known == name).map(|(plain, _): (&String, _)| plain.clone());
+        let plain = known.unwrap_or_else(|| format!("ukimet_data_{}", names.len()));
+        let attributes_at = tag.attributes.as_ptr() as usize - text.as_ptr() as usize;
+        let Some(at) = tag.attributes.find(&name).map(|at| attributes_at + at) else { continue };
+        copy.push_str(&text[taken..at]);
+        copy.push_str(&plain);
+        taken = at + name.len();
+        names.insert(plain, name);
+    }
+    copy.push_str(&text[taken..]);
+    (copy, names)
 }
 
 /// Elements that become no row or column, and why.

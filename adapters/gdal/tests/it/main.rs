@@ -14,3 +14,4 @@ mod geojson;
 mod geopackage;
 mod limits;
 mod process;
+mod xml;
