@@ -5,6 +5,7 @@
 mod adapter;
 mod cases;
 mod columnar;
+mod csv;
 mod cut;
 mod data;
 mod dbase;
