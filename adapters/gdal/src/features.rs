@@ -278,6 +278,17 @@ struct LayerRows<'a> {
     linearized: u64,
 }
 
+impl LayerRows<'_> {
+    /// Whether as many rows came as the header of a file declares that is written at once, and so knows them.
+    fn check_count(&self) -> Result<()> {
+        let declared = self.file.heads[self.layer].rows_declared.unwrap_or_default();
+        if self.file.format.driver == "FlatGeobuf" && declared > self.rows_read {
+            return Err(Error::data_loss(format!("the header declares {declared} rows, found {}", self.rows_read)));
+        }
+        Ok(())
+    }
+}
+
 impl Rows for LayerRows<'_> {
     fn layer(&self) -> SourceLayer {
         let head = &self.file.heads[self.layer];
@@ -300,7 +311,7 @@ impl Rows for LayerRows<'_> {
         let name =
             || format!("driver {}, layer {}", self.file.format.driver, quoted(&self.file.heads[self.layer].name));
         let Some(rows) = self.rows.next().map_err(|error| error.context(name()))? else {
-            return Ok(None);
+            return self.check_count().map(|()| None);
         };
         let mut raw = match &mut self.moments {
             Some(moments) => moments.corrected(&rows).map_err(|error| error.context(name()))?,

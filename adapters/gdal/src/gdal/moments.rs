@@ -17,6 +17,8 @@ use ukimet_model::{Diagnostic, Error, Result};
 
 /// Drivers whose own Arrow stream has the days right.
 const RIGHT: [&str; 2] = ["GPKG", "FlatGeobuf"];
+/// The driver whose times are looked at elsewhere, in its cells.
+const OWN_CELLS: &str = "GPKG";
 
 /// Which columns of a layer are read again, by position, which is that of the fields.
 #[derive(Clone, Debug, Default)]
@@ -44,9 +46,10 @@ impl MomentColumns {
         };
         let days = with(|data_type| data_type == &DataType::Date32);
         let times = with(|data_type| matches!(data_type, DataType::Timestamp(_, None)));
-        if RIGHT.contains(&driver) {
+        if driver == OWN_CELLS {
             return Ok(Self::default());
         }
+        let days = if RIGHT.contains(&driver) { Vec::new() } else { days };
         if times.is_empty() {
             return Ok(Self { days, keys, ..Self::default() });
         }

@@ -88,6 +88,18 @@ async fn mapinfo_interchange_files_are_read_with_their_charset() {
 }
 
 #[tokio::test]
+async fn mapinfo_text_without_a_charset_is_utf8_where_all_of_it_is() {
+    for charset in ["Charset \"Neutral\"\n", ""] {
+        let mif = format!(
+            "Version 300\n{charset}Delimiter \",\"\nCoordSys Earth Projection 1, 104\nColumns 1\n  Name Char(20)\nData\n\nPoint 76.9 43.2\n    Symbol (35,0,12)\n"
+        );
+        let members = [("a.mif", mif.as_bytes()), ("a.mid", "\"Әсел үйі\"\n".as_bytes())];
+        let layer = only("a.zip", &zip(&members)).await;
+        assert_eq!(text(&layer, "name", 0), "Әсел үйі", "{charset}: {:?}", layer.report.source_encoding);
+    }
+}
+
+#[tokio::test]
 async fn sequences_of_geojson_are_read_by_line_and_by_record_separator() {
     let feature = |i: u32| {
         format!(

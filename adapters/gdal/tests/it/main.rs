@@ -10,6 +10,7 @@ mod cut;
 mod data;
 mod dbase;
 mod doors;
+mod flatgeobuf;
 mod formats;
 mod geojson;
 mod geopackage;
