@@ -2,16 +2,18 @@
 
 mod columns;
 
-use crate::gdal::{MomentColumns, Moments, OgrHead, OgrRows, OgrSource, OpenOptions};
+use crate::formats::{DbfRows, DbfTable};
+use crate::gdal::{CellColumns, MomentColumns, Moments, OgrHead, OgrRows, OgrSource, OpenOptions};
 use crate::limits::ReadLimits;
 use crate::source::{Context, Reader, Rows, Source, Staged, finding};
 use crate::transcode::Transcoded;
-use arrow_array::RecordBatch;
-use arrow_schema::{Schema, SchemaRef};
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::{FieldRef, Schema, SchemaRef};
 use columns::{columns, converted, linear, vertices_at_most};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use ukimet_adapter_sdk::LayerInfo;
 use ukimet_model::error::quoted;
 use ukimet_model::{Diagnostic, Error, Result, Severity};
@@ -43,11 +45,32 @@ pub(crate) struct OgrFormat {
     pub(crate) untyped: bool,
     /// What was found before GDAL saw it.
     pub(crate) findings: Vec<Diagnostic>,
-    /// Values that stand in the file, each of which must become a row or more; `None` if nobody counted.
-    pub(crate) values: Option<u64>,
+    /// The source's own names of columns that were given others for GDAL.
+    pub(crate) names: BTreeMap<String, String>,
+    /// The table of attributes, where some of its columns are read without GDAL.
+    pub(crate) table: Option<Arc<DbfTable>>,
 }
 
 impl OgrFormat {
+    /// Puts the source's own name of a column where GDAL's is.
+    fn own_name(&self, name: &mut String) {
+        if let Some(own) = self.names.get(name) {
+            own.clone_into(name);
+        }
+    }
+
+    fn own_raw_name(&self, name: &[u8]) -> Vec<u8> {
+        let own = std::str::from_utf8(name).ok().and_then(|name| self.names.get(name));
+        own.map_or_else(|| name.to_vec(), |own| own.clone().into_bytes())
+    }
+
+    fn own_field(&self, field: &FieldRef) -> FieldRef {
+        match self.names.get(field.name()) {
+            Some(own) => Arc::new(field.as_ref().clone().with_name(own)),
+            None => Arc::clone(field),
+        }
+    }
+
     /// Notes that the file was decoded before GDAL saw it.
     pub(crate) fn transcoded(&mut self, transcoded: Option<Transcoded>) {
         self.findings.extend(transcoded.as_ref().and_then(Transcoded::finding));
@@ -63,7 +86,8 @@ impl OgrFormat {
             text: Text::Utf8 { transcoded_from: None },
             untyped: false,
             findings: Vec::new(),
-            values: None,
+            names: BTreeMap::new(),
+            table: None,
         }
     }
 }
@@ -77,6 +101,8 @@ pub(crate) struct OgrFile {
     layers: Vec<LayerInfo>,
     /// Dates and times of each layer that are read again, once they were looked through.
     moments: Vec<OnceCell<MomentColumns>>,
+    /// Cells of each layer that contradict their columns, once they were looked through.
+    cells: Vec<OnceCell<CellColumns>>,
     findings: Vec<Diagnostic>,
     limits: ReadLimits,
 }
@@ -102,6 +128,9 @@ impl OgrFile {
         let mut heads = source.layers();
         for head in &mut heads {
             check_fields(head, &limits)?;
+            for name in &mut head.fields {
+                format.own_name(name);
+            }
             // A layer that is named after its file would else carry the name that we gave the file.
             if head.name == ASSET_STEM {
                 staged.stem().clone_into(&mut head.name);
@@ -109,7 +138,9 @@ impl OgrFile {
         }
         let mut findings = format.findings.clone();
         findings.extend(warnings(&raised.warnings));
-        findings.extend(heads.iter().filter_map(wide_numbers));
+        if format.table.is_none() {
+            findings.extend(heads.iter().filter_map(wide_numbers));
+        }
         // The publisher knows better than the format's standard.
         let text = if context.options.encoding.is_some() && matches!(format.text, Text::Utf8 { transcoded_from: None })
         {
@@ -120,7 +151,9 @@ impl OgrFile {
         let layers = heads.iter().map(info).collect();
         let format = OgrFormat { text, ..format };
         let moments = heads.iter().map(|_| OnceCell::new()).collect();
-        Ok(Box::new(Self { format, path: staged.main.clone(), siblings, heads, layers, moments, findings, limits }))
+        let cells = heads.iter().map(|_| OnceCell::new()).collect();
+        let path = staged.main.clone();
+        Ok(Box::new(Self { format, path, siblings, heads, layers, moments, cells, findings, limits }))
     }
 }
 
@@ -179,16 +212,35 @@ impl Source for OgrFile {
         let moments = if let Some(moments) = self.moments[layer].get() {
             moments
         } else {
-            let found = MomentColumns::of(self.format.driver, rows.schema(), layer, again)?;
+            let found = MomentColumns::of(self.format.driver, rows.schema(), layer, rows.keys(), again)?;
             self.moments[layer].get_or_init(|| found)
         };
+        let database = if CellColumns::are_of(self.format.driver) { Some(again()?) } else { None };
+        let cells = match (self.cells[layer].get(), &database) {
+            (Some(cells), _) => cells,
+            (None, None) => self.cells[layer].get_or_init(CellColumns::default),
+            (None, Some(database)) => {
+                let found = CellColumns::of(database, layer, rows.schema())?;
+                self.cells[layer].get_or_init(|| found)
+            }
+        };
         let columns = columns(&rows, &self.format.text);
+        let columns: Vec<_> = columns.iter().enumerate().map(|(i, field)| cells.field(i, field)).collect();
+        let columns: Vec<_> = columns.iter().map(|field| self.format.own_field(field)).collect();
         let columns: Vec<_> = columns.iter().enumerate().map(|(i, field)| moments.field(i, field)).collect();
+        let table = self.format.table.as_ref();
+        let columns = columns.iter().enumerate();
+        let columns: Vec<_> =
+            columns.map(|(i, field)| table.map_or_else(|| Arc::clone(field), |table| table.field(i, field))).collect();
         Ok(Box::new(LayerRows {
             file: self,
             layer,
             rows,
             moments: Moments::of(moments, layer, again)?,
+            cells,
+            table: table.map(|table| table.corrected_rows()).transpose()?.flatten(),
+            database,
+            geometry_nulls: 0,
             schema: Schema::new(columns).into(),
             rows_read: 0,
             vertices: 0,
@@ -214,6 +266,12 @@ struct LayerRows<'a> {
     layer: usize,
     rows: OgrRows,
     moments: Option<Moments>,
+    cells: &'a CellColumns,
+    /// Rows of the table of attributes, where some of its columns are read without GDAL.
+    table: Option<DbfRows>,
+    /// The database once more, for cells that are read again.
+    database: Option<OgrSource>,
+    geometry_nulls: u64,
     schema: SchemaRef,
     rows_read: u64,
     vertices: u64,
@@ -221,15 +279,13 @@ struct LayerRows<'a> {
 }
 
 impl LayerRows<'_> {
-    /// Whether every value of the file became a row: OGR leaves out what it does not understand, without a word.
-    fn check_values(&self) -> Result<()> {
-        match self.file.format.values {
-            Some(values) if self.rows_read < values => Err(Error::invalid_data(format!(
-                "the file has {values} values, of which {} are GeoJSON features or geometries; the others are none",
-                self.rows_read
-            ))),
-            _ => Ok(()),
+    /// Whether as many rows came as the header of a file declares that is written at once, and so knows them.
+    fn check_count(&self) -> Result<()> {
+        let declared = self.file.heads[self.layer].rows_declared.unwrap_or_default();
+        if self.file.format.driver == "FlatGeobuf" && declared > self.rows_read {
+            return Err(Error::data_loss(format!("the header declares {declared} rows, found {}", self.rows_read)));
         }
+        Ok(())
     }
 }
 
@@ -240,7 +296,7 @@ impl Rows for LayerRows<'_> {
             name: head.name.clone(),
             format: self.file.format.name.to_owned(),
             schema: SchemaRef::clone(&self.schema),
-            raw_names: Some(self.rows.raw_names().to_vec()),
+            raw_names: Some(self.rows.raw_names().iter().map(|name| self.file.format.own_raw_name(name)).collect()),
             crs: head.crs.clone(),
             encoding: match &self.file.format.text {
                 Text::Utf8 { transcoded_from } => SourceEncoding::Utf8 { transcoded_from: transcoded_from.clone() },
@@ -255,18 +311,25 @@ impl Rows for LayerRows<'_> {
         let name =
             || format!("driver {}, layer {}", self.file.format.driver, quoted(&self.file.heads[self.layer].name));
         let Some(rows) = self.rows.next().map_err(|error| error.context(name()))? else {
-            return self.check_values().map(|()| None);
+            return self.check_count().map(|()| None);
         };
-        let raw = match &mut self.moments {
+        let mut raw = match &mut self.moments {
             Some(moments) => moments.corrected(&rows).map_err(|error| error.context(name()))?,
             None => rows.columns().to_vec(),
         };
+        if let Some(database) = &self.database {
+            self.cells.corrected(database, &mut raw, self.rows_read).map_err(|error| error.context(name()))?;
+        }
+        if let Some(table) = &mut self.table {
+            table.corrected(&mut raw, rows.num_rows()).map_err(|error| error.context(name()))?;
+        }
         let mut columns = Vec::with_capacity(rows.num_columns());
         for (field, column) in self.schema.fields().iter().zip(&raw) {
             let column = if field.metadata().contains_key(GEOMETRY_KEY) {
                 let (column, linearized) = linear(column).map_err(|error| error.context(name()))?;
                 self.linearized += linearized;
                 self.vertices += vertices_at_most(&column);
+                self.geometry_nulls += column.null_count() as u64;
                 column
             } else {
                 converted(field, column, self.rows_read)?
@@ -297,6 +360,12 @@ impl Rows for LayerRows<'_> {
         if dropped > 0 {
             let message = "times with an offset lost it, since others in their column have none".to_owned();
             findings.push(finding("read.offset_dropped", Severity::Warning, message, dropped, &[]));
+        }
+        findings.extend(self.cells.findings.iter().cloned());
+        let lost = self.cells.geometries_lost(self.geometry_nulls);
+        if lost > 0 {
+            let message = "geometries that cannot be read became null".to_owned();
+            findings.push(finding("read.geometry_unreadable", Severity::Warning, message, lost, &[]));
         }
         if self.linearized > 0 {
             findings.push(finding(

@@ -18,6 +18,8 @@ mod spreadsheet;
 mod topojson;
 mod unserved;
 
+pub(crate) use shapefile::cells::{DbfRows, DbfTable};
+
 use crate::archive::ArchiveKind;
 use crate::head::Head;
 use crate::json::{Outline, outline};

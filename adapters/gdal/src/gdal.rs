@@ -6,6 +6,7 @@
 //! A handle belongs to the thread that opened it.
 #![allow(unsafe_code)]
 
+mod cells;
 mod installed;
 mod linearize;
 mod moments;
@@ -25,6 +26,7 @@ use ukimet_model::error::quoted;
 use ukimet_model::{AuthorityCode, Crs, Error, Result};
 use ukimet_normalize::{GEOMETRY_KEY, TEXT_KEY};
 
+pub(crate) use cells::CellColumns;
 pub use installed::{installed_files, prepare_libraries};
 pub(crate) use linearize::linearize;
 pub(crate) use moments::{MomentColumns, Moments};
@@ -168,7 +170,14 @@ impl OgrSource {
 
     /// The layers in the order of the source.
     pub(crate) fn layers(&self) -> Vec<OgrHead> {
-        self.dataset.layers().map(|layer| head(&layer)).collect()
+        self.dataset.layers().map(|layer| head(&self.dataset, &layer)).collect()
+    }
+
+    /// The name of a layer's table and of the column with its identifiers, which is empty if it has none.
+    fn table(&self, layer: usize) -> Result<(String, String)> {
+        let gone = |error| Error::internal("a layer is gone").caused_by(error);
+        let layer = self.dataset.layer(layer).map_err(gone)?;
+        Ok((layer.name(), key_column(&self.dataset, &layer)))
     }
 
     /// How many layers.
@@ -180,10 +189,12 @@ impl OgrSource {
     pub(crate) fn into_rows(self, layer: usize, rows_max: usize) -> Result<OgrRows> {
         let Self { dataset, folder } = self;
         let mut has_fid = false;
+        let mut keeps_fid = false;
         let (stream, raised) = watched(|| {
             let mut layer = dataset.layer(layer)?;
+            keeps_fid = !key_column(&dataset, &layer).is_empty();
             // GDAL 3.6 gives empty geometries for a GeoPackage layer that has neither attributes nor ids.
-            has_fid = layer.defn().fields().next().is_none();
+            has_fid = keeps_fid || layer.defn().fields().next().is_none();
             let mut options = CslStringList::new();
             options.set_name_value("INCLUDE_FID", if has_fid { "YES" } else { "NO" })?;
             options.set_name_value("MAX_FEATURES_IN_BATCH", &rows_max.to_string())?;
@@ -196,7 +207,7 @@ impl OgrSource {
         let columns = stream.columns()?;
         let fields: Fields = columns.iter().map(|column| column.field.clone()).collect();
         let raw_names = columns.into_iter().map(|column| column.raw_name).collect();
-        let first = usize::from(has_fid);
+        let first = usize::from(has_fid && !keeps_fid);
         let visible: Vec<_> = fields.iter().skip(first).cloned().collect();
         Ok(OgrRows {
             stream,
@@ -205,6 +216,7 @@ impl OgrSource {
             schema: Schema::new(visible).into(),
             raw_names,
             first,
+            keys: usize::from(keeps_fid),
             folder,
             rows_read: 0,
             warnings: raised.warnings,
@@ -212,17 +224,35 @@ impl OgrSource {
     }
 }
 
-fn head(layer: &gdal::vector::Layer<'_>) -> OgrHead {
+/// The column of a layer's identifiers, where they are the publisher's own and no field; else empty.
+fn key_column(dataset: &Dataset, layer: &gdal::vector::Layer<'_>) -> String {
+    const WITH_KEYS: [&str; 2] = ["GPKG", "OpenFileGDB"];
+    if !WITH_KEYS.contains(&dataset.driver().short_name().as_str()) {
+        return String::new();
+    }
+    // SAFETY: the definition belongs to the layer, which is borrowed.
+    let has_geometry = unsafe { gdal_sys::OGR_FD_GetGeomFieldCount(layer.defn().c_defn()) } > 0;
+    if !has_geometry && layer.defn().fields().next().is_none() {
+        return String::new();
+    }
+    // SAFETY: the layer is borrowed; the name is a C string that lives as long as it.
+    let key = unsafe { CStr::from_ptr(gdal_sys::OGR_L_GetFIDColumn(layer.c_layer())) };
+    let key = key.to_string_lossy().into_owned();
+    if layer.defn().fields().any(|field| field.name() == key) { String::new() } else { key }
+}
+
+fn head(dataset: &Dataset, layer: &gdal::vector::Layer<'_>) -> OgrHead {
     let definition = layer.defn();
     // SAFETY: the definition belongs to the layer, which is borrowed.
     let geometry_fields = unsafe { gdal_sys::OGR_FD_GetGeomFieldCount(definition.c_defn()) };
     let crs = layer.spatial_ref().and_then(|srs| to_crs(&srs));
+    let keys = Some(key_column(dataset, layer)).filter(|key| !key.is_empty());
     OgrHead {
         name: layer.name(),
         rows_declared: layer.try_feature_count(),
         crs: crs.filter(|_| geometry_fields > 0),
         has_geometry: geometry_fields > 0,
-        fields: definition.fields().map(|field| field.name()).collect(),
+        fields: keys.into_iter().chain(definition.fields().map(|field| field.name())).collect(),
         wide_numbers: definition.fields().filter(is_wide_number).map(|field| field.name()).collect(),
     }
 }
@@ -232,6 +262,44 @@ const FLOAT_DIGITS: i32 = 15;
 
 fn is_wide_number(field: &gdal::vector::Field<'_>) -> bool {
     field.field_type() == gdal_sys::OGRFieldType::OFTReal && field.precision() == 0 && field.width() > FLOAT_DIGITS
+}
+
+/// A CRS by a name that a file gives: `EPSG:n` and the like, a URN, an address of the OGC's register, or WKT.
+///
+/// # Errors
+///
+/// `InvalidData` if nobody knows it. Addresses are not fetched and files not opened.
+pub(crate) fn named_crs(name: &str) -> Result<Crs> {
+    let name = name.trim();
+    let unknown =
+        || Error::invalid_data(format!("the file names a crs that is not known: {}; declare the crs", quoted(name)));
+    let parts: Vec<&str> = name.trim_end_matches('/').split(['/', '#', ':']).filter(|part| !part.is_empty()).collect();
+    let code = match parts.as_slice() {
+        ["http" | "https", "www.opengis.net" | "opengis.net", "def", "crs", authority, .., code] => {
+            format!("{authority}:{code}")
+        }
+        ["http" | "https", "www.opengis.net" | "opengis.net", "gml", "srs", register, code] => {
+            format!("{}:{code}", register.trim_end_matches(".xml"))
+        }
+        [urn, _, def, crs, authority, .., code]
+            if [*urn, *def, *crs].map(str::to_ascii_lowercase) == ["urn", "def", "crs"] =>
+        {
+            format!("{authority}:{code}")
+        }
+        [authority, code] => format!("{authority}:{code}"),
+        _ if name.contains('[') && !name.contains("://") => name.to_owned(),
+        _ => return Err(unknown()),
+    };
+    if code.eq_ignore_ascii_case("OGC:CRS84") {
+        return Ok(Crs::crs84());
+    }
+    let is_word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let is_code = code.split_once(':').is_some_and(|(authority, code)| is_word(authority) && is_word(code));
+    if !is_code && !name.contains('[') {
+        return Err(unknown());
+    }
+    let (srs, _) = watched(|| gdal::spatial_ref::SpatialRef::from_definition(&code));
+    srs.ok().and_then(|srs| to_crs(&srs)).ok_or_else(unknown)
 }
 
 /// A CRS, unless it only says that nobody knows.
@@ -355,6 +423,8 @@ pub(crate) struct OgrRows {
     raw_names: Vec<Vec<u8>>,
     /// How many columns of the stream stand before ours.
     first: usize,
+    /// How many of our columns are keys, which are no fields.
+    keys: usize,
     folder: String,
     rows_read: u64,
     warnings: Vec<String>,
@@ -364,6 +434,11 @@ impl OgrRows {
     /// Columns in order: text as `Binary` marked with [`TEXT_KEY`], geometry as `Binary` marked with [`GEOMETRY_KEY`].
     pub(crate) fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// How many columns stand before the first field.
+    pub(crate) fn keys(&self) -> usize {
+        self.keys
     }
 
     /// The columns' names as bytes, before anyone decodes them.

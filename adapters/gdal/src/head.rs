@@ -54,8 +54,8 @@ impl Head {
         match bytes.as_slice() {
             [0xff, 0xfe, ..] => utf16(u16::from_le_bytes, 2),
             [0xfe, 0xff, ..] => utf16(u16::from_be_bytes, 2),
-            [b'<', 0, ..] => utf16(u16::from_le_bytes, 0),
-            [0, b'<', ..] => utf16(u16::from_be_bytes, 0),
+            [b'<' | b'{' | b'[', 0, ..] => utf16(u16::from_le_bytes, 0),
+            [0, b'<' | b'{' | b'[', ..] => utf16(u16::from_be_bytes, 0),
             [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
             all => String::from_utf8_lossy(all).into_owned(),
         }

@@ -4,7 +4,7 @@
 //! level is read here first, in one pass and without keeping the values.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use ukimet_model::{Error, Result};
 
@@ -46,12 +46,31 @@ pub(crate) fn outline(path: &Path) -> Result<Outline> {
     let gone = |error: std::io::Error| Error::unavailable("the asset could not be read").caused_by(error);
     let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(gone)?);
     let mut scanner = Scanner::default();
+    let utf16 = utf16_unit(reader.fill_buf().map_err(gone)?);
     let mut buffer = vec![0; 1 << 16];
     loop {
-        match reader.read(&mut buffer).map_err(gone)? {
-            0 => return Ok(scanner.finish()),
-            count => buffer[..count].iter().for_each(|byte| scanner.byte(*byte)),
+        match (reader.read(&mut buffer).map_err(gone)?, utf16) {
+            (0, _) => return Ok(scanner.finish()),
+            (count, None) => buffer[..count].iter().for_each(|byte| scanner.byte(*byte)),
+            (mut count, Some(unit)) => {
+                if count % 2 == 1 {
+                    count += reader.read(&mut buffer[count..=count]).map_err(gone)?;
+                }
+                let units = buffer[..count].chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+                for letter in char::decode_utf16(units).map(|letter| letter.unwrap_or(char::REPLACEMENT_CHARACTER)) {
+                    letter.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| scanner.byte(byte));
+                }
+            }
         }
+    }
+}
+
+/// How two bytes are a unit, if the text is UTF-16.
+fn utf16_unit(head: &[u8]) -> Option<fn([u8; 2]) -> u16> {
+    match head {
+        [0xff, 0xfe, ..] | [b'{' | b'[', 0, ..] => Some(u16::from_le_bytes),
+        [0xfe, 0xff, ..] | [0, b'{' | b'[', ..] => Some(u16::from_be_bytes),
+        _ => None,
     }
 }
 

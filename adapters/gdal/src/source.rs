@@ -4,7 +4,7 @@ use arrow_array::RecordBatch;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use ukimet_adapter_sdk::{LayerInfo, ReadOptions};
-use ukimet_model::{Diagnostic, Result};
+use ukimet_model::{Diagnostic, Example, Result, Severity};
 use ukimet_normalize::SourceLayer;
 
 use crate::limits::ReadLimits;
@@ -99,17 +99,11 @@ pub(crate) trait Rows {
 }
 
 /// A finding about a whole file.
-pub(crate) fn finding(
-    rule: &str,
-    severity: ukimet_model::Severity,
-    message: String,
-    count: u64,
-    found: &[String],
-) -> Diagnostic {
+pub(crate) fn finding(rule: &str, severity: Severity, message: String, count: u64, found: &[String]) -> Diagnostic {
     let examples = found
         .iter()
         .take(Diagnostic::EXAMPLES_MAX)
-        .map(|text| ukimet_model::Example { row: None, field: None, found: short(text), taken: None })
+        .map(|text| Example { row: None, field: None, found: short(text), taken: None })
         .collect();
     Diagnostic { rule: rule.to_owned(), severity, message, count, examples }
 }
@@ -117,4 +111,41 @@ pub(crate) fn finding(
 fn short(text: &str) -> String {
     const CHARACTERS_MAX: usize = 200;
     text.chars().take(CHARACTERS_MAX).collect()
+}
+
+/// Findings while they are counted, by rule, in the order of first sight.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tallies(Vec<Diagnostic>);
+
+impl Tallies {
+    /// Counts one case: where (a row, a column, or the whole layer), what was found, and what was taken instead.
+    #[allow(clippy::too_many_arguments, reason = "an example has as many parts")]
+    pub(crate) fn add(
+        &mut self,
+        rule: &str,
+        severity: Severity,
+        message: &str,
+        row: Option<u64>,
+        field: Option<&str>,
+        found: &str,
+        taken: Option<&str>,
+    ) {
+        let at = self.0.iter().position(|known| known.rule == rule).unwrap_or_else(|| {
+            let (rule, message) = (rule.to_owned(), message.to_owned());
+            self.0.push(Diagnostic { rule, severity, message, count: 0, examples: Vec::new() });
+            self.0.len() - 1
+        });
+        let known = &mut self.0[at];
+        known.count += 1;
+        known.severity = known.severity.max(severity);
+        if known.examples.len() < Diagnostic::EXAMPLES_MAX {
+            let (field, taken) = (field.map(str::to_owned), taken.map(short));
+            known.examples.push(Example { row, field, found: short(found), taken });
+        }
+    }
+
+    /// The findings so far.
+    pub(crate) fn diagnostics(&self) -> Vec<Diagnostic> {
+        self.0.clone()
+    }
 }

@@ -40,11 +40,12 @@ impl Transcoded {
 /// `InvalidData` if the bytes are not what is declared, or fit no encoding.
 pub(crate) fn ensure_utf8(path: &Path, declared: Option<&str>) -> Result<Option<Transcoded>> {
     let gone = |error: std::io::Error| Error::unavailable("the asset could not be read").caused_by(error);
-    if declared.is_none() && is_utf8(&mut File::open(path).map_err(gone)?).map_err(gone)? {
+    let unmarked = unmarked_utf16(path).map_err(gone)?;
+    if declared.is_none() && unmarked.is_none() && is_utf8(&mut File::open(path).map_err(gone)?).map_err(gone)? {
         return Ok(None);
     }
     let bytes = fs::read(path).map_err(gone)?;
-    let decoded = text::decode(&bytes, declared)?;
+    let decoded = text::decode(&bytes, declared.or(unmarked))?;
     let text = decoded.text.strip_prefix('\u{feff}').unwrap_or(&decoded.text);
     let encoding = decoded.encoding.clone();
     if text.len() != bytes.len() || text.as_bytes() != bytes {
@@ -53,6 +54,17 @@ pub(crate) fn ensure_utf8(path: &Path, declared: Option<&str>) -> Result<Option<
     let is_detected = decoded.how == text::How::Detected;
     let contradiction = decoded.contradiction.clone();
     Ok(Some(Transcoded { encoding, is_detected, contradiction }).filter(|t| !t.encoding.eq_ignore_ascii_case("utf-8")))
+}
+
+/// The UTF-16 that JSON without a mark is in: its first letter is a bracket, and half of that is a zero byte.
+fn unmarked_utf16(path: &Path) -> std::io::Result<Option<&'static str>> {
+    let mut head = Vec::new();
+    File::open(path)?.take(2).read_to_end(&mut head)?;
+    Ok(match head.as_slice() {
+        [b'{' | b'[', 0] => Some("utf-16le"),
+        [0, b'{' | b'['] => Some("utf-16be"),
+        _ => None,
+    })
 }
 
 /// Whether a file is UTF-8 and has no mark and no zero byte, in bounded memory: UTF-16 may be UTF-8 with zeros in it.

@@ -4,6 +4,7 @@
 //! element. So a file with anything like it is refused before any parser sees it.
 
 mod nesting;
+mod tags;
 
 use crate::head::Head;
 use crate::transcode::{Transcoded, replace};
@@ -14,6 +15,7 @@ use ukimet_model::{Error, Result};
 use ukimet_normalize::text;
 
 pub(crate) use nesting::{Nesting, check_depth, check_nesting};
+pub(crate) use tags::{Tag, Tags};
 
 /// What stands before the content of an XML file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,7 +64,8 @@ pub(crate) fn prolog(text: &str) -> Option<Prolog> {
     }
 }
 
-fn attribute(inside: &str, name: &str) -> Option<String> {
+/// The value of an attribute, by the first place where its name stands.
+pub(crate) fn attribute(inside: &str, name: &str) -> Option<String> {
     let after = inside.split_once(name)?.1.trim_start().strip_prefix('=')?.trim_start();
     let quote = after.chars().next().filter(|c| *c == '"' || *c == '\'')?;
     Some(after[1..].split_once(quote)?.0.to_owned())

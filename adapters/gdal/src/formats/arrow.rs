@@ -1,7 +1,7 @@
 //! Arrow IPC, as a file (Feather V2) and as a stream. Geometry is `geoarrow.wkb`.
 
 use super::Format;
-use crate::columnar::{BatchRows, Columns, GeometryColumn, guarded, plan, projjson_crs};
+use crate::columnar::{BatchRows, Columns, GeometryColumn, Native, guarded, plan, projjson_crs};
 use crate::source::{Context, Reader, Rows, Source, Staged};
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};
@@ -120,7 +120,8 @@ impl ArrowFile {
                 geometries.insert(field.name().clone(), geometry);
             }
         }
-        let mut columns = plan(&schema, &geometries, primary.as_deref(), &[])?;
+        let mut columns = plan(&schema, &geometries, primary.as_deref(), &[]);
+        columns.is_crs_declared = context.options.crs.is_some();
         columns.find_geometry(format, batches)?;
         let layer = LayerInfo {
             name: staged.stem().to_owned(),
@@ -136,19 +137,26 @@ impl ArrowFile {
 /// The geometry that a field declares by its extension type.
 fn geometry(field: &Field) -> Result<Option<GeometryColumn>> {
     let extension = field.metadata().get("ARROW:extension:name").map(String::as_str).unwrap_or_default();
+    let native = extension.strip_prefix("geoarrow.").and_then(|name| Native::of(name, field.data_type()));
     match extension {
-        "geoarrow.wkb" | "ogc.wkb" => {
-            let metadata = field.metadata().get("ARROW:extension:metadata");
-            let metadata: Value = metadata.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-            Ok(Some(GeometryColumn { crs: extension_crs(metadata.get("crs")) }))
-        }
+        "geoarrow.wkb" | "ogc.wkb" => Ok(Some(GeometryColumn { crs: declared_crs(field), native: None })),
+        _ if native.is_some() => Ok(Some(GeometryColumn { crs: declared_crs(field), native })),
+        // Text of places is found by the normalizer.
+        "geoarrow.wkt" | "geoarrow.box" | "ogc.wkt" => Ok(None),
         other if other.starts_with("geoarrow.") => Err(Error::invalid_data(format!(
-            "geometry column {} has encoding {}, served is geoarrow.wkb",
+            "geometry column {} has encoding {}, served are geoarrow.wkb and the native ones of one kind of geometry",
             quoted(field.name()),
             quoted(other)
         ))),
         _ => Ok(None),
     }
+}
+
+/// The CRS in the metadata of a field.
+fn declared_crs(field: &Field) -> Option<Crs> {
+    let metadata = field.metadata().get("ARROW:extension:metadata");
+    let metadata: Value = metadata.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    extension_crs(metadata.get("crs"))
 }
 
 /// The CRS in `GeoArrow` metadata: PROJJSON, or a text such as `EPSG:4326` or WKT.
@@ -176,15 +184,8 @@ impl Source for ArrowFile {
 
     fn rows(&self, _layer: usize, rows_max: usize) -> Result<Box<dyn Rows + '_>> {
         let (_, batches) = decode(self.format, &self.path)?;
-        Ok(Box::new(BatchRows {
-            name: self.layers[0].name.clone(),
-            format: self.format,
-            columns: self.columns.clone(),
-            batches,
-            rows_read: 0,
-            rest: None,
-            rows_max,
-        }))
+        let name = &self.layers[0].name;
+        Ok(Box::new(BatchRows::new(name, self.format, &self.columns, batches, rows_max)))
     }
 
     fn findings(&self) -> Vec<Diagnostic> {

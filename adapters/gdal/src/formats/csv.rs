@@ -9,7 +9,7 @@ mod office;
 mod tokens;
 
 use super::Format;
-use crate::source::{Context, Reader, Rows, Source, Staged, finding};
+use crate::source::{Context, Reader, Rows, Source, Staged, Tallies, finding};
 use crate::transcode::{Transcoded, ensure_utf8};
 use arrow_array::builder::StringBuilder;
 use arrow_array::{ArrayRef, RecordBatch};
@@ -84,7 +84,15 @@ impl Source for CsvFile {
         }
         let fields = self.dialect.header.iter().map(|name| Field::new(name, DataType::Utf8, true));
         let schema = Schema::new(fields.collect::<Vec<_>>()).into();
-        Ok(Box::new(CsvRows { file: self, tokens, schema, rows_max, row: 0, short: Short::default() }))
+        Ok(Box::new(CsvRows {
+            file: self,
+            tokens,
+            schema,
+            rows_max,
+            row: 0,
+            short: Short::default(),
+            tallies: Tallies::default(),
+        }))
     }
 
     fn findings(&self) -> Vec<Diagnostic> {
@@ -94,6 +102,7 @@ impl Source for CsvFile {
             let message = "the first row holds numbers: it was taken as data, the columns are named field_1 and so on";
             findings.push(finding("csv.no_header", Severity::Warning, message.to_owned(), 1, &[]));
         }
+        findings.extend(odd_names(&self.dialect.header));
         if self.dialect.unnamed > 0 {
             let message = "rows have more cells than the header: the surplus went into columns named by position";
             let names = &self.dialect.header[self.dialect.header.len() - self.dialect.unnamed..];
@@ -105,6 +114,22 @@ impl Source for CsvFile {
     fn reader(&self) -> Reader {
         Reader { version: format!("ukimet {}", env!("CARGO_PKG_VERSION")), parameters: self.dialect.parameters() }
     }
+}
+
+/// Names of columns that are empty or stand twice.
+fn odd_names(header: &[String]) -> Vec<Diagnostic> {
+    let mut tallies = Tallies::default();
+    for (i, name) in header.iter().enumerate() {
+        let position = format!("column {}", i + 1);
+        if name.trim().is_empty() {
+            let message = "columns without a name are named by position";
+            tallies.add("csv.unnamed_column", Severity::Note, message, None, None, &position, None);
+        } else if header[..i].contains(name) {
+            let message = "columns of one name are told apart by a number";
+            tallies.add("csv.repeated_name", Severity::Note, message, None, Some(name), &position, None);
+        }
+    }
+    tallies.diagnostics()
 }
 
 /// Rows with fewer cells than the header.
@@ -121,6 +146,7 @@ struct CsvRows<'a> {
     rows_max: usize,
     row: u64,
     short: Short,
+    tallies: Tallies,
 }
 
 impl CsvRows<'_> {
@@ -128,6 +154,11 @@ impl CsvRows<'_> {
     fn check(&mut self, record: &Record) -> Result<()> {
         let columns = self.schema.fields().len() - self.file.dialect.unnamed;
         let cells = record.len();
+        if record.lone_quotes > 0 {
+            let message = "text goes on after a closing quote: it was taken with it, without the quote";
+            let found = format!("{} cells", record.lone_quotes);
+            self.tallies.add("csv.lone_quote", Severity::Warning, message, Some(self.row), None, &found, None);
+        }
         if cells < columns {
             if self.tokens.is_cut() {
                 return Err(Error::data_loss(format!(
@@ -186,16 +217,24 @@ impl Rows for CsvRows<'_> {
 
     fn findings(&mut self) -> Vec<Diagnostic> {
         let short = std::mem::take(&mut self.short);
-        if short.count == 0 {
-            return Vec::new();
+        let blank = self.tokens.blank_lines();
+        if blank > 0 {
+            let message = "lines with nothing on them were passed over";
+            let found = format!("{blank} lines");
+            self.tallies.add("csv.blank_line", Severity::Note, message, None, None, &found, None);
         }
-        vec![Diagnostic {
+        let mut findings = std::mem::take(&mut self.tallies).diagnostics();
+        if short.count == 0 {
+            return findings;
+        }
+        findings.push(Diagnostic {
             rule: "csv.short_row".to_owned(),
             severity: Severity::Warning,
             message: "rows with fewer cells than the header were filled up with nulls".to_owned(),
             count: short.count,
             examples: short.examples,
-        }]
+        });
+        findings
     }
 }
 

@@ -1,7 +1,7 @@
 //! Esri JSON, as feature services of `ArcGIS` answer.
 
 use super::Format;
-use super::geojson::open_json;
+use super::geojson::open_with_gdal;
 
 pub(super) const FORMAT: Format = Format {
     name: "Esri JSON",
@@ -15,5 +15,5 @@ pub(super) const FORMAT: Format = Format {
                 && (json.has("geometryType") || json.has("spatialReference") || json.has("fieldAliases"))
         })
     },
-    open: |staged, context| open_json(FORMAT.name, "ESRIJSON", staged, context),
+    open: |staged, context| open_with_gdal(FORMAT.name, "ESRIJSON", staged, context),
 };

@@ -1,11 +1,11 @@
 //! Newline-delimited GeoJSON and GeoJSON text sequences (RFC 8142, with record separators).
 
 use super::Format;
-use super::geojson::{TYPES, open_json};
+use super::geojson::{TYPES, open};
 
 pub(super) const FORMAT: Format = Format {
     name: "GeoJSONSeq",
-    driver: Some("GeoJSONSeq"),
+    driver: None,
     media_types: &[
         "application/geo+json-seq",
         "application/x-ndjson",
@@ -20,5 +20,5 @@ pub(super) const FORMAT: Format = Format {
                 || clues.head.starts_with(b"\x1e")
                 || ["geojsonl", "geojsons", "ndjson", "ndgeojson", "jsonl"].contains(&clues.head.extension.as_str()))
     },
-    open: |staged, context| open_json(FORMAT.name, "GeoJSONSeq", staged, context),
+    open: |staged, context| open(FORMAT.name, staged, context),
 };

@@ -3,15 +3,18 @@
 //! GDAL is told to leave text as it is: the `.cpg` file or the language byte of the `.dbf` say how to decode it, and
 //! where neither does, the normalizer looks at the text.
 
+pub(crate) mod cells;
 mod headers;
 
 use super::Format;
 use crate::features::{OgrFile, OgrFormat, Text};
-use crate::source::{Context, Source, Staged};
+use crate::source::{Context, Source, Staged, finding};
+use cells::DbfTable;
 use encoding_rs::Encoding;
 use headers::{check_dbf, check_shapes, language};
 use std::fs;
-use ukimet_model::Result;
+use std::sync::Arc;
+use ukimet_model::{Result, Severity};
 use ukimet_normalize::text::encoding_for;
 
 pub(super) const FORMAT: Format = Format {
@@ -42,10 +45,16 @@ fn open(name: &'static str, staged: &Staged, context: Context<'_>) -> Result<Box
         Some(shp) => check_shapes(&shp, staged.sibling("shx").as_deref())?,
         None => None,
     };
+    let mut format = OgrFormat::plain(name, "ESRI Shapefile");
     if let Some(dbf) = staged.sibling("dbf") {
         check_dbf(&dbf, shapes)?;
+        let table = DbfTable::look(&dbf)?;
+        format.findings.extend(table.findings.iter().cloned());
+        format.table = Some(Arc::new(table));
+    } else {
+        let message = "the shapes came without their table (.dbf): they have no attributes".to_owned();
+        format.findings.push(finding("shapefile.no_table", Severity::Warning, message, 1, &[]));
     }
-    let mut format = OgrFormat::plain(name, "ESRI Shapefile");
     format.options = vec!["ENCODING=".to_owned()];
     format.text = match declared_encoding(staged)? {
         Some((label, by)) => Text::Declared { label, by },

@@ -1,7 +1,7 @@
 //! `TopoJSON`: shared arcs, resolved by GDAL.
 
 use super::Format;
-use super::geojson::open_json;
+use super::geojson::open_with_gdal;
 
 pub(super) const FORMAT: Format = Format {
     name: "TopoJSON",
@@ -10,5 +10,5 @@ pub(super) const FORMAT: Format = Format {
     extensions: &["topojson", "json"],
     sidecars: &[],
     recognize: |clues| clues.has_json_type(&["Topology"]),
-    open: |staged, context| open_json(FORMAT.name, "TopoJSON", staged, context),
+    open: |staged, context| open_with_gdal(FORMAT.name, "TopoJSON", staged, context),
 };

@@ -17,6 +17,8 @@ use ukimet_model::{Diagnostic, Error, Result};
 
 /// Drivers whose own Arrow stream has the days right.
 const RIGHT: [&str; 2] = ["GPKG", "FlatGeobuf"];
+/// The driver whose times are looked at elsewhere, in its cells.
+const OWN_CELLS: &str = "GPKG";
 
 /// Which columns of a layer are read again, by position, which is that of the fields.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +26,8 @@ pub(crate) struct MomentColumns {
     days: Vec<usize>,
     /// Columns whose every time has an offset.
     instants: Vec<usize>,
+    /// How many columns stand before the first field.
+    keys: usize,
     /// Times with an offset in columns where others have none: the offset cannot be kept.
     pub(crate) offsets_dropped: u64,
 }
@@ -34,6 +38,7 @@ impl MomentColumns {
         driver: &str,
         schema: &Schema,
         layer: usize,
+        keys: usize,
         open: impl FnOnce() -> Result<OgrSource>,
     ) -> Result<Self> {
         let with = |wanted: fn(&DataType) -> bool| -> Vec<usize> {
@@ -41,17 +46,18 @@ impl MomentColumns {
         };
         let days = with(|data_type| data_type == &DataType::Date32);
         let times = with(|data_type| matches!(data_type, DataType::Timestamp(_, None)));
-        if RIGHT.contains(&driver) {
+        if driver == OWN_CELLS {
             return Ok(Self::default());
         }
+        let days = if RIGHT.contains(&driver) { Vec::new() } else { days };
         if times.is_empty() {
-            return Ok(Self { days, ..Self::default() });
+            return Ok(Self { days, keys, ..Self::default() });
         }
         let mut counts = vec![(0_u64, 0_u64); times.len()];
         let mut features = features(open()?, layer)?;
         for feature in &mut features {
             for ((given, with_offset), field) in counts.iter_mut().zip(&times) {
-                if let Some(text) = text(&feature, *field) {
+                if let Some(text) = text(&feature, *field - keys) {
                     *given += 1;
                     *with_offset += u64::from(offset(&text).is_some());
                 }
@@ -61,7 +67,7 @@ impl MomentColumns {
         let instants =
             seen().filter(|(_, (given, with))| *given > 0 && given == with).map(|(field, _)| field).collect();
         let offsets_dropped = seen().filter(|(_, (given, with))| given != with).map(|(_, (_, with))| with).sum();
-        Ok(Self { days, instants, offsets_dropped })
+        Ok(Self { days, instants, keys, offsets_dropped })
     }
 
     /// The field as it comes out of [`Moments::corrected`].
@@ -138,7 +144,8 @@ impl Moments {
         let mut features = &mut self.features;
         let feature = features.next().ok_or_else(|| lost(row as u64, &Raised::default()))?;
         let wanted = self.columns.days.iter().chain(&self.columns.instants);
-        Ok(wanted.map(|i| if rows.column(*i).is_valid(row) { text(&feature, *i) } else { None }).collect())
+        let keys = self.columns.keys;
+        Ok(wanted.map(|i| if rows.column(*i).is_valid(row) { text(&feature, *i - keys) } else { None }).collect())
     }
 
     fn taken<T>(&mut self, text: Option<&str>, read: impl Fn(&str) -> Option<T>) -> Option<T> {

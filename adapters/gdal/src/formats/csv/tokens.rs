@@ -13,6 +13,8 @@ pub(super) struct Record {
     bytes: Vec<u8>,
     /// End of each cell, and whether it was quoted.
     cells: Vec<(usize, bool)>,
+    /// Cells in which text goes on after the closing quote, which cannot be kept.
+    pub(super) lone_quotes: u64,
 }
 
 impl Record {
@@ -49,11 +51,17 @@ pub(super) struct Tokens<R> {
     separator: u8,
     ended_in_line: bool,
     after_return: bool,
+    blank_lines: u64,
 }
 
 impl<R: BufRead> Tokens<R> {
     pub(super) fn new(reader: R, separator: u8) -> Self {
-        Self { reader, separator, ended_in_line: false, after_return: false }
+        Self { reader, separator, ended_in_line: false, after_return: false, blank_lines: 0 }
+    }
+
+    /// How many lines with nothing on them were passed over.
+    pub(super) fn blank_lines(&self) -> u64 {
+        self.blank_lines
     }
 
     /// Whether the last record ended with the file and not with a line end.
@@ -74,6 +82,7 @@ impl<R: BufRead> Tokens<R> {
             if !record.is_blank() {
                 return Ok(true);
             }
+            self.blank_lines += 1;
         }
     }
 
@@ -85,6 +94,7 @@ impl<R: BufRead> Tokens<R> {
     pub(super) fn read_record(&mut self, record: &mut Record) -> Result<bool> {
         record.bytes.clear();
         record.cells.clear();
+        record.lone_quotes = 0;
         let mut state = State::CellStart;
         let mut is_quoted = false;
         let mut seen = false;
@@ -131,6 +141,7 @@ impl<R: BufRead> Tokens<R> {
                         state = State::CellStart;
                     }
                     (State::QuoteSeen, _) => {
+                        record.lone_quotes += 1;
                         record.bytes.push(byte);
                         state = State::Plain;
                     }

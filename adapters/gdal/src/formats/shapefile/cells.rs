@@ -1,0 +1,433 @@
+//! The cells of a `.dbf` as they stand in the file.
+//!
+//! GDAL makes numbers of `0123`, of `1,5` and of more digits than a float keeps, cuts text at a zero byte, and shows
+//! logical values as letters. The cells are text in the file: they are looked through first, and the columns that GDAL
+//! would change are read from here.
+
+use crate::source::Tallies;
+use arrow_array::builder::{
+    BinaryBuilder, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, StringBuilder,
+    TimestampMicrosecondBuilder,
+};
+use arrow_array::{ArrayRef, Decimal128Array};
+use arrow_schema::{DataType, Field, FieldRef, TimeUnit};
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use ukimet_model::{Diagnostic, Error, Result, Severity};
+use ukimet_normalize::TEXT_KEY;
+
+/// Digits that a float keeps of every number.
+const FLOAT_DIGITS: usize = 15;
+/// What a currency is a ten-thousandth of.
+const CURRENCY: DataType = DataType::Decimal128(19, 4);
+
+/// How a column is read from its cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Trimmed text.
+    Text,
+    /// Bytes up to the last that is no blank, zero bytes inside included.
+    Bytes,
+    Int64,
+    Boolean,
+    /// Binary forms of Visual `FoxPro`.
+    Int32,
+    Double,
+    Currency,
+    Moment,
+}
+
+#[derive(Clone, Debug)]
+struct Column {
+    name: String,
+    kind: u8,
+    at: usize,
+    width: usize,
+    decimals: u8,
+    /// `None` where GDAL reads it well.
+    form: Option<Form>,
+}
+
+/// A `.dbf` whose cells were looked through.
+#[derive(Clone, Debug)]
+pub(crate) struct DbfTable {
+    path: PathBuf,
+    header_bytes: u64,
+    row_bytes: usize,
+    rows: u64,
+    columns: Vec<Column>,
+    pub(crate) findings: Vec<Diagnostic>,
+}
+
+/// What a first look at one column saw.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    leading_zeros: u64,
+    fractions: u64,
+    /// Numbers of which a float loses digits.
+    long: u64,
+    beyond_int64: u64,
+    overflows: u64,
+    misfits: u64,
+    after_nul: u64,
+    filled: u64,
+}
+
+impl DbfTable {
+    /// Looks through a table whose header was checked.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if it cannot be read, `DataLoss` if rows are missing.
+    pub(super) fn look(path: &Path) -> Result<Self> {
+        let mut head = [0; 32];
+        let mut file = File::open(path).map_err(gone)?;
+        let size_bytes = file.metadata().map_err(gone)?.len();
+        file.read_exact(&mut head).map_err(gone)?;
+        let header_bytes = u64::from(u16::from_le_bytes([head[8], head[9]]));
+        let mut definitions = vec![0; header_bytes.saturating_sub(32) as usize];
+        file.read_exact(&mut definitions).map_err(gone)?;
+        let mut table = Self {
+            path: path.to_owned(),
+            header_bytes,
+            row_bytes: usize::from(u16::from_le_bytes([head[10], head[11]])),
+            rows: u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]])),
+            columns: columns(&definitions, matches!(head[0], 0x30..=0x32)),
+            findings: Vec::new(),
+        };
+        table.columns.retain(|column| column.at + column.width <= table.row_bytes);
+        let mut seen = vec![Seen::default(); table.columns.len()];
+        let mut deleted = 0;
+        let mut rows = table.rows()?;
+        for _ in 0..table.rows {
+            let row = rows.next_row()?;
+            if row.first() == Some(&b'*') {
+                deleted += 1;
+                continue;
+            }
+            for (column, seen) in table.columns.iter().zip(&mut seen) {
+                seen.add(column, &row[column.at..column.at + column.width]);
+            }
+        }
+        let mut tallies = Tallies::default();
+        for (column, seen) in table.columns.iter_mut().zip(&seen) {
+            column.decide(seen, &mut tallies);
+        }
+        let found = |count: u64| format!("{count} rows");
+        if deleted > 0 {
+            let message = "rows that are marked as deleted were left out";
+            tallies.add("dbf.deleted_rows", Severity::Warning, message, None, None, &found(deleted), None);
+        }
+        let beyond = size_bytes.saturating_sub(header_bytes + table.rows * table.row_bytes as u64);
+        let more = beyond / table.row_bytes.max(1) as u64;
+        if more > 0 {
+            let message = "the file has room for more rows than its header declares; they were left out";
+            tallies.add("dbf.more_rows", Severity::Warning, message, None, None, &found(more), None);
+        }
+        table.findings = tallies.diagnostics();
+        Ok(table)
+    }
+
+    /// The field as it comes out of [`DbfRows::corrected`]; `position` is that among the fields.
+    pub(crate) fn field(&self, position: usize, field: &FieldRef) -> FieldRef {
+        let Some(form) = self.columns.get(position).and_then(|column| column.form) else { return Arc::clone(field) };
+        let data_type = match form {
+            // As bytes with the encoding of the others.
+            Form::Bytes => DataType::Binary,
+            Form::Text => DataType::Utf8,
+            Form::Int64 => DataType::Int64,
+            Form::Boolean => DataType::Boolean,
+            Form::Int32 => DataType::Int32,
+            Form::Double => DataType::Float64,
+            Form::Currency => CURRENCY,
+            Form::Moment => DataType::Timestamp(TimeUnit::Microsecond, None),
+        };
+        let mut field = Field::new(field.name(), data_type, true);
+        if form == Form::Bytes {
+            field = field.with_metadata([(TEXT_KEY.to_owned(), "1".to_owned())].into());
+        }
+        Arc::new(field)
+    }
+
+    /// The rows from the first, if any column is read from them.
+    pub(crate) fn corrected_rows(&self) -> Result<Option<DbfRows>> {
+        if self.columns.iter().all(|column| column.form.is_none()) { Ok(None) } else { self.rows().map(Some) }
+    }
+
+    fn rows(&self) -> Result<DbfRows> {
+        let mut file = File::open(&self.path).map_err(gone)?;
+        file.seek(SeekFrom::Start(self.header_bytes)).map_err(gone)?;
+        let row = vec![0; self.row_bytes];
+        Ok(DbfRows { reader: BufReader::with_capacity(1 << 18, file), row, columns: self.columns.clone() })
+    }
+}
+
+/// The definitions of columns after the first 32 bytes of the header.
+fn columns(definitions: &[u8], is_foxpro: bool) -> Vec<Column> {
+    let mut at = 1;
+    let mut columns = Vec::new();
+    for definition in definitions.chunks_exact(32).take_while(|definition| definition[0] != 0x0d) {
+        let name = definition[..11].split(|byte| *byte == 0).next().unwrap_or_default();
+        let (kind, decimals) = (definition[11], definition[17]);
+        // Text may be wider than a byte counts; its high byte is where the others have their decimals.
+        let width = usize::from(definition[16]) + if kind == b'C' { 256 * usize::from(decimals) } else { 0 };
+        let form = match kind {
+            b'I' | b'+' if width == 4 => Some(Form::Int32),
+            b'B' | b'O' if width == 8 && (is_foxpro || kind == b'O') => Some(Form::Double),
+            b'Y' if width == 8 => Some(Form::Currency),
+            b'T' | b'@' if width == 8 => Some(Form::Moment),
+            _ => None,
+        };
+        let name = String::from_utf8_lossy(name).into_owned();
+        columns.push(Column { name, kind, at, width, decimals, form });
+        at += width;
+    }
+    columns
+}
+
+impl Column {
+    fn decide(&mut self, seen: &Seen, tallies: &mut Tallies) {
+        let mut tell = |rule, severity, message, count: u64, taken| {
+            if count > 0 {
+                let found = format!("{count} cells");
+                tallies.add(rule, severity, message, None, Some(&self.name), &found, taken);
+            }
+        };
+        let (note, warning) = (Severity::Note, Severity::Warning);
+        match self.kind {
+            b'N' | b'F' => {
+                let message = "numbers too wide for their column were written as asterisks; they are null";
+                tell("dbf.overflow", warning, message, seen.overflows, Some("null"));
+                let message = "columns of numbers with leading zeros are kept as text";
+                tell("dbf.leading_zeros", note, message, seen.leading_zeros, Some("text"));
+                let message = "columns of numbers with cells that are none of that form are kept as text";
+                let misfits = seen.misfits + if self.decimals == 0 { seen.fractions } else { 0 };
+                tell("dbf.contradicting_cells", warning, message, misfits, Some("text"));
+                let is_wide = self.decimals == 0 && self.width > 18 || seen.long > 0;
+                let is_whole = self.decimals == 0 && seen.beyond_int64 == 0 && seen.fractions == 0;
+                self.form = match () {
+                    () if seen.leading_zeros + misfits > 0 => Some(Form::Text),
+                    () if is_wide && is_whole => Some(Form::Int64),
+                    () if seen.long > 0 => {
+                        let message = "columns of numbers with more digits than a float keeps are kept as text";
+                        tell("dbf.wide_number", note, message, seen.long, Some("text"));
+                        Some(Form::Text)
+                    }
+                    () => None,
+                };
+            }
+            b'L' => {
+                let message = "columns of logical values with cells that are none are kept as text";
+                tell("dbf.contradicting_cells", warning, message, seen.misfits, Some("text"));
+                self.form = Some(if seen.misfits > 0 { Form::Bytes } else { Form::Boolean });
+            }
+            b'C' if seen.after_nul > 0 => {
+                let message = "text goes on after a zero byte, which is kept in it";
+                tell("dbf.text_after_nul", note, message, seen.after_nul, None);
+                self.form = Some(Form::Bytes);
+            }
+            b'M' | b'G' | b'P' | b'B' if self.form.is_none() => {
+                let message = "memos lie in another file, which is not read; the numbers of their blocks are kept";
+                tell("dbf.memo", warning, message, seen.filled, None);
+            }
+            _ => (),
+        }
+    }
+}
+
+fn trimmed(cell: &[u8]) -> &[u8] {
+    let cell = cell.split(|byte| *byte == 0).next().unwrap_or_default();
+    cell.trim_ascii()
+}
+
+impl Seen {
+    fn add(&mut self, column: &Column, cell: &[u8]) {
+        let text = trimmed(cell);
+        self.filled += u64::from(!text.is_empty());
+        match column.kind {
+            b'N' | b'F' if !text.is_empty() => self.add_number(text),
+            b'L' => self.misfits += u64::from(!matches!(text, [] | b"?") && logical(text).is_none()),
+            b'C' => {
+                let after = cell.iter().position(|byte| *byte == 0).map(|at| &cell[at..]).unwrap_or_default();
+                self.after_nul += u64::from(after.iter().any(|byte| !matches!(byte, 0 | b' ')));
+            }
+            _ => (),
+        }
+    }
+
+    fn add_number(&mut self, text: &[u8]) {
+        if text.iter().all(|byte| *byte == b'*') {
+            self.overflows += 1;
+            return;
+        }
+        let Some(text) = std::str::from_utf8(text).ok().filter(|text| text.is_ascii()) else {
+            self.misfits += 1;
+            return;
+        };
+        let digits = text.trim_start_matches(['-', '+']);
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte));
+        let Some(number) = text.parse::<f64>().ok().filter(|number| is_number && number.is_finite()) else {
+            self.misfits += 1;
+            return;
+        };
+        let is_whole = digits.bytes().all(|byte| byte.is_ascii_digit());
+        self.leading_zeros += u64::from(is_whole && digits.len() > 1 && digits.starts_with('0'));
+        self.fractions += u64::from(!is_whole);
+        self.beyond_int64 += u64::from(is_whole && text.trim_start_matches('+').parse::<i64>().is_err());
+        self.long += u64::from(digits.len() > FLOAT_DIGITS && loses_digits(digits, number));
+    }
+}
+
+/// Whether a float, written with as many digits, is another number than the one that was written.
+fn loses_digits(written: &str, number: f64) -> bool {
+    let digits = |text: &str| -> String {
+        let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+        let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+        digits.trim_start_matches('0').to_owned()
+    };
+    let written = digits(written);
+    !written.is_empty() && digits(&format!("{:.*e}", written.len() - 1, number.abs())) != written
+}
+
+fn logical(text: &[u8]) -> Option<bool> {
+    match text {
+        [b'T' | b't' | b'Y' | b'y'] => Some(true),
+        [b'F' | b'f' | b'N' | b'n'] => Some(false),
+        _ => None,
+    }
+}
+
+/// The rows of a table, one after the other.
+pub(crate) struct DbfRows {
+    reader: BufReader<File>,
+    row: Vec<u8>,
+    columns: Vec<Column>,
+}
+
+impl DbfRows {
+    fn next_row(&mut self) -> Result<&[u8]> {
+        self.reader
+            .read_exact(&mut self.row)
+            .map_err(|error| Error::data_loss("the .dbf ends before its last row").caused_by(error))?;
+        Ok(&self.row)
+    }
+
+    /// Replaces the columns that are read from here by the cells of the next rows that are not deleted.
+    ///
+    /// # Errors
+    ///
+    /// `DataLoss` if there are no more rows.
+    pub(crate) fn corrected(&mut self, columns: &mut [ArrayRef], rows: usize) -> Result<()> {
+        let read: Vec<(usize, Column)> =
+            self.columns.iter().cloned().enumerate().filter(|(_, column)| column.form.is_some()).collect();
+        let mut cells: Vec<Vec<Vec<u8>>> = vec![Vec::with_capacity(rows); read.len()];
+        let mut count = 0;
+        while count < rows {
+            let row = self.next_row()?;
+            if row.first() == Some(&b'*') {
+                continue;
+            }
+            for ((_, column), cells) in read.iter().zip(&mut cells) {
+                cells.push(row[column.at..column.at + column.width].to_vec());
+            }
+            count += 1;
+        }
+        for ((position, column), cells) in read.into_iter().zip(cells) {
+            if let (Some(slot), Some(form)) = (columns.get_mut(position), column.form) {
+                *slot = array(form, &cells);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn array(form: Form, cells: &[Vec<u8>]) -> ArrayRef {
+    let text = |cell: &Vec<u8>| {
+        let text = trimmed(cell);
+        let is_empty = text.is_empty() || text.iter().all(|byte| *byte == b'*');
+        (!is_empty).then(|| String::from_utf8_lossy(text).into_owned())
+    };
+    let bytes = |cell: &Vec<u8>| <[u8; 8]>::try_from(cell.as_slice()).ok();
+    match form {
+        Form::Text => Arc::new(filled(StringBuilder::new(), cells, |to, cell| to.append_option(text(cell))).finish()),
+        Form::Bytes => {
+            let whole = |cell: &Vec<u8>| {
+                let end = cell.iter().rposition(|byte| !matches!(byte, 0 | b' ')).map(|at| at + 1);
+                end.map(|end| cell[..end].to_vec())
+            };
+            Arc::new(filled(BinaryBuilder::new(), cells, |to, cell| to.append_option(whole(cell))).finish())
+        }
+        Form::Int64 => {
+            let number = |cell: &Vec<u8>| text(cell).and_then(|text| text.trim_start_matches('+').parse().ok());
+            Arc::new(filled(Int64Builder::new(), cells, |to, cell| to.append_option(number(cell))).finish())
+        }
+        Form::Boolean => {
+            Arc::new(filled(BooleanBuilder::new(), cells, |to, cell| to.append_option(logical(trimmed(cell)))).finish())
+        }
+        Form::Int32 => {
+            let number = |cell: &Vec<u8>| cell.as_slice().try_into().ok().map(i32::from_le_bytes);
+            Arc::new(filled(Int32Builder::new(), cells, |to, cell| to.append_option(number(cell))).finish())
+        }
+        Form::Double => {
+            let number = |cell: &Vec<u8>| bytes(cell).map(f64::from_le_bytes);
+            Arc::new(filled(Float64Builder::new(), cells, |to, cell| to.append_option(number(cell))).finish())
+        }
+        Form::Currency => {
+            let values: Decimal128Array =
+                cells.iter().map(|cell| bytes(cell).map(|bytes| i128::from(i64::from_le_bytes(bytes)))).collect();
+            Arc::new(values.with_data_type(CURRENCY))
+        }
+        Form::Moment => {
+            let builder = TimestampMicrosecondBuilder::new();
+            Arc::new(filled(builder, cells, |to, cell| to.append_option(bytes(cell).and_then(moment))).finish())
+        }
+    }
+}
+
+fn filled<B>(mut builder: B, cells: &[Vec<u8>], append: impl Fn(&mut B, &Vec<u8>)) -> B {
+    for cell in cells {
+        append(&mut builder, cell);
+    }
+    builder
+}
+
+/// A Julian day and milliseconds, in microseconds since 1970-01-01; `None` if empty.
+fn moment(bytes: [u8; 8]) -> Option<i64> {
+    const JULIAN_1970: i64 = 2_440_588;
+    let [day, milliseconds] =
+        [0, 4].map(|at| i64::from(i32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])));
+    (day > 0 && bytes != [b' '; 8]).then(|| ((day - JULIAN_1970) * 86_400_000 + milliseconds) * 1_000)
+}
+
+fn gone(error: std::io::Error) -> Error {
+    Error::unavailable("the asset could not be read").caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_lost_only_where_a_float_shows_others() {
+        for (written, expected) in [
+            ("76.912345678901232", false),
+            ("0.1000000000000000056", false),
+            ("9007199254740993", true),
+            ("1.00000000000000e+02", false),
+            ("123456789012345.678901", true),
+            ("000000000000000000", false),
+        ] {
+            assert_eq!(loses_digits(written, written.parse().expect(written)), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_a_julian_day_and_milliseconds() {
+        let bytes = [2_440_589_i32.to_le_bytes(), 1_500_i32.to_le_bytes()].concat();
+        assert_eq!(moment(bytes.try_into().expect("eight")), Some(86_401_500_000));
+        assert_eq!(moment([b' '; 8]), None);
+        assert_eq!(moment([0; 8]), None);
+    }
+}

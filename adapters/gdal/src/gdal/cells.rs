@@ -1,0 +1,262 @@
+//! Cells of a `GeoPackage` that contradict the type of their column.
+//!
+//! `SQLite` keeps any value in any column. GDAL casts what does not fit without a word: 70000 in a column of small
+//! numbers, `abc` in one of numbers, the 30th of February. So the cells are counted in the database first; a column with
+//! any that do not fit is read again as text, and one whose every time is UTC becomes one of instants.
+
+use super::{OgrSource, watched};
+use arrow_array::{Array, ArrayRef, StringArray};
+use arrow_schema::{DataType, Field, FieldRef, Schema, TimeUnit};
+use gdal::vector::LayerAccess;
+use gdal::vector::sql::Dialect;
+use std::sync::Arc;
+use ukimet_model::error::quoted;
+use ukimet_model::{Diagnostic, Error, Result, Severity};
+use ukimet_normalize::{GEOMETRY_KEY, TEXT_KEY};
+
+use crate::source::Tallies;
+
+/// What the cells of one layer are.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CellColumns {
+    /// Columns that are read again as text.
+    texts: Vec<usize>,
+    /// Columns whose every time is UTC.
+    instants: Vec<usize>,
+    /// Where they are read from: names quoted, rows in the order of the layer.
+    from: String,
+    names: Vec<String>,
+    /// Cells of the geometry that are null.
+    geometry_nulls: Option<u64>,
+    pub(crate) findings: Vec<Diagnostic>,
+}
+
+/// What one column's cells are.
+#[derive(Default)]
+struct Counts {
+    misfits: u64,
+    zoned: u64,
+    unzoned: u64,
+}
+
+impl OgrSource {
+    /// Rows of a query, every cell as text.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` with GDAL's text if the database does not answer.
+    pub(crate) fn select(&self, query: &str) -> Result<Vec<Vec<Option<String>>>> {
+        let (rows, raised) = watched(|| {
+            let Some(mut result) = self.dataset.execute_sql(query, None, Dialect::DEFAULT)? else {
+                return Ok(Vec::new());
+            };
+            let width = result.defn().fields().count();
+            let rows = result.features().map(|feature| (0..width).map(|i| feature.field_as_string(i)).collect());
+            rows.collect::<gdal::errors::Result<Vec<Vec<Option<String>>>>>()
+        });
+        match (rows, raised.failures.first()) {
+            (Ok(rows), None) => Ok(rows),
+            (_, failure) => Err(Error::invalid_data(format!(
+                "the database could not be searched: {}",
+                quoted(failure.map_or("no answer", String::as_str))
+            ))),
+        }
+    }
+}
+
+impl CellColumns {
+    /// Whether the files of a driver have cells to look at.
+    pub(crate) fn are_of(driver: &str) -> bool {
+        driver == "GPKG"
+    }
+
+    /// Looks through the cells of a layer whose columns have these types.
+    ///
+    /// # Errors
+    ///
+    /// As [`OgrSource::select`].
+    pub(crate) fn of(source: &OgrSource, layer: usize, schema: &Schema) -> Result<Self> {
+        let (table, key) = source.table(layer)?;
+        let order = if key.is_empty() { String::new() } else { format!(" ORDER BY {}", identifier(&key)) };
+        let from = format!("FROM {}", identifier(&table));
+        let mut cells = Self { from: format!("{from}{order}"), ..Self::default() };
+        cells.names = schema.fields().iter().map(|field| field.name().clone()).collect();
+        // Columns of one name would become one.
+        let sums = schema.fields().iter().flat_map(|field| sums(field)).enumerate();
+        let sums: Vec<String> = sums.map(|(i, sum)| format!("{sum} AS c{i}")).collect();
+        let row = source.select(&format!("SELECT {} {from}", sums.join(", ")))?.pop().unwrap_or_default();
+        let number = |i: usize| row.get(i).and_then(Option::as_deref).and_then(|text| text.parse::<f64>().ok());
+        let mut tallies = Tallies::default();
+        for (i, field) in schema.fields().iter().enumerate() {
+            let count = |part: usize| number(3 * i + part).unwrap_or_default() as u64;
+            let counts = Counts { misfits: count(0), zoned: count(1), unzoned: count(2) };
+            if field.metadata().contains_key(GEOMETRY_KEY) {
+                cells.geometry_nulls = Some(counts.zoned);
+                continue;
+            }
+            cells.decide(i, field, &counts, source, &from, &mut tallies)?;
+        }
+        cells.findings = tallies.diagnostics();
+        Ok(cells)
+    }
+
+    fn decide(
+        &mut self,
+        i: usize,
+        field: &Field,
+        counts: &Counts,
+        source: &OgrSource,
+        from: &str,
+        tallies: &mut Tallies,
+    ) -> Result<()> {
+        if counts.misfits > 0 {
+            let column = identifier(field.name());
+            let misfit = misfit(field).unwrap_or_default();
+            let example = source.select(&format!(
+                "SELECT typeof({column}) || ' ' || substr(quote({column}), 1, 80) {from} WHERE {misfit} LIMIT 1"
+            ))?;
+            let found = example.into_iter().flatten().flatten().next().unwrap_or_default();
+            let found = format!("{} cells, the first {found}", counts.misfits);
+            let message = "columns with cells that contradict their type are kept as text";
+            tallies.add(
+                "gpkg.contradicting_cells",
+                Severity::Warning,
+                message,
+                None,
+                Some(field.name()),
+                &found,
+                Some("text"),
+            );
+            self.texts.push(i);
+        } else if counts.zoned > 0 && counts.unzoned > 0 {
+            let message = "columns of times of which only some say UTC are kept as text";
+            let found = format!("{} of {} say UTC", counts.zoned, counts.zoned + counts.unzoned);
+            tallies.add("gpkg.mixed_offsets", Severity::Note, message, None, Some(field.name()), &found, Some("text"));
+            self.texts.push(i);
+        } else if counts.zoned > 0 {
+            self.instants.push(i);
+        }
+        Ok(())
+    }
+
+    /// The field as it comes out of [`CellColumns::corrected`].
+    pub(crate) fn field(&self, position: usize, field: &FieldRef) -> FieldRef {
+        let data_type = if self.texts.contains(&position) {
+            DataType::Utf8
+        } else if self.instants.contains(&position) {
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+        } else {
+            return Arc::clone(field);
+        };
+        Arc::new(Field::new(field.name(), data_type, true))
+    }
+
+    /// Columns with the cells that are read again; `first` is the number of the first row.
+    ///
+    /// # Errors
+    ///
+    /// `DataLoss` if there are fewer rows than before.
+    pub(crate) fn corrected(&self, source: &OgrSource, columns: &mut [ArrayRef], first: u64) -> Result<()> {
+        for i in &self.texts {
+            let (column, count) = (identifier(&self.names[*i]), columns[*i].len());
+            let query = format!(
+                "SELECT CASE typeof({column}) WHEN 'null' THEN NULL WHEN 'real' THEN 'r' || printf('%!.17g', {column}) \
+                 WHEN 'integer' THEN 'i' || CAST({column} AS TEXT) \
+                 ELSE substr(typeof({column}), 1, 1) || hex(CAST({column} AS BLOB)) END {} LIMIT {count} OFFSET {first}",
+                self.from
+            );
+            let cells = source.select(&query)?;
+            if cells.len() != count {
+                return Err(Error::data_loss(format!("{count} cells were expected, found {}", cells.len())));
+            }
+            let texts = cells.into_iter().map(|row| row.into_iter().next().flatten().map(|cell| retold(&cell)));
+            columns[*i] = Arc::new(texts.collect::<StringArray>());
+        }
+        Ok(())
+    }
+
+    /// How many geometries are null although their cells are not; `nulls` came out.
+    pub(crate) fn geometries_lost(&self, nulls: u64) -> u64 {
+        self.geometry_nulls.map_or(0, |null_cells| nulls.saturating_sub(null_cells))
+    }
+}
+
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A cell as text: numbers as they are, bytes as an SQL literal.
+fn retold(cell: &str) -> String {
+    let (kind, rest) = cell.split_at_checked(1).unwrap_or_default();
+    match kind {
+        "r" => rest.parse::<f64>().map_or_else(|_| rest.to_owned(), |number| number.to_string()),
+        "t" => {
+            let digit = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+            let bytes: Option<Vec<u8>> = rest.as_bytes().chunks(2).map(digit).collect();
+            bytes.map_or_else(|| rest.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+        }
+        "b" => format!("x'{rest}'"),
+        _ => rest.to_owned(),
+    }
+}
+
+/// Three sums over a column: cells that do not fit; times in UTC, or null geometries; times without a zone.
+fn sums(field: &Field) -> [String; 3] {
+    let column = identifier(field.name());
+    let none = || "0".to_owned();
+    if field.metadata().contains_key(GEOMETRY_KEY) {
+        return [none(), format!("sum({column} IS NULL)"), none()];
+    }
+    let misfits = misfit(field).map_or_else(none, |misfit| format!("sum({misfit})"));
+    match field.data_type() {
+        DataType::Timestamp(..) => {
+            [misfits, format!("sum(substr({column}, -1) = 'Z')"), format!("sum(substr({column}, -1) <> 'Z')")]
+        }
+        _ => [misfits, none(), none()],
+    }
+}
+
+/// When a cell does not fit its column.
+fn misfit(field: &Field) -> Option<String> {
+    let q = identifier(field.name());
+    let within = |low: i64, high: i64| format!("(typeof({q}) <> 'integer' OR {q} NOT BETWEEN {low} AND {high})");
+    let unfit = match field.data_type() {
+        DataType::Boolean => within(0, 1),
+        DataType::Int16 => within(i16::MIN.into(), i16::MAX.into()),
+        DataType::Int32 => within(i32::MIN.into(), i32::MAX.into()),
+        DataType::Int64 => format!("typeof({q}) <> 'integer'"),
+        DataType::Float32 | DataType::Float64 => {
+            format!(
+                "typeof({q}) <> 'real' AND (typeof({q}) <> 'integer' OR {q} NOT BETWEEN -{MAX} AND {MAX})",
+                MAX = 1_u64 << 53
+            )
+        }
+        DataType::Date32 => format!("(typeof({q}) <> 'text' OR date({q}, '+0 days') IS NOT {q})"),
+        DataType::Timestamp(..) => format!(
+            "(typeof({q}) <> 'text' OR length({q}) NOT IN (19, 20, 23, 24) OR substr({q}, 11, 1) NOT IN ('T', ' ') \
+             OR (length({q}) IN (20, 24)) <> (substr({q}, -1) = 'Z') \
+             OR strftime('%Y-%m-%dT%H:%M:%S', {q}, '+0 days') IS NOT substr({q}, 1, 10) || 'T' || substr({q}, 12, 8))"
+        ),
+        _ if field.metadata().contains_key(TEXT_KEY) => {
+            format!("(typeof({q}) NOT IN ('text', 'integer') OR instr(CAST({q} AS BLOB), x'00') > 0)")
+        }
+        DataType::Binary | DataType::LargeBinary => format!("typeof({q}) <> 'blob'"),
+        _ => return None,
+    };
+    Some(format!("({q} IS NOT NULL AND {unfit})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_retold_without_loss() {
+        for (cell, expected) in
+            [("i7", "7"), ("r0.10000000000000001", "0.1"), ("t610062", "a\0b"), ("b00FF", "x'00FF'"), ("t", "")]
+        {
+            assert_eq!(retold(cell), expected);
+        }
+        assert_eq!(identifier("a\"b"), "\"a\"\"b\"");
+    }
+}

@@ -1,0 +1,132 @@
+//! Arrow and Parquet: types without a published form, and geometries in each of their forms.
+
+use crate::adapter::{Adapter, Ask, read};
+use crate::formats::{arrow_file, only, parquet_file, point, text};
+use crate::geojson::found;
+use arrow_array::builder::{Int32Builder, MapBuilder, StringBuilder};
+use arrow_array::types::IntervalMonthDayNanoType;
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, Decimal256Array, DurationMillisecondArray, Float64Array, IntervalMonthDayNanoArray,
+    ListArray, RecordBatch, StringArray, StructArray, UnionArray,
+};
+use arrow_buffer::{OffsetBuffer, i256};
+use arrow_schema::{DataType, Field, Schema, UnionFields};
+use std::collections::HashMap;
+use std::sync::Arc;
+use ukimet_model::ErrorKind;
+
+fn map() -> ArrayRef {
+    let mut map = MapBuilder::new(None, StringBuilder::new(), Int32Builder::new());
+    map.keys().append_value("a");
+    map.values().append_value(1);
+    map.append(true).expect("even");
+    Arc::new(map.finish())
+}
+
+#[tokio::test]
+async fn types_that_are_not_published_are_kept_as_lists_or_text() {
+    let wide = i256::from_i128(i128::MAX).wrapping_mul(i256::from_i128(10));
+    let fields: UnionFields = [(0, Arc::new(Field::new("word", DataType::Utf8, true)))].into_iter().collect();
+    let words: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
+    let union = UnionArray::try_new(fields, vec![0].into(), None, vec![words]).expect("a union");
+    let times: ArrayRef = Arc::new(DurationMillisecondArray::from(vec![1_500]));
+    let item = Arc::new(Field::new("item", times.data_type().clone(), true));
+    let nested = ListArray::new(item, OffsetBuffer::from_lengths([1]), Arc::clone(&times), None);
+    let columns: [(&str, ArrayRef); 6] = [
+        ("map", map()),
+        ("wide", Arc::new(Decimal256Array::from(vec![wide]).with_precision_and_scale(76, 2).expect("fits"))),
+        ("span", times),
+        ("interval", Arc::new(IntervalMonthDayNanoArray::from(vec![IntervalMonthDayNanoType::make_value(1, 2, 3)]))),
+        ("union", Arc::new(union)),
+        ("nested", Arc::new(nested)),
+    ];
+    let layer = only("a.arrow", &arrow_file(&columns)).await;
+    assert_eq!(text(&layer, "map", 0), "[{keys: a, values: 1}]");
+    assert_eq!(text(&layer, "wide", 0), "17014118346046923173168730371588410572.70");
+    assert_eq!(text(&layer, "span", 0), "PT1.5S");
+    assert_eq!(text(&layer, "interval", 0), "1 mons 2 days 0.000000003 secs");
+    assert_eq!(text(&layer, "union", 0), "{word=x}");
+    assert_eq!(text(&layer, "nested", 0), "[PT1.5S]");
+    assert_eq!(found(&layer, "read.kept_as_text").count, 5);
+}
+
+#[tokio::test]
+async fn damaged_geometries_are_null_and_told() {
+    let good = point(76.0, 43.0);
+    let places: ArrayRef = Arc::new(BinaryArray::from_iter_values([&good[..], &good[..12], &good[..]]));
+    let field = Field::new("geom", DataType::Binary, true).with_metadata(HashMap::from([
+        ("ARROW:extension:name".to_owned(), "geoarrow.wkb".to_owned()),
+        ("ARROW:extension:metadata".to_owned(), r#"{"crs":"EPSG:4326"}"#.to_owned()),
+    ]));
+    let layer = only("a.arrow", &with_field(field, places)).await;
+    assert_eq!((layer.rows(), layer.report.geometry_nulls), (3, 1));
+    assert_eq!(found(&layer, "read.geometry_unreadable").examples[0].row, Some(1));
+}
+
+fn with_field(field: Field, column: ArrayRef) -> Vec<u8> {
+    let rows = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![column]).expect("valid");
+    let mut writer = arrow_ipc::writer::FileWriter::try_new(Vec::new(), rows.schema_ref()).expect("begins");
+    writer.write(&rows).expect("writes");
+    writer.into_inner().expect("ends")
+}
+
+#[tokio::test]
+async fn the_srid_of_the_geometries_is_the_crs_unless_they_disagree() {
+    let ewkb = |srid: u32| {
+        let point = point(500_000.0, 4_800_000.0);
+        [&[1, 1, 0, 0, 0x20][..], &srid.to_le_bytes(), &point[5..]].concat()
+    };
+    let column = |srids: [u32; 2]| -> ArrayRef { Arc::new(BinaryArray::from_iter_values(srids.map(ewkb))) };
+    let layer = only("a.parquet", &parquet_file(&[("geom", column([32643, 32643]))])).await;
+    assert_eq!(layer.report.source_crs.as_deref(), Some("EPSG:32643"));
+    assert_eq!(found(&layer, "read.srid_taken").count, 1);
+    let adapter = Adapter::start(&[]).await;
+    let bytes = parquet_file(&[("geom", column([32643, 32642]))]);
+    let error = read(&adapter, &Ask::named("a.parquet"), &bytes).await.map(|_| ()).expect_err("mixed");
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    assert!(error.to_string().contains("row 1 has SRID 32642"), "{error}");
+}
+
+fn native_points() -> ArrayRef {
+    let part = |name: &str, value: f64| {
+        let values: ArrayRef = Arc::new(Float64Array::from(vec![value]));
+        (Arc::new(Field::new(name, DataType::Float64, false)), values)
+    };
+    Arc::new(StructArray::from(vec![part("x", 76.0), part("y", 43.0)]))
+}
+
+fn parquet_with_geo(geo: &str, columns: &[(&str, ArrayRef)]) -> Vec<u8> {
+    let rows = RecordBatch::try_from_iter(columns.iter().cloned()).expect("valid");
+    let pair = parquet::file::metadata::KeyValue::new("geo".to_owned(), geo.to_owned());
+    let properties =
+        parquet::file::properties::WriterProperties::builder().set_key_value_metadata(Some(vec![pair])).build();
+    let mut bytes = Vec::new();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, rows.schema(), Some(properties)).expect("begins");
+    writer.write(&rows).expect("writes");
+    writer.close().expect("ends");
+    bytes
+}
+
+#[tokio::test]
+async fn native_coordinates_are_geometries() {
+    let points = native_points();
+    let field = Field::new("geom", points.data_type().clone(), true).with_metadata(HashMap::from([
+        ("ARROW:extension:name".to_owned(), "geoarrow.point".to_owned()),
+        ("ARROW:extension:metadata".to_owned(), r#"{"crs":"EPSG:4326"}"#.to_owned()),
+    ]));
+    let layer = only("a.arrow", &with_field(field, Arc::clone(&points))).await;
+    assert_eq!(layer.report.geometry_types["Point"], 1);
+    let geo = r#"{"version":"1.1.0","primary_column":"geom","columns":{"geom":{"encoding":"point","geometry_types":["Point"],"edges":"spherical"}}}"#;
+    let layer = only("a.parquet", &parquet_with_geo(geo, &[("geom", points)])).await;
+    assert_eq!((layer.report.geometry_types["Point"], layer.report.bbox.expect("a place").west), (1, 76.0));
+    assert_eq!(found(&layer, "geoparquet.spherical_edges").examples[0].field.as_deref(), Some("geom"));
+}
+
+#[tokio::test]
+async fn a_geometry_column_that_is_not_there_and_a_second_one_are_told() {
+    let geo = r#"{"version":"1.1.0","primary_column":"gone","columns":{"gone":{"encoding":"WKB","geometry_types":[]},"other":{"encoding":"WKB","geometry_types":[]}}}"#;
+    let places: ArrayRef = Arc::new(BinaryArray::from_iter_values([point(76.0, 43.0)]));
+    let layer = only("a.parquet", &parquet_with_geo(geo, &[("other", places)])).await;
+    assert_eq!(found(&layer, "read.missing_geometry").examples[0].field.as_deref(), Some("gone"));
+    assert_eq!(found(&layer, "read.second_geometry").examples[0].field.as_deref(), Some("other"));
+}

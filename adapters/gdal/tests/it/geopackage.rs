@@ -1,0 +1,127 @@
+//! `GeoPackage`: cells of any kind in columns of another.
+
+use crate::adapter::{Adapter, Ask, ReadLayer, read};
+use crate::formats::text;
+use crate::geojson::found;
+use arrow_schema::DataType;
+use gdal::DriverManager;
+use gdal::spatial_ref::SpatialRef;
+use gdal::vector::sql::Dialect;
+use gdal::vector::{Geometry, LayerAccess, LayerOptions, OGRFieldType, OGRwkbGeometryType};
+
+/// A database with three points and these columns, changed by these statements.
+fn database(columns: &[(&str, OGRFieldType::Type)], statements: &[&str]) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.gpkg");
+    let driver = DriverManager::get_driver_by_name("GPKG").expect("the driver");
+    let mut dataset = driver.create_vector_only(&path).expect("a database");
+    let srs = SpatialRef::from_epsg(4326).expect("known");
+    let mut layer = dataset
+        .create_layer(LayerOptions {
+            name: "t",
+            srs: Some(&srs),
+            ty: OGRwkbGeometryType::wkbPoint,
+            options: Some(&["SPATIAL_INDEX=NO"]),
+        })
+        .expect("a layer");
+    layer.create_defn_fields(columns).expect("columns");
+    for row in 0..3 {
+        let place = Geometry::from_wkt(&format!("POINT ({} 43)", 76 + row)).expect("a point");
+        layer.create_feature(place).expect("a row");
+    }
+    for statement in statements {
+        drop(dataset.execute_sql(statement, None, Dialect::DEFAULT).expect(statement));
+    }
+    dataset.close().expect("written");
+    std::fs::read(&path).expect("there")
+}
+
+async fn only(bytes: &[u8]) -> ReadLayer {
+    let adapter = Adapter::start(&[]).await;
+    let mut layers = read(&adapter, &Ask::named("a.gpkg"), bytes).await.expect("rows");
+    assert_eq!((layers.len(), layers[0].rows()), (1, 3));
+    layers.remove(0)
+}
+
+fn data_type<'a>(layer: &'a ReadLayer, column: &str) -> &'a DataType {
+    layer.schema.field_with_name(column).expect(column).data_type()
+}
+
+#[tokio::test]
+async fn cells_that_contradict_their_column_are_text_and_the_others_typed() {
+    let columns = [
+        ("small", OGRFieldType::OFTInteger),
+        ("number", OGRFieldType::OFTReal),
+        ("day", OGRFieldType::OFTDate),
+        ("word", OGRFieldType::OFTString),
+        ("fine", OGRFieldType::OFTInteger),
+        ("bytes", OGRFieldType::OFTBinary),
+    ];
+    let bytes = database(
+        &columns,
+        &[
+            "UPDATE t SET small = 1, number = 0.1, day = '2024-02-29', word = 'b', fine = 7",
+            "UPDATE t SET small = 5000000000, number = 'abc', day = '2024-02-30', word = 'a' || char(0) || 'b', bytes = 'text' \
+             WHERE fid = 2",
+        ],
+    );
+    let layer = only(&bytes).await;
+    for (column, first, second) in [
+        ("small", "1", "5000000000"),
+        ("number", "0.1", "abc"),
+        ("day", "2024-02-29", "2024-02-30"),
+        ("word", "b", "a\0b"),
+        ("bytes", "\u{2205}", "text"),
+    ] {
+        assert_eq!((text(&layer, column, 0).as_str(), text(&layer, column, 1).as_str()), (first, second), "{column}");
+    }
+    assert_eq!((data_type(&layer, "fine"), text(&layer, "fine", 2).as_str()), (&DataType::Int32, "7"));
+    let told = found(&layer, "gpkg.contradicting_cells");
+    assert_eq!((told.count, told.examples[0].field.as_deref()), (5, Some("small")));
+    assert!(told.examples[0].found.contains("5000000000"), "{}", told.examples[0].found);
+}
+
+#[tokio::test]
+async fn times_in_utc_are_instants_and_mixed_ones_text() {
+    let time = OGRFieldType::OFTDateTime;
+    let columns = [("utc", time), ("local", time), ("mixed", time), ("offset", time)];
+    let bytes = database(
+        &columns,
+        &[
+            "UPDATE t SET utc = '2024-03-01T00:00:00.250Z', local = '2024-03-01T00:00:00', mixed = '2024-03-01T00:00:00'",
+            "UPDATE t SET mixed = '1969-03-01T00:00:00Z', offset = '2024-03-01T00:00:00+05:00', \
+             utc = '1950-03-01T00:00:00Z' WHERE fid = 2",
+        ],
+    );
+    let layer = only(&bytes).await;
+    assert_eq!(text(&layer, "utc", 0), "2024-03-01T00:00:00.250Z");
+    assert_eq!(text(&layer, "utc", 1), "1950-03-01T00:00:00Z");
+    assert_eq!(text(&layer, "local", 1), "2024-03-01T00:00:00");
+    assert_eq!(text(&layer, "mixed", 1), "1969-03-01T00:00:00Z");
+    assert_eq!(text(&layer, "offset", 1), "2024-03-01T00:00:00+05:00");
+}
+
+#[tokio::test]
+async fn identifiers_of_rows_are_kept() {
+    let layer = only(&database(&[("a", OGRFieldType::OFTInteger)], &["UPDATE t SET fid = 1000 + fid, a = 1"])).await;
+    assert_eq!((text(&layer, "fid", 0).as_str(), text(&layer, "fid", 2).as_str()), ("1001", "1003"));
+}
+
+#[tokio::test]
+async fn geometries_that_are_none_and_those_of_another_system_are_told() {
+    let bytes = database(
+        &[("a", OGRFieldType::OFTInteger)],
+        &[
+            "UPDATE t SET geom = x'00112233' WHERE fid = 1",
+            "UPDATE t SET geom = CAST(substr(geom, 1, 4) || x'21690000' || substr(geom, 9) AS BLOB) WHERE fid = 3",
+            "INSERT INTO gpkg_contents (table_name, data_type, identifier) VALUES ('pictures', 'tiles', 'pictures')",
+        ],
+    );
+    let layer = only(&bytes).await;
+    assert_eq!((layer.report.geometry_nulls, found(&layer, "read.geometry_unreadable").count), (1, 1));
+    assert!(found(&layer, "gpkg.other_system").examples[0].found.contains("26913"), "{:?}", layer.report.diagnostics);
+    assert_eq!(found(&layer, "gpkg.contents_left_out").examples[0].found, "pictures (tiles)");
+    let mut logged = bytes;
+    logged[18..20].copy_from_slice(&[2, 2]);
+    assert_eq!(found(&only(&logged).await, "gpkg.write_ahead_log").count, 1);
+}
