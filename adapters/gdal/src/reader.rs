@@ -151,7 +151,8 @@ impl Opened {
         let rows_max = options.batch_rows_max.unwrap_or(own_choice).min(own_choice);
         let plan = {
             let mut rows = source.rows(layer.layer, rows_max)?;
-            let declared = Declared { crs: options.crs.clone(), encoding: options.encoding.clone() };
+            let declared =
+                Declared { crs: options.crs.clone(), encoding: options.encoding.clone(), ..Declared::default() };
             let mut survey = Survey::begin(&layer.source_layer(rows.as_ref()), &declared, &Limits::default())?;
             let mut count = RowCount::new(limits.rows_max);
             while survey.needs_more() {

@@ -1,6 +1,8 @@
 //! What a reader hands over, before any rule.
 
+use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, SchemaRef};
+use std::collections::BTreeMap;
 use ukimet_model::Crs;
 
 /// Field metadata key of a text column whose bytes are not decoded yet (`Binary`); its value is `1`.
@@ -8,6 +10,22 @@ pub const TEXT_KEY: &str = "ukimet:text";
 
 /// Field metadata key of a geometry column (`Binary`, WKB of any flavor); its value is `1`.
 pub const GEOMETRY_KEY: &str = "ukimet:geometry";
+
+/// Field metadata key of a text column whose cells the source keeps as numbers, as spreadsheets do; its value is `1`.
+///
+/// The reader hands the exact integer as text. What such a cell lost before (zeros at its beginning, digits after the
+/// fifteenth) cannot be known any more.
+pub const NUMERIC_CELLS_KEY: &str = "ukimet:numeric_cells";
+
+/// Field metadata key of a numeric column whose cells the source shows as dates; its value is the year that the
+/// spreadsheet counts from, `1900` or `1904`.
+pub const DATE_CELLS_KEY: &str = "ukimet:date_cells";
+
+/// Published field metadata key of what a column identifies, e.g. `iin`.
+pub const ROLE_KEY: &str = "ukimet:role";
+
+/// Published field metadata key of the unit of a column of numbers, as the source writes it.
+pub const UNIT_KEY: &str = "ukimet:unit";
 
 /// A layer as a reader hands it over.
 ///
@@ -52,12 +70,21 @@ pub enum SourceEncoding {
 }
 
 /// What the publisher said with the push. It overrides the source, with a note.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Declared {
     /// `EPSG:n`, `OGC:CRS84`, URN, WKT, PROJJSON or PROJ string.
     pub crs: Option<String>,
     /// A label such as `windows-1251`.
     pub encoding: Option<String>,
+    /// The zone of times that have none: an IANA name such as `Asia/Almaty`, or a region such as `KZ-43`.
+    pub time_zone: Option<String>,
+    /// The day that the data describes: codes are compared with the registers as of it.
+    pub valid_on: Option<jiff::civil::Date>,
+    /// Registers that codes are compared with, by what they list.
+    ///
+    /// `kato`: `code` (or `kato`, `te`), `valid_from` (first day) and `valid_to` (first day no longer) as `Date32` or
+    /// ISO text, as far as they are there; other columns are not read.
+    pub references: BTreeMap<String, RecordBatch>,
 }
 
 /// What an operator may limit.
@@ -70,11 +97,27 @@ pub struct Limits {
     /// Largest share of its area that a geometry may lose or gain by repair, 0 to 1; a row above it keeps its
     /// invalid geometry, with a diagnostic. At 1 every repair is taken.
     pub repair_area_change_max: f64,
+    /// Share of values that must pass as a code before a column is one, 0 to 1.
+    pub code_share_min: f64,
+    /// The same where the column's name says so, 0 to 1.
+    pub code_named_share_min: f64,
+    /// Different values that must pass before a column is one without a name that says so.
+    pub code_values_min: u64,
+    /// Rows of a table whose parents are followed; a longer one is left unchecked, with a diagnostic.
+    pub chain_rows_max: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { vertices_max: 10_000_000, repair_vertices_max: 1_000_000, repair_area_change_max: 1.0 }
+        Self {
+            vertices_max: 10_000_000,
+            repair_vertices_max: 1_000_000,
+            repair_area_change_max: 1.0,
+            code_share_min: 0.95,
+            code_named_share_min: 0.5,
+            code_values_min: 20,
+            chain_rows_max: 1_000_000,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! First pass, [`Survey`]: text, places, types and CRS look at the raw rows as long as they have to. Then the
 //! [`Plan`] holds every decision. Second pass, [`Normalizer`]: text, types, places, CRS, geometry, names.
 
+mod columns;
 mod survey;
 
 pub use survey::Survey;
@@ -10,37 +11,27 @@ pub use survey::Survey;
 use crate::crs::{CrsPlan, Transform};
 use crate::findings::Findings;
 use crate::geometry::GeometryRule;
-use crate::layer::{GEOMETRY_KEY, Limits, Role, SourceLayer, is_marked};
+use crate::layer::{GEOMETRY_KEY, Limits, SourceLayer, is_marked};
 use crate::names;
 use crate::places::PlacePlan;
 use crate::text::TextPlan;
-use crate::types::{self, Published, Target};
-use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow_schema::{DataType, Schema, SchemaRef};
+use arrow_schema::{Schema, SchemaRef};
+use columns::ColumnsPlan;
 use std::sync::Arc;
-use survey::{binary, check_raw, utf8};
-use ukimet_model::batch::{attribute_field, check_schema, geometry_field};
+use survey::{binary, check_raw};
+use ukimet_model::batch::{check_schema, geometry_field, source_name};
 use ukimet_model::{Batch, Error, LayerReport, ProcessStep, Result};
 
 /// The version of the rule set, in every receipt. It changes when the same bytes would give other rows.
 pub const RULES_VERSION: &str = "1";
-
-/// One published attribute and where it comes from.
-struct Column {
-    raw: usize,
-    role: Role,
-    target: Target,
-    data_type: DataType,
-}
 
 struct Decisions {
     text: TextPlan,
     places: PlacePlan,
     crs: CrsPlan,
     findings: Findings,
-    types_step: ProcessStep,
-    columns: Vec<Column>,
+    columns: ColumnsPlan,
     has_places: bool,
 }
 
@@ -55,11 +46,11 @@ pub struct Plan {
 
 impl Plan {
     fn new(layer: SourceLayer, limits: Limits, decisions: Decisions) -> Result<Self> {
-        let sources: Vec<String> = decisions.columns.iter().map(|c| decisions.text.names[c.raw].clone()).collect();
+        let columns = &decisions.columns.columns;
+        let sources: Vec<String> = columns.iter().map(|c| decisions.text.names[c.raw].clone()).collect();
         let (names, names_step) = names::decide(&sources);
-        let parts = names.iter().zip(&sources).zip(&decisions.columns);
-        let mut fields: Vec<_> =
-            parts.map(|((name, source), column)| attribute_field(name, source, column.data_type.clone())).collect();
+        let parts = names.iter().zip(&sources).zip(columns);
+        let mut fields: Vec<_> = parts.map(|((name, source), column)| column.field(name, source)).collect();
         if decisions.has_places {
             fields.push(Arc::new(geometry_field()));
         }
@@ -80,7 +71,7 @@ impl Plan {
 
     /// Starts the second pass.
     pub fn normalizer(self) -> Normalizer {
-        let Decisions { text, places, crs, findings, types_step, columns, has_places } = self.decisions;
+        let Decisions { text, places, crs, findings, columns, has_places } = self.decisions;
         let mut crs = crs;
         let crs_findings = std::mem::take(&mut crs.findings);
         let report = LayerReport {
@@ -100,7 +91,6 @@ impl Plan {
             places,
             findings,
             crs_findings,
-            types_step,
             names_step: self.names_step,
             report,
         }
@@ -111,14 +101,13 @@ impl Plan {
 pub struct Normalizer {
     layer: SourceLayer,
     schema: SchemaRef,
-    columns: Vec<Column>,
+    columns: ColumnsPlan,
     text: TextPlan,
     places: PlacePlan,
     transform: Transform,
     geometry: Option<GeometryRule>,
     findings: Findings,
     crs_findings: Findings,
-    types_step: ProcessStep,
     names_step: ProcessStep,
     report: LayerReport,
 }
@@ -133,11 +122,16 @@ impl Normalizer {
     pub fn normalize(&mut self, raw: &RecordBatch) -> Result<Batch> {
         check_raw(raw, &self.layer)?;
         let row_first = self.report.rows_read;
-        let mut arrays = Vec::with_capacity(self.columns.len() + 1);
-        for column in &self.columns {
-            arrays.push(attribute(column, raw, &mut self.text, &mut self.findings, row_first)?);
+        let mut refused = Vec::new();
+        let mut arrays = Vec::with_capacity(self.columns.columns.len() + 1);
+        for column in &self.columns.columns {
+            arrays.push(column.apply(raw, &mut self.text, &mut refused, row_first, &mut self.findings)?);
         }
-        let refused = self.add_geometry(raw, &mut arrays, row_first)?;
+        if let Some(person) = self.columns.person {
+            let names: Vec<&str> = self.schema.fields().iter().map(|field| source_name(field)).collect();
+            person.apply(&arrays, &names, row_first, &mut self.findings);
+        }
+        let refused = self.add_geometry(raw, &mut arrays, refused, row_first)?;
         let options = RecordBatchOptions::new().with_row_count(Some(raw.num_rows()));
         let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
             .map_err(|error| Error::internal("normalized columns do not fit their schema").caused_by(error))?;
@@ -147,15 +141,24 @@ impl Normalizer {
         Batch::try_new(rows)
     }
 
-    fn add_geometry(&mut self, raw: &RecordBatch, arrays: &mut Vec<ArrayRef>, row_first: u64) -> Result<Vec<bool>> {
-        let Some(rule) = &mut self.geometry else { return Ok(Vec::new()) };
-        let (column, refused) = if let Some(places) = self.places.apply(raw.columns(), row_first)? {
+    /// Adds the geometry; `refused` are the rows that other rules refused, and the answer is all that are.
+    fn add_geometry(
+        &mut self,
+        raw: &RecordBatch,
+        arrays: &mut Vec<ArrayRef>,
+        mut refused: Vec<bool>,
+        row_first: u64,
+    ) -> Result<Vec<bool>> {
+        let Some(rule) = &mut self.geometry else { return Ok(refused) };
+        let (column, of_places) = if let Some(places) = self.places.apply(raw.columns(), row_first)? {
             places
         } else {
             let at = self.layer.schema.fields().iter().position(|field| is_marked(field, GEOMETRY_KEY));
             let at = at.ok_or_else(|| Error::internal("a layer with places has a column for them"))?;
             (binary(raw.column(at))?, Vec::new())
         };
+        refused.resize(refused.len().max(of_places.len()), false);
+        of_places.iter().zip(&mut refused).for_each(|(place, row)| *row |= place);
         let normalized = rule.apply(&column, refused, &mut self.transform, row_first, &mut self.findings)?;
         arrays.push(Arc::new(normalized.column));
         Ok(normalized.refused)
@@ -166,8 +169,10 @@ impl Normalizer {
         let mut report = self.report;
         report.rows_refused = report.rows_read - report.rows_taken;
         let mut findings = self.findings;
-        report.steps =
-            vec![self.text.step, self.names_step, self.places.step, self.types_step, self.transform.finish()];
+        let ColumnsPlan { types_step, codes_step, .. } = self.columns;
+        report.steps = vec![self.text.step, self.names_step, self.places.step, types_step];
+        report.steps.extend(codes_step);
+        report.steps.push(self.transform.finish());
         if let Some(geometry) = self.geometry {
             geometry.finish(&mut report, &mut findings);
         }
@@ -176,22 +181,6 @@ impl Normalizer {
         }
         report
     }
-}
-
-fn attribute(
-    column: &Column,
-    raw: &RecordBatch,
-    text: &mut TextPlan,
-    findings: &mut Findings,
-    row_first: u64,
-) -> Result<ArrayRef> {
-    let source = raw.column(column.raw);
-    let decoded = match column.role {
-        Role::RawText => text.apply(source.as_binary::<i32>(), column.raw, row_first)?,
-        Role::Text => utf8(source)?,
-        Role::Geometry | Role::Value => return Published::apply(source, &text.names[column.raw], row_first, findings),
-    };
-    types::apply(&decoded, &column.target, &text.names[column.raw], row_first)
 }
 
 fn without(rows: RecordBatch, refused: &[bool]) -> Result<RecordBatch> {

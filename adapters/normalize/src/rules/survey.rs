@@ -1,18 +1,18 @@
 //! The first pass: every rule looks at the raw rows as long as it has to.
 
-use super::{Column, Decisions, Plan};
+use super::columns::ColumnsSurvey;
+use super::{Decisions, Plan};
 use crate::crs::CrsSurvey;
-use crate::findings::{Findings, example};
-use crate::layer::{Declared, GEOMETRY_KEY, Limits, Role, SourceLayer, is_marked, roles};
+use crate::findings::Findings;
+use crate::layer::{Declared, Limits, Role, SourceLayer, roles};
 use crate::places::PlaceSurvey;
 use crate::text::TextSurvey;
-use crate::types::{self, ColumnSurvey, Target};
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
 use arrow_schema::{DataType, Schema};
 use std::sync::Arc;
 use ukimet_model::error::quoted;
-use ukimet_model::{Error, Result, Severity};
+use ukimet_model::{Error, Result};
 
 /// The first pass: looks at raw rows until every decision can be made.
 pub struct Survey {
@@ -22,8 +22,7 @@ pub struct Survey {
     text: TextSurvey,
     places: PlaceSurvey,
     crs: CrsSurvey,
-    /// One a column; only text columns of untyped layers are looked at.
-    types: Vec<ColumnSurvey>,
+    columns: ColumnsSurvey,
     rows: u64,
 }
 
@@ -32,7 +31,7 @@ impl Survey {
     ///
     /// # Errors
     ///
-    /// `InvalidRequest` if a declared encoding or CRS is none; `Undeclared` if what the source says of its CRS
+    /// `InvalidRequest` if a declared encoding, CRS, zone or register is none; `Undeclared` if what the source says of its CRS
     /// cannot be used.
     pub fn begin(layer: &SourceLayer, declared: &Declared, limits: &Limits) -> Result<Self> {
         let roles = roles(layer);
@@ -41,8 +40,8 @@ impl Survey {
         let places = PlaceSurvey::begin(text.names_so_far(layer), has_geometry, declared.crs.is_some());
         let of_layer = layer.crs.as_ref().filter(|_| has_geometry || places.has_candidate());
         let crs = CrsSurvey::begin(declared.crs.as_deref(), of_layer)?;
-        let types = vec![ColumnSurvey::default(); roles.len()];
-        Ok(Self { layer: layer.clone(), limits: limits.clone(), roles, text, places, crs, types, rows: 0 })
+        let columns = ColumnsSurvey::begin(layer, declared, limits, &roles, &text.names_so_far(layer))?;
+        Ok(Self { layer: layer.clone(), limits: limits.clone(), roles, text, places, crs, columns, rows: 0 })
     }
 
     /// Whether more raw rows could change a decision. A typed UTF-8 layer with a plain CRS needs none.
@@ -51,7 +50,7 @@ impl Survey {
         self.text.needs_more()
             || self.places.has_candidate()
             || (has_geometry && self.crs.needs_more())
-            || (self.layer.untyped && self.roles.iter().any(|role| is_text(*role)))
+            || self.columns.needs_more(&self.roles)
     }
 
     /// Looks at the next raw batch, in the order of the source.
@@ -63,20 +62,9 @@ impl Survey {
         check_raw(raw, &self.layer)?;
         self.text.observe(raw);
         self.places.observe(raw.columns(), self.rows, &mut self.crs)?;
-        for (i, role) in self.roles.iter().enumerate() {
-            let column = raw.column(i);
-            match role {
-                Role::Geometry if self.crs.needs_more() => {
-                    binary(column)?.iter().flatten().for_each(|bytes| self.crs.observe_wkb(bytes));
-                }
-                Role::Text if self.layer.untyped => {
-                    observe_text(&mut self.types[i], &utf8(column)?, self.rows);
-                }
-                Role::RawText if self.layer.untyped => {
-                    observe_bytes(&mut self.types[i], column.as_binary::<i32>(), self.rows);
-                }
-                _ => {}
-            }
+        self.columns.observe(raw, &self.roles)?;
+        if let Some(i) = self.roles.iter().position(|role| *role == Role::Geometry).filter(|_| self.crs.needs_more()) {
+            binary(raw.column(i))?.iter().flatten().for_each(|bytes| self.crs.observe_wkb(bytes));
         }
         self.rows += raw.num_rows() as u64;
         Ok(())
@@ -95,41 +83,9 @@ impl Survey {
         let has_places = has_geometry || places.has_places();
         let crs = self.crs.decide(has_places)?;
         let mut findings = Findings::default();
-        let mut types_step = types::receipt();
-        let mut columns = Vec::new();
-        for (i, role) in self.roles.iter().enumerate().filter(|(_, role)| **role != Role::Geometry) {
-            let field = self.layer.schema.field(i);
-            let target = match role {
-                role if is_text(*role) && self.layer.untyped => {
-                    types::decide(&self.types[i], &text.names[i], &mut findings, &mut types_step)
-                }
-                _ => Target::Text,
-            };
-            let data_type = match role {
-                Role::Value => types::published_type(field.data_type()),
-                _ => target.data_type(),
-            };
-            if *role == Role::Value {
-                types::report_numeric_identifier(field.data_type(), &text.names[i], &mut findings);
-            }
-            if is_marked(field, GEOMETRY_KEY) {
-                let message = "only the first geometry column is taken as geometry; others are binary attributes";
-                findings.add(
-                    "geometry.second",
-                    Severity::Warning,
-                    message,
-                    1,
-                    [example(None, Some(&text.names[i]), "geometry", Some("binary"))],
-                );
-            }
-            columns.push(Column { raw: i, role: *role, target, data_type });
-        }
-        Plan::new(self.layer, self.limits, Decisions { text, places, crs, findings, types_step, columns, has_places })
+        let columns = self.columns.decide(&self.layer, &self.roles, &text.names, &mut findings);
+        Plan::new(self.layer, self.limits, Decisions { text, places, crs, findings, columns, has_places })
     }
-}
-
-fn is_text(role: Role) -> bool {
-    matches!(role, Role::Text | Role::RawText)
 }
 
 pub(super) fn check_raw(raw: &RecordBatch, layer: &SourceLayer) -> Result<()> {
@@ -161,18 +117,4 @@ pub(super) fn utf8(column: &ArrayRef) -> Result<StringArray> {
     plain.map(|plain| plain.as_string::<i32>().clone()).map_err(|error| {
         Error::invalid_data(format!("a text column of type {} is too large", column.data_type())).caused_by(error)
     })
-}
-
-fn observe_text(survey: &mut ColumnSurvey, column: &StringArray, row_first: u64) {
-    for (value, row) in column.iter().zip(row_first..).filter_map(|(value, row)| Some((value?, row))) {
-        survey.observe(value, row);
-    }
-}
-
-/// Only what is UTF-8 in any encoding, so ASCII, can be a number here; other bytes keep the column text.
-fn observe_bytes(survey: &mut ColumnSurvey, column: &BinaryArray, row_first: u64) {
-    for (value, row) in column.iter().zip(row_first..).filter_map(|(value, row)| Some((value?, row))) {
-        let text = if value.is_ascii() { String::from_utf8_lossy(value) } else { "…".into() };
-        survey.observe(&text, row);
-    }
 }

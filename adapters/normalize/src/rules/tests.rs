@@ -3,9 +3,10 @@
 use super::*;
 use crate::{Declared, SourceEncoding, TEXT_KEY};
 use arrow_array::builder::BinaryBuilder;
+use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, BinaryArray, Int32Array, StringArray, TimestampMillisecondArray};
-use arrow_schema::Field;
+use arrow_schema::{DataType, Field};
 use std::collections::HashMap;
 use ukimet_model::{AuthorityCode, Crs, ErrorKind};
 
@@ -87,14 +88,15 @@ fn a_csv_table_becomes_typed_points() {
             ("geometry", &DataType::Binary),
         ]
     );
+    assert_eq!(schema.field(5).metadata()[crate::ROLE_KEY], "kato");
     assert_eq!(batch.rows().column(3).as_primitive::<Int64Type>().value(0), 2_000_900);
     assert_eq!(batch.rows().column(1).as_primitive::<Float64Type>().value(0).to_bits(), 43.25_f64.to_bits());
     assert_eq!((report.rows_read, report.rows_taken, report.geometry_types["Point"]), (2, 2, 2));
     assert_eq!((report.source_crs.as_deref(), report.source_encoding.as_deref()), (Some("OGC:CRS84"), Some("UTF-8")));
     assert_eq!(report.bbox, Some([71.45, 43.25, 76.95, 51.18].into()));
-    assert_eq!(rules_of(&report), ["crs.from_columns", "types.identifier"]);
+    assert_eq!(rules_of(&report), ["crs.from_columns", "codes.detected"]);
     let steps: Vec<&str> = report.steps.iter().map(|step| step.step.as_str()).collect();
-    assert_eq!(steps, ["text", "names", "places", "types", "crs", "geometry"]);
+    assert_eq!(steps, ["text", "names", "places", "types", "codes", "crs", "geometry"]);
 }
 
 #[test]
@@ -139,7 +141,7 @@ fn a_wrongly_declared_encoding_names_row_column_and_offset() {
     assert_eq!(error.kind(), ErrorKind::InvalidData);
     let message = error.message();
     assert!(message.contains("row 1") && message.contains("\"name\"") && message.contains("offset 2"), "{message}");
-    let declared = Declared { encoding: Some("1251".to_owned()), crs: None };
+    let declared = Declared { encoding: Some("1251".to_owned()), ..Declared::default() };
     let (batch, report) = run(&layer, &declared, columns()).expect("the publisher is right");
     assert_eq!(batch.rows().column(0).as_string::<i32>().value(1), "abАл");
     assert_eq!(rules_of(&report), ["text.encoding_overridden", "geometry.none"]);
@@ -162,7 +164,7 @@ fn a_layer_without_crs_is_a_question_and_a_declaration_answers_it() {
     let error = run(&layer, &Declared::default(), vec![bytes(&[&places])]).map(|_| ()).expect_err("no crs");
     assert_eq!(error.kind(), ErrorKind::Undeclared);
     assert!(error.message().contains("EPSG:28413"), "{error}");
-    let declared = Declared { crs: Some("EPSG:28413".to_owned()), encoding: None };
+    let declared = Declared { crs: Some("EPSG:28413".to_owned()), ..Declared::default() };
     let (_, report) = run(&layer, &declared, vec![bytes(&[&places])]).expect("declared");
     let bbox = report.bbox.expect("a place");
     assert!((bbox.west - 76.772_304_98).abs() < 1e-7 && (bbox.south - 43.240_348_38).abs() < 1e-7);
