@@ -6,6 +6,7 @@ mod adapter;
 mod cases;
 mod cut;
 mod data;
+mod demo;
 mod doors;
 mod formats;
 mod limits;
