@@ -4,6 +4,7 @@
 //! digits has a right check digit. Values stay as written. Two things are done, each with a verdict for every cell:
 //! zeros that a number lost are put back where all others pass, and rows whose RKA went through a number are refused.
 
+mod cell;
 mod chain;
 mod check;
 mod column;
@@ -12,8 +13,9 @@ mod kato;
 mod numeric;
 mod person;
 
+pub(crate) use cell::CodePlan;
 pub(crate) use chain::ChainSurvey;
-pub(crate) use column::{CodePlan, CodeSurvey, Reference, is_code_name};
+pub(crate) use column::{CodeSurvey, Reference, is_code_name};
 pub(crate) use kato::{Registers, is_region};
 pub(crate) use numeric::digits_of;
 pub(crate) use person::PersonPlan;

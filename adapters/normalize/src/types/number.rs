@@ -111,8 +111,9 @@ pub(crate) fn missing_mark(text: &str) -> Option<&'static str> {
     if trimmed.is_empty() || trimmed.len() > MARK_BYTES_MAX || trimmed.bytes().any(|b| b.is_ascii_digit()) {
         return None;
     }
-    let lower = trimmed.to_lowercase();
-    MARKS.iter().find(|(_, marks)| marks.contains(&lower.as_str())).map(|(meaning, _)| *meaning)
+    // Most cells are words: their first letter says that they are no mark.
+    let is_mark = |mark: &&str| mark.chars().eq(trimmed.chars().flat_map(char::to_lowercase));
+    MARKS.iter().find(|(_, marks)| marks.iter().any(is_mark)).map(|(meaning, _)| *meaning)
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub(super) struct NumberSurvey {
     has_both_marks: bool,
     /// The units seen, `None` for numbers without one; no more than two are kept.
     units: BTreeSet<Option<String>>,
-    /// Least and greatest.
+    /// Least and greatest of those that are written plainly.
     pub(super) range: Option<(f64, f64)>,
 }
 
@@ -205,7 +205,7 @@ impl NumberSurvey {
         if self.units.len() < UNITS_MAX && !self.units.iter().any(|unit| unit.as_deref() == number.unit) {
             self.units.insert(number.unit.map(str::to_owned));
         }
-        if let Some(value) = value::coordinate(text) {
+        if let Ok(value) = text.parse::<f64>() {
             let (least, greatest) = self.range.unwrap_or((value, value));
             self.range = Some((least.min(value), greatest.max(value)));
         }
