@@ -198,7 +198,7 @@ impl NumberSurvey {
         self.bracketed += u64::from(number.is_bracketed);
         self.with_plus += u64::from(number.has_plus);
         self.powers += u64::from(number.has_exponent);
-        self.bare_powers += u64::from(number.has_exponent && !text.contains(['.', ',', '-', '+']));
+        self.bare_powers += u64::from(is_like_a_code(text));
         self.has_comma |= text.contains(',');
         self.has_decimal_comma |= text.contains(',') && !value::is_grouped_by_comma(text);
         self.has_both_marks |= value::has_both_marks(text) || text.matches(',').count() > 1;
@@ -230,6 +230,13 @@ impl NumberSurvey {
         let names = self.units.iter().map(|unit| unit.as_deref().unwrap_or("none"));
         (self.units.len() > 1).then(|| names.collect::<Vec<_>>().join(", "))
     }
+}
+
+/// Whether a number with a power of ten has no separator, no sign and a power that fits a plain number: `1E5`.
+fn is_like_a_code(text: &str) -> bool {
+    const PLAIN_POWER_MAX: u32 = 15;
+    let power = text.split_once(['e', 'E']).and_then(|(_, power)| power.parse::<u32>().ok());
+    power.is_some_and(|power| power <= PLAIN_POWER_MAX) && !text.contains(['.', ',', '-', '+'])
 }
 
 /// Whether a text has the digits of a number that no 64-bit number keeps.

@@ -174,8 +174,8 @@ pub(crate) fn integer(text: &str) -> Option<i64> {
 fn whole(text: &str) -> Option<f64> {
     let value = integer(text)?;
     let float = value as f64;
-    // Both ends matter: 2^63 saturates back to a value that looks the same.
-    (float as i128 == i128::from(value)).then_some(float)
+    // Exact, and printed with the same digits: 2^54 + 768 prints as a shorter number that reads back as it.
+    (float as i128 == i128::from(value) && float.to_string() == value.to_string()).then_some(float)
 }
 
 /// A number with a decimal separator or a power of ten whose digits a 64-bit float keeps; trailing zeros are notation.
@@ -199,7 +199,25 @@ pub(crate) fn decimal(text: &str, separator: char) -> Option<f64> {
     }
     let canonical = shifted(whole.starts_with('-'), digits, fraction, power.unwrap_or(0));
     let value: f64 = canonical.parse().ok()?;
-    (value.to_string() == canonical).then_some(value)
+    (value.to_string() == canonical && is_kept(value, &canonical)).then_some(value)
+}
+
+/// Whether a float stands for just these digits, whoever prints it.
+///
+/// Up to fifteen it always does. Beyond, a whole number must be exact, and a fraction may not lie halfway between two
+/// decimals, where one printer takes the lower and another the upper.
+fn is_kept(value: f64, canonical: &str) -> bool {
+    const DIGITS_ALWAYS_KEPT: usize = 15;
+    // No float has more decimals than this before its digits are over.
+    const DECIMALS_MAX: usize = 1100;
+    let digits = canonical.trim_start_matches(['-', '0', '.']).replace('.', "");
+    if digits.trim_end_matches('0').len() <= DIGITS_ALWAYS_KEPT {
+        return true;
+    }
+    let Some((_, fraction)) = canonical.split_once('.') else { return format!("{value:.0}") == canonical };
+    let exact = format!("{value:.DECIMALS_MAX$}");
+    let beyond = exact.split_once('.').map_or("", |(_, exact)| &exact[fraction.len().min(exact.len())..]);
+    beyond.trim_end_matches('0') != "5"
 }
 
 fn power_of_ten(text: &str) -> Option<i32> {
@@ -316,6 +334,11 @@ mod tests {
             ("1.5e", '.', None),
             ("1e999", '.', None),
             ("123456789.123456789e2", '.', None),
+            ("600000000000000.3", '.', None),
+            ("600000000000000.5", '.', Some(600_000_000_000_000.5)),
+            ("71.44598760000001", '.', Some(71.445_987_600_000_01)),
+            ("1.5e300", '.', Some(1.5e300)),
+            ("1234567890123456.7e5", '.', None),
         ] {
             assert_eq!(decimal(text, separator), expected, "{text}");
         }
