@@ -172,7 +172,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn random_twelve_digits_are_never_an_iin(values in prop::collection::vec("[0-9]{12}", 20..200)) {
+    fn random_twelve_digits_are_never_an_iin(values in prop::collection::vec("[0-9]{12}", 300..600)) {
         prop_assert_eq!(code("x", &values), None);
     }
 }
