@@ -264,8 +264,10 @@ fn declared(options: &ReadOptions) -> Declared {
     Declared {
         crs: options.crs.clone(),
         encoding: options.encoding.clone(),
+        time_zone: options.mapping.as_ref().and_then(|mapping| mapping.time_zone.clone()),
         mapping: options.mapping.clone().map(Arc::new),
         references: options.references.clone(),
+        ..Declared::default()
     }
 }
 

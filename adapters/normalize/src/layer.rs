@@ -12,6 +12,22 @@ pub const TEXT_KEY: &str = "ukimet:text";
 /// Field metadata key of a geometry column (`Binary`, WKB of any flavor); its value is `1`.
 pub const GEOMETRY_KEY: &str = "ukimet:geometry";
 
+/// Field metadata key of a text column whose cells the source keeps as numbers, as spreadsheets do; its value is `1`.
+///
+/// The reader hands the exact integer as text. What such a cell lost before (zeros at its beginning, digits after the
+/// fifteenth) cannot be known any more.
+pub const NUMERIC_CELLS_KEY: &str = "ukimet:numeric_cells";
+
+/// Field metadata key of a numeric column whose cells the source shows as dates; its value is the year that the
+/// spreadsheet counts from, `1900` or `1904`.
+pub const DATE_CELLS_KEY: &str = "ukimet:date_cells";
+
+/// Published field metadata key of what a column identifies, e.g. `iin`.
+pub const ROLE_KEY: &str = "ukimet:role";
+
+/// Published field metadata key of the unit of a column of numbers, as the source writes it.
+pub const UNIT_KEY: &str = "ukimet:unit";
+
 /// A layer as a reader hands it over.
 ///
 /// A text column is `Utf8`, or `Binary` with [`TEXT_KEY`] and bytes in the source's encoding. A geometry column is
@@ -63,7 +79,15 @@ pub struct Declared {
     pub encoding: Option<String>,
     /// What the columns are to become; its own declarations are among the ones above already.
     pub mapping: Option<Arc<Mapping>>,
-    /// What a mapping looks up, by the dataset's id: rows of text columns of keys and values.
+    /// The zone of times that have none: an IANA name such as `Asia/Almaty`, or a region such as `KZ-43`.
+    pub time_zone: Option<String>,
+    /// The day that the data describes: codes are compared with the registers as of it.
+    pub valid_on: Option<jiff::civil::Date>,
+    /// Tables of other datasets, as text: what the mapping looks values up in, by the dataset's id, and registers that
+    /// codes are compared with, by what they list.
+    ///
+    /// `kato`: `code` (or `kato`, `te`), `valid_from` (first day) and `valid_to` (first day no longer) as `Date32` or
+    /// ISO text, as far as they are there; other columns are not read.
     pub references: BTreeMap<String, RecordBatch>,
 }
 
@@ -82,6 +106,14 @@ pub struct Limits {
     /// Rows at the beginning of a layer whose text is evidence for repairs; later rows are repaired by the same
     /// decisions.
     pub text_survey_rows_max: u64,
+    /// Share of values that must pass as a code before a column is one, 0 to 1.
+    pub code_share_min: f64,
+    /// The same where the column's name says so, 0 to 1.
+    pub code_named_share_min: f64,
+    /// Different values that must pass before a column is one without a name that says so.
+    pub code_values_min: u64,
+    /// Rows of a table whose parents are followed; a longer one is left unchecked, with a diagnostic.
+    pub chain_rows_max: u64,
 }
 
 impl Default for Limits {
@@ -92,6 +124,10 @@ impl Default for Limits {
             repair_area_change_max: 1.0,
             verdicts_max: 1_000_000,
             text_survey_rows_max: 65_536,
+            code_share_min: 0.95,
+            code_named_share_min: 0.5,
+            code_values_min: 20,
+            chain_rows_max: 1_000_000,
         }
     }
 }

@@ -12,6 +12,7 @@
 //! `PROJ_SKIP_READ_USER_WRITABLE_DIRECTORY=YES`; otherwise results depend on the machine.
 #![forbid(unsafe_code)]
 
+mod codes;
 mod crs;
 mod findings;
 mod geometry;
@@ -23,6 +24,9 @@ mod rules;
 pub mod text;
 mod types;
 
-pub use layer::{Declared, GEOMETRY_KEY, Limits, SourceEncoding, SourceLayer, TEXT_KEY};
+pub use layer::{
+    DATE_CELLS_KEY, Declared, GEOMETRY_KEY, Limits, NUMERIC_CELLS_KEY, ROLE_KEY, SourceEncoding, SourceLayer, TEXT_KEY,
+    UNIT_KEY,
+};
 pub use places::is_geometry_name;
 pub use rules::{Normalizer, Plan, RULES_VERSION, Survey};

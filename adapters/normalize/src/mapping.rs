@@ -10,7 +10,7 @@ use crate::layer::Declared;
 use crate::names;
 use crate::rules::Column;
 use arrow_array::ArrayRef;
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{Field, Schema};
 use make::Maker;
 use std::sync::Arc;
 use ukimet_model::batch::{attribute_field, is_geometry, source_name};
@@ -27,9 +27,7 @@ pub(crate) struct Output {
 }
 
 struct OutputColumn {
-    name: String,
-    source_name: String,
-    data_type: DataType,
+    field: Arc<Field>,
     origin: Origin,
 }
 
@@ -67,18 +65,18 @@ impl Output {
         let mut columns = Vec::with_capacity(mapping.columns.len() + found.len());
         for column in &mapping.columns {
             let failed = |error: Error| error.context(format_args!("mapping of column {}", quoted(&column.name)));
-            let (data_type, origin) = match &column.source {
+            let (name, source_name) = (&column.name, column.source.describe());
+            let (field, origin) = match &column.source {
                 ColumnSource::Column(from) if column.cast.is_none() => {
                     let at = source.attribute(from).map_err(failed)?;
-                    (found[at].data_type.clone(), Origin::Found(at))
+                    (found[at].field(name, &source_name), Origin::Found(at))
                 }
                 _ => {
                     let maker = Maker::new(column, &source, &declared.references).map_err(failed)?;
-                    (maker.data_type(), Origin::Made(maker))
+                    (attribute_field(name, &source_name, maker.data_type()), Origin::Made(maker))
                 }
             };
-            let (name, source_name) = (column.name.clone(), column.source.describe());
-            columns.push(OutputColumn { name, source_name, data_type, origin });
+            columns.push(OutputColumn { field, origin });
         }
         let dropped = source.all(&mapping.drop)?;
         let rest = source.unmapped(mapping, &dropped)?;
@@ -94,9 +92,7 @@ impl Output {
     pub(crate) fn named(schema: &Schema) -> Self {
         let attributes = schema.fields().iter().filter(|field| !is_geometry(field)).enumerate();
         let column = |(at, field): (usize, &Arc<Field>)| OutputColumn {
-            name: field.name().clone(),
-            source_name: source_name(field).to_owned(),
-            data_type: field.data_type().clone(),
+            field: attribute_field(field.name(), source_name(field), field.data_type().clone()),
             origin: Origin::Found(at),
         };
         Self { columns: attributes.map(column).collect(), profile: None, steps: vec![step("names", [])] }
@@ -109,7 +105,7 @@ impl Output {
 
     /// The fields of the published attributes.
     pub(crate) fn fields(&self) -> Vec<Arc<Field>> {
-        self.columns.iter().map(|c| attribute_field(&c.name, &c.source_name, c.data_type.clone())).collect()
+        self.columns.iter().map(|column| Arc::clone(&column.field)).collect()
     }
 
     /// The published attributes of one batch: `decoded` are the source's columns with their text decoded, `found` its
@@ -198,16 +194,12 @@ impl SourceColumns<'_> {
 /// Adds attributes as they are, and names them; the receipt of the names rule.
 fn add_found(columns: &mut Vec<OutputColumn>, rest: &[usize], source: &SourceColumns<'_>) -> ProcessStep {
     let mapped = columns.len();
-    let mut sources: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+    let mut sources: Vec<String> = columns.iter().map(|column| column.field.name().clone()).collect();
     sources.extend(rest.iter().map(|at| source.name(*at).to_owned()));
     let (mut names, step) = names::decide(&sources);
     for (at, name) in rest.iter().zip(names.split_off(mapped)) {
-        columns.push(OutputColumn {
-            name,
-            source_name: source.name(*at).to_owned(),
-            data_type: source.found[*at].data_type.clone(),
-            origin: Origin::Found(*at),
-        });
+        columns
+            .push(OutputColumn { field: source.found[*at].field(&name, source.name(*at)), origin: Origin::Found(*at) });
     }
     step
 }

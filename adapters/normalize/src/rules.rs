@@ -3,6 +3,8 @@
 //! First pass, [`Survey`]: text, places, types and CRS look at the raw rows as long as they have to. Then the
 //! [`Plan`] holds every decision. Second pass, [`Normalizer`]: text, types, names and mapping, places, CRS, geometry.
 
+mod columns;
+mod expected;
 mod quarantine;
 mod survey;
 
@@ -11,39 +13,28 @@ pub use survey::Survey;
 use crate::crs::{CrsPlan, Transform};
 use crate::findings::Findings;
 use crate::geometry::GeometryRule;
-use crate::layer::{GEOMETRY_KEY, Limits, Role, SourceLayer, is_marked};
+use crate::layer::{GEOMETRY_KEY, Limits, SourceLayer, is_marked};
 use crate::mapping::{Made, Output};
 use crate::places::PlacePlan;
 use crate::text::TextPlan;
-use crate::types::{self, Published, Target, expected};
-use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow_schema::{DataType, Schema, SchemaRef};
+use arrow_schema::{Schema, SchemaRef};
+pub(crate) use columns::Column;
+use columns::ColumnsPlan;
 use std::sync::Arc;
-use survey::{binary, check_raw, utf8};
+use survey::{binary, check_raw};
 use ukimet_model::batch::{check_schema, geometry_field};
-use ukimet_model::{Batch, Error, LayerReport, ProcessStep, QuarantinedRow, Result, Severity, Verdict};
+use ukimet_model::{Batch, Error, LayerReport, QuarantinedRow, Result, Severity, Verdict};
 
 /// The version of the rule set, in every receipt. It changes when the same bytes would give other rows.
 pub const RULES_VERSION: &str = "1";
-
-/// One attribute of the source and what the rules find it to be.
-pub(crate) struct Column {
-    pub(crate) raw: usize,
-    role: Role,
-    target: Target,
-    pub(crate) data_type: DataType,
-    /// Whether every value has to fit `data_type`, whatever its column holds.
-    is_expected: bool,
-}
 
 struct Decisions {
     text: TextPlan,
     places: PlacePlan,
     crs: CrsPlan,
     findings: Findings,
-    types_step: ProcessStep,
-    columns: Vec<Column>,
+    columns: ColumnsPlan,
     output: Output,
     has_places: bool,
 }
@@ -85,7 +76,7 @@ impl Plan {
 
     /// Starts the second pass.
     pub fn normalizer(self) -> Normalizer {
-        let Decisions { text, places, crs, findings, types_step, columns, output, has_places } = self.decisions;
+        let Decisions { text, places, crs, findings, columns, output, has_places } = self.decisions;
         let verdicts_max = self.limits.verdicts_max;
         let mut crs = crs;
         let crs_findings = std::mem::take(&mut crs.findings);
@@ -106,7 +97,6 @@ impl Plan {
             places,
             findings,
             crs_findings,
-            types_step,
             output,
             report,
             quarantined: Vec::new(),
@@ -121,14 +111,13 @@ impl Plan {
 pub struct Normalizer {
     layer: SourceLayer,
     schema: SchemaRef,
-    columns: Vec<Column>,
+    columns: ColumnsPlan,
     text: TextPlan,
     places: PlacePlan,
     transform: Transform,
     geometry: Option<GeometryRule>,
     findings: Findings,
     crs_findings: Findings,
-    types_step: ProcessStep,
     output: Output,
     report: LayerReport,
     quarantined: Vec<QuarantinedRow>,
@@ -147,21 +136,21 @@ impl Normalizer {
     pub fn normalize(&mut self, raw: &RecordBatch) -> Result<Batch> {
         check_raw(raw, &self.layer)?;
         let row_first = self.report.rows_read;
-        let mut arrays = Vec::with_capacity(self.columns.len() + 1);
         let mut decoded = raw.columns().to_vec();
-        let mut misfits = Vec::new();
-        for column in &self.columns {
+        let mut refused = Vec::new();
+        let mut found = Vec::with_capacity(self.columns.columns.len());
+        for column in &self.columns.columns {
             let source = &mut decoded[column.raw];
-            *source = decode(column, source, &mut self.text, row_first)?;
+            *source = column.decode(source, &mut self.text, row_first)?;
             let name = &self.text.names[column.raw];
-            arrays.push(if column.is_expected {
-                expected::apply(source, &column.data_type, name, row_first, &mut misfits, &mut self.findings)?
-            } else {
-                typed(column, source, name, &mut self.findings, row_first)?
-            });
+            found.push(column.publish(source, name, &mut refused, row_first, &mut self.findings)?);
+        }
+        if let Some(person) = self.columns.person {
+            let names: Vec<&str> = self.columns.columns.iter().map(|c| self.text.names[c.raw].as_str()).collect();
+            person.apply(&found, &names, row_first, &mut self.findings);
         }
         let Made { columns: mut arrays, mut refused } =
-            self.output.apply(&decoded, &arrays, row_first, misfits, &mut self.findings)?;
+            self.output.apply(&decoded, &found, row_first, refused, &mut self.findings)?;
         self.add_geometry(raw, &mut arrays, &mut refused, row_first)?;
         self.quarantined.extend(quarantine::rows(&decoded, &self.layer, &refused, row_first)?);
         let options = RecordBatchOptions::new().with_row_count(Some(raw.num_rows()));
@@ -235,7 +224,9 @@ impl Normalizer {
         report.rows_refused = report.rows_read - report.rows_taken;
         let geometry = std::mem::take(&mut report.steps);
         let (text_step, text_findings) = self.text.finish();
-        report.steps = vec![text_step, self.places.step, self.types_step];
+        let ColumnsPlan { types_step, codes_step, .. } = self.columns;
+        report.steps = vec![text_step, self.places.step, types_step];
+        report.steps.extend(codes_step);
         report.steps.extend(self.output.steps);
         report.steps.push(self.transform.finish());
         report.steps.extend(geometry);
@@ -243,23 +234,6 @@ impl Normalizer {
             report.diagnostics.extend(findings.into_diagnostics());
         }
         (report, verdicts)
-    }
-}
-
-/// A column's text, decoded; other columns as they are.
-fn decode(column: &Column, source: &ArrayRef, text: &mut TextPlan, row_first: u64) -> Result<ArrayRef> {
-    Ok(match column.role {
-        Role::RawText => Arc::new(text.apply(source.as_binary::<i32>(), column.raw, row_first)?),
-        Role::Text => Arc::new(text.repair(utf8(source)?, column.raw, row_first)),
-        Role::Geometry | Role::Value => Arc::clone(source),
-    })
-}
-
-/// A decoded column in its published type.
-fn typed(column: &Column, decoded: &ArrayRef, name: &str, findings: &mut Findings, row_first: u64) -> Result<ArrayRef> {
-    match column.role {
-        Role::RawText | Role::Text => types::apply(decoded.as_string::<i32>(), &column.target, name, row_first),
-        Role::Geometry | Role::Value => Published::apply(decoded, name, row_first, findings),
     }
 }
 

@@ -3,161 +3,154 @@
 //! Any doubt keeps text. Identifiers (leading zeros, nine and more digits of one length, telling names) stay text.
 //! Columns that a source typed itself keep their type, in the form that is published.
 
+mod calendar;
 pub(crate) mod expected;
+mod moment;
+mod number;
 mod publish;
+mod read;
+mod serial;
+mod survey;
+mod units;
 pub(crate) mod value;
+mod zone;
 
+pub(crate) use number::missing_mark;
 pub(crate) use publish::{Published, published_type};
+pub(crate) use read::apply;
+pub(crate) use serial::Serial;
+pub(crate) use survey::ColumnSurvey;
+pub(crate) use units::of_header as unit_of_header;
+pub(crate) use zone::Zone;
 
 use crate::findings::{Findings, example, show, step};
-use arrow_array::builder::{BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, TimestampMicrosecondBuilder};
-use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_schema::{DataType, TimeUnit};
-use jiff::civil::Date;
+use calendar::Form;
 use std::sync::Arc;
-use ukimet_model::{Error, Example, ProcessStep, Result, Severity};
+use survey::Slashed;
+use ukimet_model::{ProcessStep, Severity};
 use value::Notation;
 
 /// Share of values that must fit before the others are worth a finding.
 const MOSTLY: f64 = 0.9;
 
-/// What is seen of one text column.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ColumnSurvey {
-    filled: u64,
-    empty: u64,
-    fits: [u64; Notation::ALL.len()],
-    misfits: [Vec<(u64, String)>; Notation::ALL.len()],
-    /// Shortest and longest value in bytes, all digits.
-    digits: Option<(usize, usize)>,
-    has_leading_zero: bool,
-    has_day_above_12: bool,
-    /// Whether a comma stands where it cannot part thousands.
-    has_decimal_comma: bool,
-    /// Offset of zoned times in seconds, and whether all share it.
-    offset: Option<(i32, bool)>,
-}
-
-impl ColumnSurvey {
-    /// Looks at one value; `row` is its number in the layer.
-    pub(crate) fn observe(&mut self, value: &str, row: u64) {
-        const MISFITS_MAX: usize = ukimet_model::Diagnostic::EXAMPLES_MAX;
-        if value.is_empty() {
-            self.empty += 1;
-            return;
-        }
-        self.filled += 1;
-        // Most text columns are decided by their first values: a notation that fits few is not tried again.
-        for (i, notation) in Notation::ALL.into_iter().enumerate() {
-            let is_hopeless = self.filled > 1000 && self.fits[i] < 500;
-            if !is_hopeless && notation.fits(value) {
-                self.fits[i] += 1;
-            } else if self.misfits[i].len() < MISFITS_MAX {
-                self.misfits[i].push((row, value.to_owned()));
-            }
-        }
-        self.observe_digits(value);
-        if let Some((_, Some(offset))) = value::date_time(value) {
-            let seconds = offset.seconds();
-            let same = self.offset.is_none_or(|(first, same)| same && first == seconds);
-            self.offset = Some((self.offset.map_or(seconds, |(first, _)| first), same));
-        }
-        self.has_decimal_comma |= value.contains(',') && !value::is_grouped_by_comma(value);
-        self.has_day_above_12 |= Notation::DateSlashed.date(value).is_some_and(|date| date.day() > 12);
-    }
-
-    fn observe_digits(&mut self, value: &str) {
-        // 600 400 123 456 is an identifier as well as 600400123456.
-        let value = value::without_spaces(value);
-        if !value.bytes().all(|b| b.is_ascii_digit()) {
-            return;
-        }
-        let (shortest, longest) = self.digits.unwrap_or((value.len(), value.len()));
-        self.digits = Some((shortest.min(value.len()), longest.max(value.len())));
-        self.has_leading_zero |= value.len() > 1 && value.starts_with('0');
-    }
-
-    /// The notation that all values share and that loses nothing.
-    fn notation(&self) -> Option<Notation> {
-        let mut all = Notation::ALL.into_iter().enumerate().filter(|(i, _)| self.fits[*i] == self.filled);
-        let found = all.next().filter(|_| self.filled > 0).map(|(_, notation)| notation)?;
-        let is_sure = match found {
-            Notation::DateSlashed => self.has_day_above_12,
-            Notation::DecimalComma => self.has_decimal_comma,
-            Notation::DateTimeZoned => self.offset.is_some_and(|(_, same)| same),
-            _ => true,
-        };
-        is_sure.then_some(found)
-    }
-
-    fn is_identifier(&self) -> bool {
-        const IDENTIFIER_DIGITS_MIN: usize = 9;
-        self.has_leading_zero
-            || self.digits.is_some_and(|(shortest, longest)| shortest == longest && shortest >= IDENTIFIER_DIGITS_MIN)
-    }
-}
-
 /// What becomes of one text column.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Target {
-    /// It stays text.
-    Text,
+    /// It stays text; cells that kept it so are told when they are seen.
+    Text(Option<Watch>),
     /// It is read in a notation, as a published type.
-    Typed(Notation, DataType),
+    Typed(Reading),
+}
+
+/// Which cells of a text column are worth a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// Those that are written differently from most.
+    Mixed(Notation),
+    /// Numbers with more digits than a 64-bit number keeps.
+    Inexact,
+}
+
+/// How a text column is read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Reading {
+    /// How its values are written.
+    pub(crate) notation: Notation,
+    /// What they become.
+    pub(crate) data_type: DataType,
+    /// The declared zone of its times, if they have none of their own.
+    pub(crate) zone: Option<Zone>,
+    /// The unit beside its values.
+    pub(crate) unit: Option<String>,
+    /// Whether some cells are marks for a missing value.
+    has_marks: bool,
+    /// Whether some numbers stand in brackets or have a power of ten.
+    has_odd_numbers: bool,
 }
 
 impl Target {
     /// The published type.
     pub(crate) fn data_type(&self) -> DataType {
         match self {
-            Self::Text => DataType::Utf8,
-            Self::Typed(_, data_type) => data_type.clone(),
+            Self::Text(_) => DataType::Utf8,
+            Self::Typed(reading) => reading.data_type.clone(),
         }
     }
 }
 
 /// Decides one text column by its name and all its values.
-pub(crate) fn decide(survey: &ColumnSurvey, name: &str, findings: &mut Findings, receipt: &mut ProcessStep) -> Target {
+pub(crate) fn decide(
+    survey: &ColumnSurvey,
+    name: &str,
+    zone: Option<&Zone>,
+    findings: &mut Findings,
+    receipt: &mut ProcessStep,
+) -> Target {
     let Some(notation) = survey.notation() else {
-        report_ambiguous(survey, name, findings);
-        report_mostly(survey, name, findings);
-        return Target::Text;
+        return Target::Text(text(survey, name, findings));
     };
-    let is_number = matches!(notation, Notation::Integer | Notation::DecimalPoint | Notation::DecimalComma);
-    if is_number && (is_identifier_name(name) || survey.is_identifier()) {
+    if notation.is_number() {
+        report_counted_time(survey, name, findings);
+    }
+    if notation.is_number() && (is_identifier_name(name) || survey.is_identifier()) {
         let message = "columns of digits that are identifiers stay text";
-        findings.add(
-            "types.identifier",
-            Severity::Note,
-            message,
-            1,
-            [example(None, Some(name), "digits", Some("text"))],
-        );
-        return Target::Text;
+        note(findings, "types.identifier", message, name, "digits", Some("text"));
+        return Target::Text(None);
     }
     if survey.empty > 0 {
         let message = "empty texts in a typed column are null";
         findings.add("types.empty", Severity::Note, message, survey.empty, [example(None, Some(name), "", None)]);
     }
+    let unit = survey.numbers.unit().filter(|_| notation.is_number());
+    if let Some(unit) = unit {
+        let message = "columns of numbers with one unit beside them all; the unit is kept with the column";
+        note(findings, "numbers.unit", message, name, unit, None);
+    }
     receipt.count += 1;
     show(receipt, || example(None, Some(name), "text", Some(notation.name())));
-    Target::Typed(notation, data_type(notation, survey))
+    Target::Typed(reading(survey, notation, zone))
+}
+
+fn reading(survey: &ColumnSurvey, notation: Notation, zone: Option<&Zone>) -> Reading {
+    let zone = zone.filter(|_| notation == Notation::DateTime).cloned();
+    let is_number = notation.is_number();
+    Reading {
+        notation,
+        data_type: data_type(notation, survey, zone.is_some()),
+        zone,
+        unit: survey.numbers.unit().filter(|_| is_number).map(str::to_owned),
+        has_marks: survey.marks > 0,
+        has_odd_numbers: is_number && survey.numbers.bracketed + survey.numbers.powers > 0,
+    }
+}
+
+impl Reading {
+    /// Values of one notation and nothing beside them.
+    pub(crate) fn plain(notation: Notation, data_type: DataType) -> Self {
+        Self { notation, data_type, zone: None, unit: None, has_marks: false, has_odd_numbers: false }
+    }
 }
 
 /// A receipt of this rule under way.
-pub(crate) fn receipt() -> ProcessStep {
-    step("types", [])
+pub(crate) fn receipt(zone: Option<&Zone>) -> ProcessStep {
+    let mut receipt = step("types", []);
+    if let Some(zone) = zone {
+        receipt.parameters.insert("time_zone".to_owned(), zone.name.clone());
+        receipt.parameters.insert("time_zone_database".to_owned(), Zone::database().to_owned());
+    }
+    receipt
 }
 
-fn data_type(notation: Notation, survey: &ColumnSurvey) -> DataType {
+fn data_type(notation: Notation, survey: &ColumnSurvey, has_zone: bool) -> DataType {
     let zone = survey.offset.map(|(seconds, _)| zone_name(seconds));
     match notation {
         Notation::Integer => DataType::Int64,
-        Notation::DecimalPoint | Notation::DecimalComma => DataType::Float64,
-        Notation::DateIso | Notation::DateDotted | Notation::DateSlashed => DataType::Date32,
-        Notation::DateTime => DataType::Timestamp(TimeUnit::Microsecond, None),
+        Notation::DateTime => DataType::Timestamp(TimeUnit::Microsecond, has_zone.then(|| "UTC".into())),
         Notation::DateTimeZoned => DataType::Timestamp(TimeUnit::Microsecond, zone),
         Notation::Boolean => DataType::Boolean,
+        _ if notation.is_fraction() => DataType::Float64,
+        _ => DataType::Date32,
     }
 }
 
@@ -169,36 +162,106 @@ fn zone_name(seconds: i32) -> Arc<str> {
     format!("{sign}{:02}:{:02}", seconds.abs() / 3600, seconds.abs() / 60 % 60).into()
 }
 
-/// Commas that may part thousands as well as decimals: 1,234 is a thousand to one reader and one to another.
-fn report_ambiguous(survey: &ColumnSurvey, name: &str, findings: &mut Findings) {
-    let comma = Notation::ALL.iter().position(|notation| *notation == Notation::DecimalComma).unwrap_or_default();
-    if survey.filled > 0 && survey.fits[comma] == survey.filled && !survey.has_decimal_comma {
+fn note(findings: &mut Findings, rule: &str, message: &str, name: &str, found: &str, taken: Option<&str>) {
+    findings.add(rule, Severity::Note, message, 1, [example(None, Some(name), found, taken)]);
+}
+
+fn warn(findings: &mut Findings, rule: &str, message: &str, name: &str, found: &str) {
+    findings.add(rule, Severity::Warning, message, 1, [example(None, Some(name), found, None)]);
+}
+
+/// Why a column stays text, and which of its cells are to be told.
+fn text(survey: &ColumnSurvey, name: &str, findings: &mut Findings) -> Option<Watch> {
+    report_time(survey, name, findings);
+    if survey.has_doubtful_commas() {
         let message = "columns stay text because every comma may part thousands or decimals";
-        findings.add("types.ambiguous", Severity::Warning, message, 1, [example(None, Some(name), "1,234", None)]);
+        warn(findings, "types.ambiguous", message, name, "1,234");
+    }
+    let (best, fits) = survey.best();
+    if fits == survey.filled {
+        if let Some(units) = survey.numbers.units_that_differ().filter(|_| fits > 0 && best.is_number()) {
+            let message = "columns of numbers stay text because their units differ";
+            warn(findings, "numbers.units", message, name, &units);
+        }
+        return None;
+    }
+    if survey.inexact() > 0 && !is_identifier_name(name) {
+        return Some(Watch::Inexact);
+    }
+    let is_mostly = fits as f64 >= survey.filled as f64 * MOSTLY && survey.form().is_none();
+    is_mostly.then_some(Watch::Mixed(best))
+}
+
+fn report_time(survey: &ColumnSurvey, name: &str, findings: &mut Findings) {
+    match survey.form() {
+        Some(Form::TwoDigitYear) => {
+            let message = "days with a year of two digits stay text: the century is not said";
+            warn(findings, "time.two_digit_year", message, name, Form::TwoDigitYear.name());
+        }
+        Some(form) => {
+            note(findings, "time.form", "times that are not one day stay text", name, form.name(), Some("text"));
+        }
+        None => {}
+    }
+    match survey.slashed() {
+        Some(Slashed::Undecidable) => {
+            let message = "days stay text because no value says whether the day or the month comes first";
+            warn(findings, "time.order_unknown", message, name, "05/06/2024");
+        }
+        Some(Slashed::Contradictory) => {
+            let message = "days stay text because some have the day first and others the month";
+            warn(findings, "time.order_mixed", message, name, "31/12/2024, 12/31/2024");
+        }
+        None => {}
     }
 }
 
-fn report_mostly(survey: &ColumnSurvey, name: &str, findings: &mut Findings) {
-    let fits_best = (0..Notation::ALL.len()).max_by_key(|i| (survey.fits[*i], usize::MAX - i)).unwrap_or(0);
-    let fits = survey.fits[fits_best];
-    if fits == survey.filled || (fits as f64) < survey.filled as f64 * MOSTLY {
+/// Numbers under a date's name that may count days or seconds: offered, never taken.
+fn report_counted_time(survey: &ColumnSurvey, name: &str, findings: &mut Findings) {
+    let Some((least, greatest)) = survey.numbers.range.filter(|_| is_date_name(name)) else { return };
+    let within = |from: f64, to: f64| from <= least && greatest <= to;
+    // Days of spreadsheets, seconds and milliseconds since 1970: each from 1980 to 2100.
+    let (rule, meaning) = if within(29_221.0, 73_050.0) {
+        ("time.serial", "days of a spreadsheet")
+    } else if within(315_532_800.0, 4_102_444_800.0) {
+        ("time.epoch", "seconds since 1970")
+    } else if within(315_532_800_000.0, 4_102_444_800_000.0) {
+        ("time.epoch", "milliseconds since 1970")
+    } else {
         return;
-    }
-    let others = survey.misfits[fits_best].iter();
-    let examples: Vec<Example> = others.map(|(row, value)| example(Some(*row), Some(name), value, None)).collect();
-    let message = format!(
-        "columns stay text because some values are written differently from the others ({} in the first such column)",
-        Notation::ALL[fits_best].name()
-    );
-    findings.add("types.mixed", Severity::Warning, message, survey.filled - fits, examples);
+    };
+    let message =
+        "numbers under the name of a date may count days or seconds; they stay as they are unless a mapping says so";
+    note(findings, rule, message, name, meaning, None);
+}
+
+fn is_date_name(name: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "date",
+        "day",
+        "time",
+        "timestamp",
+        "datetime",
+        "created",
+        "modified",
+        "updated",
+        "дата",
+        "день",
+        "время",
+        "күні",
+        "күн",
+        "уақыты",
+    ];
+    let lower = name.to_lowercase();
+    let mut words = lower.split(|c: char| !c.is_alphanumeric());
+    words.any(|word| WORDS.contains(&word)) || lower.ends_with("date") || lower.ends_with("time")
 }
 
 /// Identifiers that the source itself keeps as numbers: whether one began with a zero cannot be known any more.
 pub(crate) fn report_numeric_identifier(data_type: &DataType, name: &str, findings: &mut Findings) {
     if data_type.is_numeric() && is_identifier_name(name) {
         let message = "identifiers that the source keeps as numbers may have lost leading zeros; keep them as text";
-        let examples = [example(None, Some(name), &data_type.to_string(), None)];
-        findings.add("types.numeric_identifier", Severity::Warning, message, 1, examples);
+        warn(findings, "types.numeric_identifier", message, name, &data_type.to_string());
     }
 }
 
@@ -248,67 +311,6 @@ fn is_identifier_name(name: &str) -> bool {
     let mut words = lower.split(|c: char| !c.is_alphanumeric());
     words.any(|word| WORDS.contains(&word) || word.starts_with("кадастр") || word.starts_with("cadastr"))
         || lower.ends_with("code")
-}
-
-/// Reads one column in the notation that was decided; empty text becomes null.
-///
-/// # Errors
-///
-/// `InvalidData` naming the row if the rows are not the ones that were surveyed.
-pub(crate) fn apply(column: &StringArray, target: &Target, name: &str, row_first: u64) -> Result<ArrayRef> {
-    let Target::Typed(notation, data_type) = target else {
-        return Ok(Arc::new(column.clone()));
-    };
-    let values = || column.iter().enumerate().map(|(i, value)| (i, value.filter(|text| !text.is_empty())));
-    let changed = |i: usize| {
-        Error::invalid_data(format!(
-            "column {} was surveyed as {}, but row {} holds {}: the source changed while it was read",
-            ukimet_model::error::quoted(name),
-            notation.name(),
-            row_first + i as u64,
-            ukimet_model::error::quoted(column.value(i))
-        ))
-    };
-    macro_rules! read {
-        ($builder:expr, $parse:expr) => {{
-            let mut builder = $builder;
-            for (i, value) in values() {
-                builder.append_option(value.map(|text| $parse(text).ok_or_else(|| changed(i))).transpose()?);
-            }
-            Ok(Arc::new(builder.finish()))
-        }};
-    }
-    let rows = column.len();
-    match notation {
-        Notation::Integer => read!(Int64Builder::with_capacity(rows), value::integer),
-        Notation::DecimalPoint => read!(Float64Builder::with_capacity(rows), |text| number(text, '.')),
-        Notation::DecimalComma => read!(Float64Builder::with_capacity(rows), |text| number(text, ',')),
-        Notation::Boolean => read!(BooleanBuilder::with_capacity(rows), value::boolean),
-        Notation::DateIso | Notation::DateDotted | Notation::DateSlashed => {
-            read!(Date32Builder::with_capacity(rows), |text| notation.date(text).map(days_since_epoch))
-        }
-        Notation::DateTime | Notation::DateTimeZoned => {
-            let builder = TimestampMicrosecondBuilder::with_capacity(rows).with_data_type(data_type.clone());
-            read!(builder, microseconds_since_epoch)
-        }
-    }
-}
-
-#[allow(clippy::cast_precision_loss)]
-fn number(text: &str, separator: char) -> Option<f64> {
-    value::decimal(text, separator).or_else(|| value::integer(text).map(|value| value as f64))
-}
-
-fn days_since_epoch(date: Date) -> i32 {
-    const EPOCH: Date = jiff::civil::date(1970, 1, 1);
-    // Both are days between the years 0 and 9999.
-    EPOCH.until(date).map_or(0, |span| span.get_days())
-}
-
-fn microseconds_since_epoch(text: &str) -> Option<i64> {
-    let (time, offset) = value::date_time(text)?;
-    let timestamp = offset.unwrap_or(jiff::tz::Offset::UTC).to_timestamp(time).ok()?;
-    Some(timestamp.as_microsecond())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod csv;
 mod cut;
 mod data;
 mod dbase;
+mod demo;
 mod doors;
 mod flatgeobuf;
 mod formats;

@@ -1,7 +1,8 @@
 //! Reading made texts as the type that a mapping gives.
 
+use crate::findings::Findings;
 use crate::types::value::Notation;
-use crate::types::{self, Target};
+use crate::types::{self, Reading, Target};
 use arrow_array::{Array, ArrayRef, BooleanArray, StringArray};
 use arrow_schema::{DataType, TimeUnit};
 use std::sync::Arc;
@@ -76,7 +77,8 @@ impl Reader {
                 Ok(Arc::new(words))
             }
             Self::Typed(notation, data_type) => {
-                types::apply(texts, &Target::Typed(*notation, data_type.clone()), "made by the mapping", 0)
+                let target = Target::Typed(Reading::plain(*notation, data_type.clone()));
+                types::apply(texts, &target, "made by the mapping", 0, &mut Findings::default())
             }
         }
     }

@@ -1,20 +1,21 @@
 //! The first pass: every rule looks at the raw rows as long as it has to.
 
-use super::{Column, Decisions, Plan};
+use super::columns::ColumnsSurvey;
+use super::expected;
+use super::{Decisions, Plan};
 use crate::crs::CrsSurvey;
-use crate::findings::{Findings, example};
-use crate::layer::{Declared, GEOMETRY_KEY, Limits, Role, SourceLayer, is_marked, roles};
+use crate::findings::Findings;
+use crate::layer::{Declared, Limits, Role, SourceLayer, roles};
 use crate::mapping::Output;
-use crate::places::{PlacePlan, PlaceSurvey};
-use crate::text::{TextPlan, TextSurvey};
-use crate::types::{self, ColumnSurvey, Target};
+use crate::places::PlaceSurvey;
+use crate::text::TextSurvey;
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Schema, SchemaRef};
 use std::sync::Arc;
-use ukimet_model::batch::{check_schema, geometry_index, is_geometry, source_name};
+use ukimet_model::batch::{check_schema, geometry_index};
 use ukimet_model::error::quoted;
-use ukimet_model::{Error, Result, Severity};
+use ukimet_model::{Error, Result};
 
 /// The first pass: looks at raw rows until every decision can be made.
 pub struct Survey {
@@ -25,8 +26,7 @@ pub struct Survey {
     text: TextSurvey,
     places: PlaceSurvey,
     crs: CrsSurvey,
-    /// One a column; only text columns of untyped layers are looked at.
-    types: Vec<ColumnSurvey>,
+    columns: ColumnsSurvey,
     /// What the rows have to fit.
     expected: Option<SchemaRef>,
     rows: u64,
@@ -37,7 +37,7 @@ impl Survey {
     ///
     /// # Errors
     ///
-    /// `InvalidRequest` if a declared encoding or CRS is none; `Undeclared` if what the source says of its CRS
+    /// `InvalidRequest` if a declared encoding, CRS, zone or register is none; `Undeclared` if what the source says of its CRS
     /// cannot be used.
     pub fn begin(layer: &SourceLayer, declared: &Declared, limits: &Limits) -> Result<Self> {
         let roles = roles(layer);
@@ -46,19 +46,9 @@ impl Survey {
         let places = PlaceSurvey::begin(text.names_so_far(layer), has_geometry, declared.crs.is_some());
         let of_layer = layer.crs.as_ref().filter(|_| has_geometry || places.has_candidate());
         let crs = CrsSurvey::begin(declared.crs.as_deref(), of_layer)?;
-        let types = vec![ColumnSurvey::default(); roles.len()];
-        Ok(Self {
-            layer: layer.clone(),
-            limits: limits.clone(),
-            declared: declared.clone(),
-            roles,
-            text,
-            places,
-            crs,
-            types,
-            expected: None,
-            rows: 0,
-        })
+        let columns = ColumnsSurvey::begin(layer, declared, limits, &roles, &text.names_so_far(layer))?;
+        let (layer, limits, declared) = (layer.clone(), limits.clone(), declared.clone());
+        Ok(Self { layer, limits, declared, roles, text, places, crs, columns, expected: None, rows: 0 })
     }
 
     /// Says what the rows have to fit: a column a field, found by its source name, and a geometry if the schema has one.
@@ -80,7 +70,7 @@ impl Survey {
         self.text.needs_more()
             || self.places.has_candidate()
             || (has_geometry && self.crs.needs_more())
-            || (self.layer.untyped && self.roles.iter().any(|role| is_text(*role)))
+            || self.columns.needs_more(&self.roles)
     }
 
     /// Looks at the next raw batch, in the order of the source.
@@ -91,23 +81,14 @@ impl Survey {
     pub fn observe(&mut self, raw: &RecordBatch) -> Result<()> {
         check_raw(raw, &self.layer)?;
         self.places.observe(raw.columns(), self.rows, &mut self.crs)?;
+        self.columns.observe(raw, &self.roles)?;
         for (i, role) in self.roles.iter().enumerate() {
-            let column = raw.column(i);
             match role {
+                Role::Text => self.text.observe_text(i, &utf8(raw.column(i))?),
                 Role::Geometry if self.crs.needs_more() => {
-                    binary(column)?.iter().flatten().for_each(|bytes| self.crs.observe_wkb(bytes));
+                    binary(raw.column(i))?.iter().flatten().for_each(|bytes| self.crs.observe_wkb(bytes));
                 }
-                Role::Text => {
-                    let column = utf8(column)?;
-                    self.text.observe_text(i, &column);
-                    if self.layer.untyped {
-                        observe_text(&mut self.types[i], &column, self.rows);
-                    }
-                }
-                Role::RawText if self.layer.untyped => {
-                    observe_bytes(&mut self.types[i], column.as_binary::<i32>(), self.rows);
-                }
-                _ => {}
+                _ => (),
             }
         }
         self.text.observe(raw);
@@ -129,121 +110,14 @@ impl Survey {
         if let Some(expected) = self.expected.take() {
             let (roles, decided) = (self.roles, (text, places));
             let inputs = (self.layer, self.limits, self.declared);
-            return expected_plan(&expected, inputs, &roles, decided, self.crs, has_places);
+            return expected::expected_plan(&expected, inputs, &roles, decided, self.crs, has_places);
         }
         let crs = self.crs.decide(has_places)?;
         let mut findings = Findings::default();
-        let mut types_step = types::receipt();
-        let mut columns = Vec::new();
-        for (i, role) in self.roles.iter().enumerate().filter(|(_, role)| **role != Role::Geometry) {
-            let field = self.layer.schema.field(i);
-            let target = match role {
-                role if is_text(*role) && self.layer.untyped => {
-                    types::decide(&self.types[i], &text.names[i], &mut findings, &mut types_step)
-                }
-                _ => Target::Text,
-            };
-            let data_type = match role {
-                Role::Value => types::published_type(field.data_type()),
-                _ => target.data_type(),
-            };
-            if *role == Role::Value {
-                types::report_numeric_identifier(field.data_type(), &text.names[i], &mut findings);
-            }
-            if is_marked(field, GEOMETRY_KEY) {
-                let message = "only the first geometry column is taken as geometry; others are binary attributes";
-                findings.add(
-                    "geometry.second",
-                    Severity::Warning,
-                    message,
-                    1,
-                    [example(None, Some(&text.names[i]), "geometry", Some("binary"))],
-                );
-            }
-            columns.push(Column { raw: i, role: *role, target, data_type, is_expected: false });
-        }
-        let output = Output::decide(&self.declared, &text.names, &columns, &mut findings)?;
-        let decisions = Decisions { text, places, crs, findings, types_step, columns, output, has_places };
-        Plan::new(self.layer, self.limits, decisions)
+        let columns = self.columns.decide(&self.layer, &self.roles, &text.names, &mut findings);
+        let output = Output::decide(&self.declared, &text.names, &columns.columns, &mut findings)?;
+        Plan::new(self.layer, self.limits, Decisions { text, places, crs, findings, columns, output, has_places })
     }
-}
-
-/// Makes the decisions that an expected schema leaves.
-fn expected_plan(
-    expected: &SchemaRef,
-    (layer, limits, declared): (SourceLayer, Limits, Declared),
-    roles: &[Role],
-    (text, places): (TextPlan, PlacePlan),
-    crs: CrsSurvey,
-    has_places: bool,
-) -> Result<Plan> {
-    let wants_places = geometry_index(expected).is_some();
-    if wants_places && !has_places {
-        return Err(Error::invalid_data("a geometry was expected, found no column of coordinates or WKT"));
-    }
-    let crs = crs.decide(wants_places)?;
-    let mut findings = Findings::default();
-    let (columns, output) = if expected.fields().is_empty() {
-        let columns: Vec<Column> =
-            (0..roles.len()).map(|raw| expected_column(raw, roles[raw], &DataType::Utf8)).collect();
-        let output = Output::decide(&Declared::default(), &text.names, &columns, &mut findings)?;
-        (columns, output)
-    } else if declared.mapping.is_some() {
-        let columns = columns_for_mapping(expected, roles, &text.names);
-        let output = Output::decide(&declared, &text.names, &columns, &mut findings)?;
-        (columns, output)
-    } else {
-        let columns = columns_as_expected(expected, roles, &text.names)?;
-        let output = Output::named(expected);
-        (columns, output)
-    };
-    let types_step = types::receipt();
-    let decisions = Decisions { text, places, crs, findings, types_step, columns, output, has_places: wants_places };
-    let plan = Plan::new(layer, limits, decisions)?;
-    check_expected(expected, &plan.schema)?;
-    Ok(plan)
-}
-
-fn expected_column(raw: usize, role: Role, data_type: &DataType) -> Column {
-    Column { raw, role, target: Target::Text, data_type: data_type.clone(), is_expected: true }
-}
-
-/// A column for each expected attribute, found by its source name.
-fn columns_as_expected(expected: &Schema, roles: &[Role], names: &[String]) -> Result<Vec<Column>> {
-    let of_field = |field: &Arc<Field>| {
-        let raw = names.iter().position(|name| name == source_name(field));
-        let missing =
-            || Error::invalid_data(format!("a column {} was expected, found none", quoted(source_name(field))));
-        let raw = raw.ok_or_else(missing)?;
-        Ok(expected_column(raw, roles[raw], field.data_type()))
-    };
-    expected.fields().iter().filter(|field| !is_geometry(field)).map(of_field).collect()
-}
-
-/// Every column: in the expected type if it is published as it is, as text for the mapping if not.
-fn columns_for_mapping(expected: &Schema, roles: &[Role], names: &[String]) -> Vec<Column> {
-    let type_of = |raw: usize| {
-        let field = expected.fields().iter().find(|field| source_name(field) == names[raw]);
-        field.map_or(&DataType::Utf8, |field| field.data_type())
-    };
-    let attributes = (0..roles.len()).filter(|raw| roles[*raw] != Role::Geometry);
-    attributes.map(|raw| expected_column(raw, roles[raw], type_of(raw))).collect()
-}
-
-/// Checks that names and types are the expected ones.
-fn check_expected(expected: &Schema, found: &Schema) -> Result<()> {
-    let columns = |schema: &Schema| {
-        schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect::<Vec<_>>()
-    };
-    let (expected, found) = (columns(expected), columns(found));
-    if expected.is_empty() || expected == found {
-        return Ok(());
-    }
-    Err(Error::invalid_data(format!("expected columns {}, found {}", expected.join(", "), found.join(", "))))
-}
-
-fn is_text(role: Role) -> bool {
-    matches!(role, Role::Text | Role::RawText)
 }
 
 pub(super) fn check_raw(raw: &RecordBatch, layer: &SourceLayer) -> Result<()> {
@@ -275,18 +149,4 @@ pub(super) fn utf8(column: &ArrayRef) -> Result<StringArray> {
     plain.map(|plain| plain.as_string::<i32>().clone()).map_err(|error| {
         Error::invalid_data(format!("a text column of type {} is too large", column.data_type())).caused_by(error)
     })
-}
-
-fn observe_text(survey: &mut ColumnSurvey, column: &StringArray, row_first: u64) {
-    for (value, row) in column.iter().zip(row_first..).filter_map(|(value, row)| Some((value?, row))) {
-        survey.observe(value, row);
-    }
-}
-
-/// Only what is UTF-8 in any encoding, so ASCII, can be a number here; other bytes keep the column text.
-fn observe_bytes(survey: &mut ColumnSurvey, column: &BinaryArray, row_first: u64) {
-    for (value, row) in column.iter().zip(row_first..).filter_map(|(value, row)| Some((value?, row))) {
-        let text = if value.is_ascii() { String::from_utf8_lossy(value) } else { "…".into() };
-        survey.observe(&text, row);
-    }
 }

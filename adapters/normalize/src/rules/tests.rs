@@ -3,9 +3,10 @@
 use super::*;
 use crate::{Declared, SourceEncoding, TEXT_KEY};
 use arrow_array::builder::BinaryBuilder;
+use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, BinaryArray, Int32Array, StringArray, TimestampMillisecondArray};
-use arrow_schema::Field;
+use arrow_schema::{DataType, Field};
 use std::collections::HashMap;
 use ukimet_model::{AuthorityCode, Crs, ErrorKind};
 
@@ -87,14 +88,15 @@ fn a_csv_table_becomes_typed_points() {
             ("geometry", &DataType::Binary),
         ]
     );
+    assert_eq!(schema.field(5).metadata()[crate::ROLE_KEY], "kato");
     assert_eq!(batch.rows().column(3).as_primitive::<Int64Type>().value(0), 2_000_900);
     assert_eq!(batch.rows().column(1).as_primitive::<Float64Type>().value(0).to_bits(), 43.25_f64.to_bits());
     assert_eq!((report.rows_read, report.rows_taken, report.geometry_types["Point"]), (2, 2, 2));
     assert_eq!((report.source_crs.as_deref(), report.source_encoding.as_deref()), (Some("OGC:CRS84"), Some("UTF-8")));
     assert_eq!(report.bbox, Some([71.45, 43.25, 76.95, 51.18].into()));
-    assert_eq!(rules_of(&report), ["crs.from_columns", "types.identifier"]);
+    assert_eq!(rules_of(&report), ["crs.from_columns", "codes.detected"]);
     let steps: Vec<&str> = report.steps.iter().map(|step| step.step.as_str()).collect();
-    assert_eq!(steps, ["text", "places", "types", "names", "crs", "geometry"]);
+    assert_eq!(steps, ["text", "places", "types", "codes", "names", "crs", "geometry"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Values that have to fit the type that their column has already: a corrected row beside rows that are published.
 
-use super::value::{Notation, boolean, date_time, decimal, integer};
+use super::moment::date_time;
+use super::value::{Notation, boolean, decimal, integer};
 use crate::findings::{Findings, example};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};
@@ -81,10 +82,10 @@ fn canonical(text: &str, expected: &DataType) -> Option<String> {
             notations.iter().find_map(|notation| notation.date(text)).map(|date| date.to_string())
         }
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
-            let (time, offset) = date_time(text)?;
-            match (zone, offset) {
-                (None, None) => Some(time.to_string()),
-                (Some(_), Some(offset)) => offset.to_timestamp(time).ok().map(|instant| instant.to_string()),
+            let moment = date_time(text)?;
+            match (zone, moment.offset) {
+                (None, None) => Some(moment.time.to_string()),
+                (Some(_), Some(offset)) => offset.to_timestamp(moment.time).ok().map(|instant| instant.to_string()),
                 _ => None,
             }
         }

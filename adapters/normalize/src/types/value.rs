@@ -1,7 +1,8 @@
 //! How numbers, dates and truth values are written, and what they mean: exact or not at all.
 
-use jiff::civil::{Date, DateTime};
-use jiff::tz::Offset;
+use super::calendar::date_in_words;
+use super::moment::{date_parts, date_time};
+use jiff::civil::Date;
 use std::borrow::Cow;
 
 /// A way of writing one value. Every column has one.
@@ -13,12 +14,20 @@ pub(crate) enum Notation {
     DecimalPoint,
     /// Digits with a comma.
     DecimalComma,
+    /// Commas between groups of three, then perhaps a point: `1,234,567.8`.
+    GroupedPoint,
+    /// Points between groups of three, then perhaps a comma: `1.234.567,8`.
+    GroupedComma,
     /// `YYYY-MM-DD`.
     DateIso,
     /// `DD.MM.YYYY`.
     DateDotted,
-    /// `DD/MM/YYYY`.
+    /// `DD/MM/YYYY` or `DD-MM-YYYY`.
     DateSlashed,
+    /// `MM/DD/YYYY` or `MM-DD-YYYY`.
+    DateMonthFirst,
+    /// A day with its month as a word.
+    DateWords,
     /// A date as above, `T` or a space, time with seconds, no zone.
     DateTime,
     /// The same with `Z` or an offset.
@@ -29,14 +38,18 @@ pub(crate) enum Notation {
 
 impl Notation {
     /// Every notation, in the order in which a column tries them.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Boolean,
         Self::Integer,
         Self::DecimalPoint,
         Self::DecimalComma,
+        Self::GroupedPoint,
+        Self::GroupedComma,
         Self::DateIso,
         Self::DateDotted,
         Self::DateSlashed,
+        Self::DateMonthFirst,
+        Self::DateWords,
         Self::DateTime,
         Self::DateTimeZoned,
     ];
@@ -47,41 +60,72 @@ impl Notation {
             Self::Integer => "integer",
             Self::DecimalPoint => "decimal with point",
             Self::DecimalComma => "decimal with comma",
+            Self::GroupedPoint => "decimal with point and commas between thousands",
+            Self::GroupedComma => "decimal with comma and points between thousands",
             Self::DateIso => "date YYYY-MM-DD",
             Self::DateDotted => "date DD.MM.YYYY",
             Self::DateSlashed => "date DD/MM/YYYY",
+            Self::DateMonthFirst => "date MM/DD/YYYY",
+            Self::DateWords => "date with its month as a word",
             Self::DateTime => "date and time without zone",
             Self::DateTimeZoned => "date and time with zone",
             Self::Boolean => "true or false",
         }
     }
 
-    /// Whether a text is a value in this notation without any loss.
+    /// Whether values are numbers.
+    pub(crate) fn is_number(self) -> bool {
+        self == Self::Integer || self.is_fraction()
+    }
+
+    /// Whether values are numbers that may have a fraction.
+    pub(crate) fn is_fraction(self) -> bool {
+        matches!(self, Self::DecimalPoint | Self::DecimalComma | Self::GroupedPoint | Self::GroupedComma)
+    }
+
+    /// Whether values are days.
+    pub(crate) fn is_date(self) -> bool {
+        matches!(self, Self::DateIso | Self::DateDotted | Self::DateSlashed | Self::DateMonthFirst | Self::DateWords)
+    }
+
+    /// Whether a text is a value in this notation without any loss; of a number, only what is bare.
     pub(crate) fn fits(self, text: &str) -> bool {
         match self {
             Self::Integer => integer(text).is_some(),
-            Self::DecimalPoint => integer(text).is_some() || decimal(text, '.').is_some(),
-            Self::DecimalComma => integer(text).is_some() || decimal(text, ',').is_some(),
-            Self::DateIso | Self::DateDotted | Self::DateSlashed => self.date(text).is_some(),
-            Self::DateTime => date_time(text).is_some_and(|(_, offset)| offset.is_none()),
-            Self::DateTimeZoned => date_time(text).is_some_and(|(_, offset)| offset.is_some()),
+            Self::DateTime => date_time(text).is_some_and(|read| read.offset.is_none()),
+            Self::DateTimeZoned => date_time(text).is_some_and(|read| read.offset.is_some()),
             Self::Boolean => boolean(text).is_some(),
+            _ if self.is_fraction() => self.fraction(text).is_some(),
+            _ => self.date(text).is_some(),
+        }
+    }
+
+    /// The number, in one of the notations with a fraction.
+    pub(crate) fn fraction(self, text: &str) -> Option<f64> {
+        match self {
+            Self::DecimalPoint => whole(text).or_else(|| decimal(text, '.')),
+            Self::DecimalComma => whole(text).or_else(|| decimal(text, ',')),
+            Self::GroupedPoint => grouped(text, ',', '.'),
+            Self::GroupedComma => grouped(text, '.', ','),
+            _ => None,
         }
     }
 
     /// The day, in one of the date notations.
     pub(crate) fn date(self, text: &str) -> Option<Date> {
         match self {
-            Self::DateIso => date_parts(text, '-', false),
-            Self::DateDotted => date_parts(text, '.', true),
-            Self::DateSlashed => date_parts(text, '/', true),
+            Self::DateIso => date_parts(text, '-', [0, 1, 2]),
+            Self::DateDotted => date_parts(text, '.', [2, 1, 0]),
+            Self::DateSlashed => date_parts(text, '/', [2, 1, 0]).or_else(|| date_parts(text, '-', [2, 1, 0])),
+            Self::DateMonthFirst => date_parts(text, '/', [2, 0, 1]).or_else(|| date_parts(text, '-', [2, 0, 1])),
+            Self::DateWords => date_in_words(text),
             _ => None,
         }
     }
 }
 
 /// The spaces that stand between groups of digits.
-fn is_space(c: char) -> bool {
+pub(crate) fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '\u{2009}')
 }
 
@@ -126,22 +170,104 @@ pub(crate) fn integer(text: &str) -> Option<i64> {
     (is_canonical && plain != "-0" && !plain.starts_with('+')).then_some(value)
 }
 
-/// A number with a decimal separator whose digits a 64-bit float keeps; trailing zeros are notation.
+/// A whole number that a 64-bit float keeps.
+fn whole(text: &str) -> Option<f64> {
+    let value = integer(text)?;
+    let float = value as f64;
+    // Exact, and printed with the same digits: 2^54 + 768 prints as a shorter number that reads back as it.
+    (float as i128 == i128::from(value) && float.to_string() == value.to_string()).then_some(float)
+}
+
+/// A number with a decimal separator or a power of ten whose digits a 64-bit float keeps; trailing zeros are notation.
 pub(crate) fn decimal(text: &str, separator: char) -> Option<f64> {
     if !text.as_bytes().first().is_some_and(|b| b.is_ascii_digit() || *b == b'-') {
         return None;
     }
     let plain = ungrouped(text)?;
-    let (whole, fraction) = plain.split_once(separator)?;
+    let (mantissa, power) = match plain.split_once(['e', 'E']) {
+        Some((mantissa, power)) => (mantissa, Some(power_of_ten(power)?)),
+        None => (plain.as_ref(), None),
+    };
+    let (whole, fraction) = match mantissa.split_once(separator) {
+        Some(parts) => parts,
+        None => (mantissa, power.map(|_| "0")?),
+    };
     let digits = whole.strip_prefix('-').unwrap_or(whole);
     let all_digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
     if !all_digits(digits) || !all_digits(fraction) || (digits.len() > 1 && digits.starts_with('0')) {
         return None;
     }
-    let fraction = fraction.trim_end_matches('0');
-    let canonical = if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") };
+    let canonical = shifted(whole.starts_with('-'), digits, fraction, power.unwrap_or(0));
     let value: f64 = canonical.parse().ok()?;
-    (value.to_string() == canonical).then_some(value)
+    (value.to_string() == canonical && is_kept(value, &canonical)).then_some(value)
+}
+
+/// Whether a float stands for just these digits, whoever prints it.
+///
+/// Up to fifteen it always does. Beyond, a whole number must be exact, and a fraction may not lie halfway between two
+/// decimals, where one printer takes the lower and another the upper.
+fn is_kept(value: f64, canonical: &str) -> bool {
+    const DIGITS_ALWAYS_KEPT: usize = 15;
+    // No float has more decimals than this before its digits are over.
+    const DECIMALS_MAX: usize = 1100;
+    let digits = canonical.trim_start_matches(['-', '0', '.']).replace('.', "");
+    if digits.trim_end_matches('0').len() <= DIGITS_ALWAYS_KEPT {
+        return true;
+    }
+    let Some((_, fraction)) = canonical.split_once('.') else { return format!("{value:.0}") == canonical };
+    let exact = format!("{value:.DECIMALS_MAX$}");
+    let beyond = exact.split_once('.').map_or("", |(_, exact)| &exact[fraction.len().min(exact.len())..]);
+    beyond.trim_end_matches('0') != "5"
+}
+
+fn power_of_ten(text: &str) -> Option<i32> {
+    const POWER_MAX: i32 = 320;
+    let is_digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let power: i32 = text.parse().ok().filter(|_| is_digits(digits))?;
+    (-POWER_MAX..=POWER_MAX).contains(&power).then_some(power)
+}
+
+/// The decimal digits of a number times a power of ten, as a float prints them: no power, no needless zero.
+fn shifted(is_negative: bool, digits: &str, fraction: &str, power: i32) -> String {
+    let all = format!("{digits}{fraction}");
+    let point = digits.len() as i32 + power;
+    let (whole, fraction) = if point <= 0 {
+        ("0".to_owned(), format!("{}{all}", "0".repeat(point.unsigned_abs() as usize)))
+    } else if point as usize >= all.len() {
+        (format!("{all}{}", "0".repeat(point as usize - all.len())), String::new())
+    } else {
+        (all[..point as usize].to_owned(), all[point as usize..].to_owned())
+    };
+    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+    let whole = if whole.is_empty() { "0" } else { whole };
+    let sign = if is_negative { "-" } else { "" };
+    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+}
+
+/// A number with marks between thousands and another before its fraction.
+fn grouped(text: &str, group: char, separator: char) -> Option<f64> {
+    let (whole_part, fraction) = match text.split_once(separator) {
+        Some((whole_part, fraction)) => (whole_part, Some(fraction)),
+        None => (text, None),
+    };
+    if !whole_part.contains(group) {
+        return whole(text).or_else(|| decimal(text, separator));
+    }
+    let with_commas = whole_part.replace(group, ",");
+    let is_plain = is_grouped_by_comma(&with_commas) && (group == ',' || !whole_part.contains(','));
+    let digits = with_commas.replace(',', "");
+    match fraction.filter(|_| is_plain) {
+        Some(fraction) => decimal(&format!("{digits}.{fraction}"), '.'),
+        None => whole(&digits).filter(|_| is_plain),
+    }
+}
+
+/// Whether a number has marks between thousands and another one before its fraction, so that both are sure.
+pub(crate) fn has_both_marks(text: &str) -> bool {
+    let group = text.find([',', '.']).map(|at| text.as_bytes()[at]);
+    let separator = text.rfind([',', '.']).map(|at| text.as_bytes()[at]);
+    group != separator
 }
 
 /// Any finite number, as a coordinate may be written: point or comma, spaces around and between groups.
@@ -150,68 +276,6 @@ pub(crate) fn coordinate(text: &str) -> Option<f64> {
     let looks_like_number = plain.bytes().all(|b| b.is_ascii_digit() || b"+-.,eE".contains(&b));
     let plain = if plain.contains('.') { plain } else { plain.replacen(',', ".", 1) };
     plain.parse().ok().filter(|value: &f64| looks_like_number && value.is_finite())
-}
-
-/// Three numbers with one separator and fixed widths, day first or year first.
-fn date_parts(text: &str, separator: char, day_first: bool) -> Option<Date> {
-    if text.len() != 10 || !text.is_ascii() {
-        return None;
-    }
-    let mut parts = text.split(separator);
-    let (a, b, c) = (parts.next()?, parts.next()?, parts.next()?);
-    let (year, day) = if day_first { (c, a) } else { (a, c) };
-    if parts.next().is_some() || [year.len(), b.len(), day.len()] != [4, 2, 2] {
-        return None;
-    }
-    let number = |s: &str| s.bytes().all(|b| b.is_ascii_digit()).then(|| s.parse::<i16>().ok()).flatten();
-    Date::new(number(year)?, number(b)? as i8, number(day)? as i8).ok()
-}
-
-/// A date, `T` or a space, `HH:MM:SS`, up to six digits of a fraction, and perhaps `Z` or an offset.
-pub(crate) fn date_time(text: &str) -> Option<(DateTime, Option<Offset>)> {
-    let (day, rest) = (text.get(..10)?, text.get(10..)?);
-    let date = Notation::DateIso.date(day).or_else(|| Notation::DateDotted.date(day))?;
-    let time = rest.strip_prefix(['T', ' '])?;
-    let zone_at = time.find(['Z', '+', '-']).unwrap_or(time.len());
-    let (clock, zone) = time.split_at(zone_at);
-    let (clock, fraction) = clock.split_once('.').map_or((clock, None), |(c, f)| (c, Some(f)));
-    if clock.len() != 8 || fraction.is_some_and(|f| f.is_empty() || f.len() > 6) {
-        return None;
-    }
-    let mut parts = clock.split(':');
-    let mut two = || {
-        let part = parts.next().filter(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_digit()))?;
-        part.parse::<i8>().ok()
-    };
-    let (hour, minute, second) = (two()?, two()?, two()?);
-    let microseconds = fraction.map_or(Some(0), microseconds)?;
-    let time = date.at(hour.min(23), minute.min(59), second.min(59), microseconds * 1000);
-    let in_range = hour < 24 && minute < 60 && second < 60;
-    let offset = if zone.is_empty() { None } else { Some(offset(zone)?) };
-    in_range.then_some((time, offset))
-}
-
-fn microseconds(fraction: &str) -> Option<i32> {
-    let all_digits = fraction.bytes().all(|b| b.is_ascii_digit());
-    all_digits.then(|| format!("{fraction:0<6}").parse().ok()).flatten()
-}
-
-fn offset(zone: &str) -> Option<Offset> {
-    if zone == "Z" {
-        return Some(Offset::UTC);
-    }
-    let sign = if zone.starts_with('-') { -1 } else { 1 };
-    let digits = zone.get(1..)?;
-    let (hours, minutes) = match digits.len() {
-        2 => (digits, "00"),
-        4 => digits.split_at(2),
-        5 => digits.split_once(':')?,
-        _ => return None,
-    };
-    let number =
-        |s: &str| (s.len() == 2 && s.bytes().all(|b| b.is_ascii_digit())).then(|| s.parse::<i32>().ok()).flatten();
-    let (hours, minutes) = (number(hours)?, number(minutes)?);
-    (hours < 24 && minutes < 60).then(|| Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()).flatten()
 }
 
 /// `true` or `false`, in small, capital or title letters.
@@ -264,6 +328,17 @@ mod tests {
             ("1.5", ',', None),
             ("1.2.3", '.', None),
             ("12345678901234567.5", '.', None),
+            ("1.5E+05", '.', Some(150_000.0)),
+            ("1,5e-3", ',', Some(0.0015)),
+            ("2E3", '.', Some(2000.0)),
+            ("1.5e", '.', None),
+            ("1e999", '.', None),
+            ("123456789.123456789e2", '.', None),
+            ("600000000000000.3", '.', None),
+            ("600000000000000.5", '.', Some(600_000_000_000_000.5)),
+            ("71.44598760000001", '.', Some(71.445_987_600_000_01)),
+            ("1.5e300", '.', Some(1.5e300)),
+            ("1234567890123456.7e5", '.', None),
         ] {
             assert_eq!(decimal(text, separator), expected, "{text}");
         }
@@ -271,28 +346,6 @@ mod tests {
         assert_eq!(coordinate("4 791 000,5"), Some(4_791_000.5));
         for bad in ["", "x", "nan", "inf", "1,2,3", "43°15'"] {
             assert_eq!(coordinate(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn dates_exist_in_the_calendar() {
-        assert!(Notation::DateDotted.fits("29.02.2024"));
-        assert!(Notation::DateIso.fits("2024-02-29"));
-        for bad in ["29.02.2023", "1.2.2024", "2024.02.01", "00.01.2024", "31.12.24", "2024-13-01"] {
-            assert!(!Notation::DateDotted.fits(bad) && !Notation::DateIso.fits(bad), "{bad}");
-        }
-        assert!(Notation::DateTime.fits("2024-03-01 00:00:00"));
-        assert!(Notation::DateTime.fits("01.03.2024 23:59:59.123456"));
-        assert!(Notation::DateTimeZoned.fits("2024-03-01T00:00:00+05:00"));
-        assert!(Notation::DateTimeZoned.fits("2024-03-01T00:00:00Z"));
-        for bad in [
-            "2024-03-01",
-            "2024-03-01 24:00:00",
-            "2024-03-01 00:00",
-            "2024-03-01 00:00:00.1234567",
-            "2024-03-01T00:00:00+5",
-        ] {
-            assert!(!Notation::DateTime.fits(bad) && !Notation::DateTimeZoned.fits(bad), "{bad}");
         }
     }
 }

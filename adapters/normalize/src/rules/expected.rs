@@ -1,0 +1,85 @@
+//! The decisions that are left where rows have to fit a schema that is there already.
+
+use super::columns::{Column, ColumnsPlan};
+use super::{Decisions, Plan};
+use crate::crs::CrsSurvey;
+use crate::findings::Findings;
+use crate::layer::{Declared, Limits, Role, SourceLayer};
+use crate::mapping::Output;
+use crate::places::PlacePlan;
+use crate::text::TextPlan;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use std::sync::Arc;
+use ukimet_model::batch::{geometry_index, is_geometry, source_name};
+use ukimet_model::error::quoted;
+use ukimet_model::{Error, Result};
+
+/// Makes the decisions that an expected schema leaves.
+pub(super) fn expected_plan(
+    expected: &SchemaRef,
+    (layer, limits, declared): (SourceLayer, Limits, Declared),
+    roles: &[Role],
+    (text, places): (TextPlan, PlacePlan),
+    crs: CrsSurvey,
+    has_places: bool,
+) -> Result<Plan> {
+    let wants_places = geometry_index(expected).is_some();
+    if wants_places && !has_places {
+        return Err(Error::invalid_data("a geometry was expected, found no column of coordinates or WKT"));
+    }
+    let crs = crs.decide(wants_places)?;
+    let mut findings = Findings::default();
+    let (columns, output) = if expected.fields().is_empty() {
+        let columns: Vec<Column> =
+            (0..roles.len()).map(|raw| Column::expected(raw, roles[raw], &DataType::Utf8)).collect();
+        let output = Output::decide(&Declared::default(), &text.names, &columns, &mut findings)?;
+        (columns, output)
+    } else if declared.mapping.is_some() {
+        let columns = columns_for_mapping(expected, roles, &text.names);
+        let output = Output::decide(&declared, &text.names, &columns, &mut findings)?;
+        (columns, output)
+    } else {
+        let columns = columns_as_expected(expected, roles, &text.names)?;
+        let output = Output::named(expected);
+        (columns, output)
+    };
+    let columns = ColumnsPlan::expected(columns);
+    let decisions = Decisions { text, places, crs, findings, columns, output, has_places: wants_places };
+    let plan = Plan::new(layer, limits, decisions)?;
+    check_expected(expected, &plan.schema)?;
+    Ok(plan)
+}
+
+/// A column for each expected attribute, found by its source name.
+fn columns_as_expected(expected: &Schema, roles: &[Role], names: &[String]) -> Result<Vec<Column>> {
+    let of_field = |field: &Arc<Field>| {
+        let raw = names.iter().position(|name| name == source_name(field));
+        let missing =
+            || Error::invalid_data(format!("a column {} was expected, found none", quoted(source_name(field))));
+        let raw = raw.ok_or_else(missing)?;
+        Ok(Column::expected(raw, roles[raw], field.data_type()))
+    };
+    expected.fields().iter().filter(|field| !is_geometry(field)).map(of_field).collect()
+}
+
+/// Every column: in the expected type if it is published as it is, as text for the mapping if not.
+fn columns_for_mapping(expected: &Schema, roles: &[Role], names: &[String]) -> Vec<Column> {
+    let type_of = |raw: usize| {
+        let field = expected.fields().iter().find(|field| source_name(field) == names[raw]);
+        field.map_or(&DataType::Utf8, |field| field.data_type())
+    };
+    let attributes = (0..roles.len()).filter(|raw| roles[*raw] != Role::Geometry);
+    attributes.map(|raw| Column::expected(raw, roles[raw], type_of(raw))).collect()
+}
+
+/// Checks that names and types are the expected ones.
+fn check_expected(expected: &Schema, found: &Schema) -> Result<()> {
+    let columns = |schema: &Schema| {
+        schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect::<Vec<_>>()
+    };
+    let (expected, found) = (columns(expected), columns(found));
+    if expected.is_empty() || expected == found {
+        return Ok(());
+    }
+    Err(Error::invalid_data(format!("expected columns {}, found {}", expected.join(", "), found.join(", "))))
+}
