@@ -38,6 +38,8 @@ pub struct Reading {
     pub crs: Option<String>,
     /// The encoding that the publisher declares.
     pub encoding: Option<String>,
+    /// The region that the publisher declares.
+    pub region: Option<String>,
     /// Which layers.
     pub layers: LayerSelection,
 }
@@ -81,7 +83,7 @@ impl Adapters {
     /// `Unavailable` naming the adapter that does not answer.
     pub async fn open(config: &Config, scratch: &Path, granted: &Path) -> Result<Self> {
         let program = config.adapter_program.clone().map_or_else(beside_this_program, Ok)?;
-        let arguments = [
+        let limits = [
             ("--grant", granted.display().to_string()),
             ("--memory-bytes", config.adapter_memory_max.to_string()),
             ("--wall-seconds", config.adapter_time_max.as_secs().to_string()),
@@ -89,8 +91,11 @@ impl Adapters {
             ("--unpacked-bytes", config.unpacked_bytes_max.to_string()),
             ("--file-bytes", config.push_bytes_max.max(config.unpacked_bytes_max).to_string()),
             ("--rows-max", config.rows_max.to_string()),
+            ("--misplaced-share-max", config.misplaced_share_max.to_string()),
+            ("--repair-area-change-max", config.repair_area_change_max.to_string()),
         ];
-        let arguments = arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
+        let grids = config.grids.as_ref().map(|dir| ("--grids", dir.display().to_string()));
+        let arguments = limits.into_iter().chain(grids).flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
         let mut remote = Vec::new();
         for url in &config.adapters {
             remote.push(Remote::connect(url).await?);
@@ -176,6 +181,7 @@ fn options(reading: &Reading, grant_path: bool) -> v1::AssetRequest {
         },
         all_layers: reading.layers == LayerSelection::All,
         batch_rows_max: 0,
+        region: reading.region.clone(),
     };
     v1::AssetRequest { message: Some(v1::asset_request::Message::Options(options)) }
 }

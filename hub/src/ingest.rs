@@ -112,6 +112,7 @@ fn reading(header: &PushHeader, path: PathBuf) -> Reading {
         media_type: header.media_type.clone(),
         crs: header.crs.clone(),
         encoding: header.encoding.clone(),
+        region: header.region.clone(),
         layers: header.layers.clone(),
     }
 }

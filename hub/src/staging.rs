@@ -33,6 +33,9 @@ pub struct PushHeader {
     pub crs: Option<String>,
     /// The encoding that the publisher declares.
     pub encoding: Option<String>,
+    /// The region that the publisher declares.
+    #[serde(default)]
+    pub region: Option<String>,
     /// Which layers.
     pub layers: LayerSelection,
     /// Titles and so on.
@@ -52,6 +55,11 @@ impl PushHeader {
         let text = serde_json::to_vec(&deciding).expect("a header is plain data");
         let mut hasher = Hasher::default();
         hasher.update(&text);
+        // Only where there is one: a push without it keeps the digest that it had before regions could be declared.
+        if let Some(region) = &self.region {
+            hasher.update(b"region");
+            hasher.update(region.as_bytes());
+        }
         hasher.finish()
     }
 }
@@ -411,6 +419,7 @@ mod tests {
             media_type: None,
             crs: None,
             encoding: None,
+            region: None,
             layers: LayerSelection::Only,
             metadata: DatasetMetadata::default(),
             expected_version: None,

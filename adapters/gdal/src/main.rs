@@ -11,6 +11,7 @@ use std::time::Duration;
 use ukimet_adapter_gdal::{GdalAdapter, ReadLimits, part_coordinate_libraries};
 use ukimet_adapter_sdk::{Listen, ServeConfig, ServeLimits, Server};
 use ukimet_model::{Error, Result};
+use ukimet_normalize::{Grids, Limits};
 
 /// How often the parent is looked for.
 const PARENT_CHECK: Duration = Duration::from_millis(250);
@@ -78,6 +79,15 @@ struct Flags {
     /// Rows of a layer.
     #[arg(long, default_value_t = ReadLimits::default().rows_max, value_name = "COUNT")]
     rows_max: u64,
+    /// Folder of grids for datum shifts, such as qazgrid_kz.gsb; nothing else may be in it.
+    #[arg(long, value_name = "DIR")]
+    grids: Option<PathBuf>,
+    /// Share of a layer's rows whose place may be impossible: those rows are refused; above it, the layer is.
+    #[arg(long, default_value_t = Limits::default().misplaced_share_max, value_name = "SHARE")]
+    misplaced_share_max: f64,
+    /// Share of its area that a geometry may lose or gain by repair; a row above it is refused.
+    #[arg(long, default_value_t = Limits::default().repair_area_change_max, value_name = "SHARE")]
+    repair_area_change_max: f64,
 }
 
 fn main() -> ExitCode {
@@ -128,7 +138,14 @@ async fn serve(flags: Flags) -> Result<()> {
         vertices_max: flags.vertices_max,
         rows_max: flags.rows_max,
     };
-    let adapter = Arc::new(GdalAdapter::new(flags.scratch.clone(), limits)?);
+    let rules = Limits {
+        misplaced_share_max: flags.misplaced_share_max,
+        repair_area_change_max: flags.repair_area_change_max,
+        grids: flags.grids.as_deref().map(Grids::open).transpose()?.unwrap_or_default(),
+        ..Limits::default()
+    };
+    rules.check()?;
+    let adapter = Arc::new(GdalAdapter::new(flags.scratch.clone(), limits)?.with_rules(rules));
     let config = ServeConfig {
         listen: flags.listen,
         scratch: flags.scratch,

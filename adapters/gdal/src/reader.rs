@@ -27,6 +27,7 @@ const WIDE_COLUMNS: usize = 64;
 pub struct GdalAdapter {
     scratch: PathBuf,
     limits: ReadLimits,
+    rules: Limits,
 }
 
 impl GdalAdapter {
@@ -40,7 +41,14 @@ impl GdalAdapter {
             .map_err(|error| Error::unavailable("the scratch folder could not be made").caused_by(error))?;
         let drivers: Vec<&str> = FORMATS.iter().filter_map(|format| format.driver).collect();
         gdal::set_up(&drivers, &scratch)?;
-        Ok(Self { scratch, limits })
+        Ok(Self { scratch, limits, rules: Limits::default() })
+    }
+
+    /// The same adapter with other settings of the rules.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Limits) -> Self {
+        self.rules = rules;
+        self
     }
 }
 
@@ -77,7 +85,7 @@ impl Adapter for GdalAdapter {
         let mut rows = 0;
         for position in select_layers(&names, &options.layers)? {
             let layer = &opened.layers[position];
-            let read = opened.read_layer(layer, options, &self.limits, sink);
+            let read = opened.read_layer(layer, options, (&self.limits, &self.rules), sink);
             rows += read.map_err(|error| error.context(format!("layer {}", quoted(&layer.info.name))))?;
         }
         if rows == 0 {
@@ -143,7 +151,7 @@ impl Opened {
         &self,
         layer: &OpenedLayer,
         options: &ReadOptions,
-        limits: &ReadLimits,
+        (limits, rules): (&ReadLimits, &Limits),
         sink: &mut dyn RowSink,
     ) -> Result<u64> {
         let source = self.sources[layer.source].as_ref();
@@ -151,8 +159,12 @@ impl Opened {
         let rows_max = options.batch_rows_max.unwrap_or(own_choice).min(own_choice);
         let plan = {
             let mut rows = source.rows(layer.layer, rows_max)?;
-            let declared = Declared { crs: options.crs.clone(), encoding: options.encoding.clone() };
-            let mut survey = Survey::begin(&layer.source_layer(rows.as_ref()), &declared, &Limits::default())?;
+            let declared = Declared {
+                crs: options.crs.clone(),
+                encoding: options.encoding.clone(),
+                region: options.region.clone(),
+            };
+            let mut survey = Survey::begin(&layer.source_layer(rows.as_ref()), &declared, rules)?;
             let mut count = RowCount::new(limits.rows_max);
             while survey.needs_more() {
                 let Some(batch) = rows.next()? else { break };
@@ -175,7 +187,7 @@ impl Opened {
         if count.rows == 0 && options.layers != LayerSelection::All {
             return Err(Error::invalid_data("a layer with rows was expected, found none"));
         }
-        let report = self.completed(normalizer.finish(), layer, rows.as_mut(), count.rows);
+        let report = self.completed(normalizer.finish()?, layer, rows.as_mut(), count.rows);
         sink.end_layer(report)?;
         Ok(count.rows)
     }

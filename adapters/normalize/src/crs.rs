@@ -1,19 +1,28 @@
 //! The CRS rule: every layer comes to OGC:CRS84 by one named operation, or the publisher is asked.
 //!
-//! Order: declared by the publisher, declared by the source, implied by columns named longitude and latitude.
-//! A missing CRS is an error with candidates, a ballpark operation is an error, and numbers outside the CRS's
-//! domain are an error. Coordinates that are already degrees on WGS 84 stay as they are, bit for bit.
+//! Order: declared by the publisher, declared by the source, implied by columns named longitude and latitude, inferred
+//! from the numbers and a declared region. A CRS that is missing even so is an error with candidates, a ballpark
+//! operation is an error, and rows outside the CRS's domain are refused. Coordinates that are already degrees on
+//! WGS 84 stay as they are, bit for bit.
 
 mod candidates;
 mod definition;
+mod gate;
+mod grids;
+mod inference;
 mod operation;
 mod qaztrf;
+mod region;
 mod transform;
 
+pub use grids::Grids;
+pub(crate) use region::Region;
 pub(crate) use transform::Transform;
 
-use crate::findings::{Findings, step};
+use crate::findings::{Findings, example, step};
+use crate::layer::Limits;
 use definition::Resolved;
+use gate::Gate;
 use operation::{Choice, Operation};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use ukimet_model::error::quoted;
@@ -23,6 +32,16 @@ use ukimet_model::{Crs, Error, ErrorKind, ProcessStep, Result, Severity, wkb};
 fn proj_version() -> String {
     let version = proj::ProjBuilder::new().lib_info().map_or("unknown".to_owned(), |info| info.version);
     format!("PROJ {version}")
+}
+
+/// The version of the register in the database that is linked in. The binding cannot ask PROJ for it, so it stands
+/// here beside the version of PROJ that brings it.
+fn register_version() -> String {
+    const KNOWN: (&str, &str) = ("9.6.2", "EPSG v12.013 of 2025-05-26");
+    match proj_version() {
+        version if version.ends_with(KNOWN.0) => KNOWN.1.to_owned(),
+        version => format!("EPSG as in {version}"),
+    }
 }
 
 /// Calls PROJ. Its binding panics where PROJ fails without an error number; here that is a plain failure.
@@ -46,8 +65,12 @@ const SAMPLE_MAX: usize = 4096;
 pub(crate) struct CrsSurvey {
     known: Known,
     known_by: &'static str,
+    /// While nothing is known, the middle of each geometry, else its positions; x before y, in the source's units.
     sample: Vec<(f64, f64)>,
     bounds: Option<[f64; 4]>,
+    region: Option<Region>,
+    grids: Grids,
+    misplaced_share_max: f64,
     findings: Findings,
 }
 
@@ -64,29 +87,46 @@ impl CrsSurvey {
                 let known = know(&definition::accept(text)?)?;
                 let label = label(&known);
                 if let Some(other) = of_layer.filter(|crs| label != Some(crs.to_string().as_str())) {
-                    let message =
-                        format!("the publisher's {} overrides the source's {other}", label.unwrap_or_default());
-                    findings.add("crs.overridden", Severity::Note, message, 1, []);
+                    let ours = label.unwrap_or_default();
+                    let is_same = of_source(other).is_ok_and(|other| is_same_system(&known, &other));
+                    let (severity, message) = if is_same {
+                        (Severity::Note, format!("the publisher's {ours} says the same as the source's {other}"))
+                    } else {
+                        (
+                            Severity::Warning,
+                            format!("the publisher's {ours} contradicts and overrides the source's {other}"),
+                        )
+                    };
+                    let examples = [example(None, None, &other.to_string(), Some(ours))];
+                    findings.add("crs.overridden", severity, message, 1, examples);
                 }
                 (known, "the publisher")
             }
             (None, Some(crs)) => (of_source(crs)?, "the source"),
             (None, None) => (Known::Missing, "nobody"),
         };
-        Ok(Self { known, known_by, sample: Vec::new(), bounds: None, findings })
+        Ok(Self {
+            known,
+            known_by,
+            sample: Vec::new(),
+            bounds: None,
+            region: None,
+            grids: Grids::default(),
+            misplaced_share_max: Limits::default().misplaced_share_max,
+            findings,
+        })
+    }
+
+    /// The same survey with the declared region and the operator's settings.
+    pub(crate) fn within(mut self, region: Option<Region>, limits: &Limits) -> Self {
+        self.region = region;
+        self.grids = limits.grids.clone();
+        self.misplaced_share_max = limits.misplaced_share_max;
+        self
     }
 
     pub(crate) fn is_missing(&self) -> bool {
         matches!(self.known, Known::Missing)
-    }
-
-    /// Whether the coordinates are degrees of longitude and latitude, or would have to be.
-    pub(crate) fn is_geographic(&self) -> bool {
-        match &self.known {
-            Known::Missing | Known::Wgs84(_) => true,
-            Known::Qaztrf(system, _) => *system == qaztrf::System::Geographic,
-            Known::Other(resolved, _) => resolved.is_geographic(),
-        }
     }
 
     pub(crate) fn needs_more(&self) -> bool {
@@ -105,6 +145,7 @@ impl CrsSurvey {
         if self.is_missing() {
             if let Ok(wkb::Shape { bounds: Some(bounds), is_finite: true, .. }) = wkb::inspect(bytes) {
                 self.widen(bounds);
+                self.sample_middle(bounds);
             }
             return;
         }
@@ -121,8 +162,17 @@ impl CrsSurvey {
         }
         if self.is_missing() {
             self.widen([x, y, x, y]);
+            self.sample_middle([x, y, x, y]);
         } else if self.sample.len() < SAMPLE_MAX {
             self.sample.push((x, y));
+        }
+    }
+
+    /// Keeps the middle of a geometry, unless it is at (0, 0), which is no place.
+    fn sample_middle(&mut self, [x_min, y_min, x_max, y_max]: [f64; 4]) {
+        let middle = (x_min.midpoint(x_max), y_min.midpoint(y_max));
+        if self.sample.len() < SAMPLE_MAX && middle != (0.0, 0.0) {
+            self.sample.push(middle);
         }
     }
 
@@ -139,10 +189,6 @@ impl CrsSurvey {
         self.known = know(&definition::accept(code)?)?;
         self.known_by = "the columns";
         self.findings.add("crs.from_columns", Severity::Note, format!("{code} is taken because {why}"), 1, []);
-        // The place was not sampled; the middle of the extent stands for it.
-        if let Some([x_min, y_min, x_max, y_max]) = self.bounds {
-            self.sample.push((x_min.midpoint(x_max), y_min.midpoint(y_max)));
-        }
         Ok(())
     }
 
@@ -156,33 +202,59 @@ impl CrsSurvey {
         if !has_places {
             return Ok(CrsPlan::of_table(self.findings));
         }
-        let middle = self.middle();
-        let known = match self.known {
-            Known::Missing => {
-                if let Some(bounds) = self.bounds {
-                    return Err(Error::undeclared(candidates::question(bounds)));
-                }
+        if self.is_missing() {
+            let Some(bounds) = self.bounds else {
                 let message = "the layer names no crs; it has no coordinates that would need one";
                 self.findings.add("crs.none", Severity::Note, message, 1, []);
                 return Ok(CrsPlan::of_table(self.findings));
-            }
-            known => known,
-        };
-        let mut plan = settled(known, middle)?;
+            };
+            return self.infer(bounds);
+        }
+        let mut plan = settled(self.known, &self.sample, &self.grids)?;
         plan.findings = self.findings;
         plan.step.parameters.insert("source_crs_by".to_owned(), self.known_by.to_owned());
-        Ok(plan)
+        Ok(plan.within(self.region, self.misplaced_share_max))
     }
 
-    /// The median position of the sample, x and y apart.
-    fn middle(&self) -> Option<(f64, f64)> {
-        let median = |part: fn(&(f64, f64)) -> f64| {
-            let mut values: Vec<f64> = self.sample.iter().map(part).collect();
-            values.sort_unstable_by(f64::total_cmp);
-            values.get(values.len() / 2).copied()
+    /// Takes the only CRS that puts the numbers into the declared region.
+    ///
+    /// # Errors
+    ///
+    /// `Undeclared` with candidates if no region is declared, none fits, or several do.
+    fn infer(mut self, bounds: [f64; 4]) -> Result<CrsPlan> {
+        let Some(region) = self.region else {
+            return Err(Error::undeclared(candidates::question(bounds)));
         };
-        Some((median(|p| p.0)?, median(|p| p.1)?))
+        let inferred = inference::infer(&self.sample, bounds, &region, &self.grids)?;
+        let mut plan = inferred.plan;
+        let label = plan.label.take().unwrap_or_default();
+        let message = format!(
+            "nobody declares a crs; {label} was inferred, because no other known system puts the coordinates into the declared region {}; declare it with --crs if it is right",
+            region.described()
+        );
+        let taken = format!("{label}, confidence {:.2}", inferred.confidence);
+        self.findings.add("crs.inferred", Severity::Warning, message, 1, [example(None, None, "no crs", Some(&taken))]);
+        let parameters = [
+            ("source_crs_by", "inferred from the numbers and the declared region".to_owned()),
+            ("region", region.described()),
+            ("confidence", format!("{:.2}", inferred.confidence)),
+            ("same_as", inferred.equal.join(", ")),
+        ];
+        plan.step.parameters.extend(parameters.map(|(key, value)| (key.to_owned(), value)));
+        plan.label = Some(format!("{label} (inferred)"));
+        plan.findings = self.findings;
+        Ok(plan.within(Some(region), self.misplaced_share_max))
     }
+}
+
+/// The median of positions, x and y apart.
+fn middle(positions: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let median = |part: fn(&(f64, f64)) -> f64| {
+        let mut values: Vec<f64> = positions.iter().map(part).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values.get(values.len() / 2).copied()
+    };
+    Some((median(|p| p.0)?, median(|p| p.1)?))
 }
 
 fn know(definition: &definition::Definition) -> Result<Known> {
@@ -210,6 +282,16 @@ fn of_source(crs: &Crs) -> Result<Known> {
     })
 }
 
+/// Whether two mean the same numbers.
+fn is_same_system(known: &Known, other: &Known) -> bool {
+    match (known, other) {
+        (Known::Wgs84(_), Known::Wgs84(_)) => true,
+        (Known::Qaztrf(system, _), Known::Qaztrf(other, _)) => system == other,
+        (Known::Other(resolved, _), Known::Other(other, _)) => resolved.is_same_system(other),
+        _ => false,
+    }
+}
+
 fn label(known: &Known) -> Option<&str> {
     match known {
         Known::Missing => None,
@@ -218,8 +300,9 @@ fn label(known: &Known) -> Option<&str> {
     }
 }
 
-/// The plan for a CRS that is known, without findings.
-fn settled(known: Known, middle: Option<(f64, f64)>) -> Result<CrsPlan> {
+/// The plan for a CRS that is known, without findings; the positions choose where several operations are possible.
+fn settled(known: Known, positions: &[(f64, f64)], grids: &Grids) -> Result<CrsPlan> {
+    let middle = middle(positions);
     let zone = match &known {
         Known::Qaztrf(qaztrf::System::Zone(zone), _) => Some(i64::from(*zone)),
         Known::Other(resolved, _) => resolved.zone(),
@@ -248,6 +331,8 @@ fn settled(known: Known, middle: Option<(f64, f64)>) -> Result<CrsPlan> {
                 (Choice::ByPoint, Some(point)) => Some(operation::choose_at(&source, point)?),
                 (Choice::ByPoint, None) => None,
             };
+            let operation =
+                operation.map(|operation| grids.prefer(&source, &operation, positions).unwrap_or(operation));
             let is_geographic = source.is_geographic();
             (source.label, source.name, operation, is_geographic, source.area)
         }
@@ -255,8 +340,9 @@ fn settled(known: Known, middle: Option<(f64, f64)>) -> Result<CrsPlan> {
     let is_undecided = operation.is_none();
     let operation = operation.unwrap_or_else(|| Operation::identity("none: there are no coordinates"));
     let step = receipt(&label, &name, &operation, middle);
-    let label = Some(label);
-    Ok(CrsPlan { label, operation, is_undecided, is_geographic, area, zone, findings: Findings::default(), step })
+    let gate = Gate::new(quoted(&label), is_geographic, area, zone);
+    let findings = Findings::default();
+    Ok(CrsPlan { label: Some(label), operation, is_undecided, is_swapped: false, gate, findings, step })
 }
 
 fn receipt(label: &str, name: &str, operation: &Operation, middle: Option<(f64, f64)>) -> ProcessStep {
@@ -275,6 +361,11 @@ fn receipt(label: &str, name: &str, operation: &Operation, middle: Option<(f64, 
     if let Some(pipeline) = &operation.pipeline {
         step.parameters.insert("pipeline".to_owned(), pipeline.clone());
         step.parameters.insert("software".to_owned(), proj_version());
+        step.parameters.insert("register".to_owned(), register_version());
+        if let Some(grid) = &operation.grid {
+            step.parameters.insert("grid".to_owned(), grid.name().to_owned());
+            step.parameters.insert("grid_sha256".to_owned(), grid.sha256.clone());
+        }
         if let Some((x, y)) = middle {
             step.parameters.insert("chosen_at".to_owned(), format!("x {x}, y {y}"));
         }
@@ -290,10 +381,9 @@ pub(crate) struct CrsPlan {
     operation: Operation,
     /// No coordinate was seen that could choose the operation, so there must be none.
     is_undecided: bool,
-    is_geographic: bool,
-    area: Option<[f64; 4]>,
-    /// Number of the zone that the false easting puts before every x, in millions of metres.
-    zone: Option<i64>,
+    /// The source has y before x.
+    is_swapped: bool,
+    gate: Gate,
     /// What was found so far.
     pub(crate) findings: Findings,
     /// The receipt.
@@ -304,11 +394,17 @@ impl CrsPlan {
     fn of_table(findings: Findings) -> Self {
         let step = step("crs", [("source_crs", "none: there are no coordinates".to_owned())]);
         let operation = Operation::identity("none");
-        Self { label: None, operation, is_undecided: true, is_geographic: true, area: None, zone: None, findings, step }
+        let gate = Gate::new("none".to_owned(), true, None, None);
+        Self { label: None, operation, is_undecided: true, is_swapped: false, gate, findings, step }
     }
 
-    fn quoted_label(&self) -> String {
-        quoted(self.label.as_deref().unwrap_or("none"))
+    /// The same plan with its gate for a region and a share of rows.
+    fn within(mut self, region: Option<Region>, misplaced_share_max: f64) -> Self {
+        if let Some(region) = &region {
+            self.step.parameters.insert("region".to_owned(), region.described());
+        }
+        self.gate = self.gate.within(region, misplaced_share_max);
+        self
     }
 }
 

@@ -129,7 +129,7 @@ impl Normalizer {
     /// # Errors
     ///
     /// `InvalidData` naming row, column and value that break what was declared; `LimitReached` for a geometry
-    /// above its limit. After an error the normalizer is of no more use.
+    /// above its limit. Rows in impossible places are refused and counted; [`Self::finish`] judges their number. After an error the normalizer is of no more use.
     pub fn normalize(&mut self, raw: &RecordBatch) -> Result<Batch> {
         check_raw(raw, &self.layer)?;
         let row_first = self.report.rows_read;
@@ -162,19 +162,23 @@ impl Normalizer {
     }
 
     /// What was read, taken, repaired and refused, with every receipt in the order of the rules.
-    pub fn finish(self) -> LayerReport {
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if so many rows are in impossible places that what was declared must be wrong.
+    pub fn finish(self) -> Result<LayerReport> {
         let mut report = self.report;
         report.rows_refused = report.rows_read - report.rows_taken;
         let mut findings = self.findings;
         report.steps =
-            vec![self.text.step, self.names_step, self.places.step, self.types_step, self.transform.finish()];
+            vec![self.text.step, self.names_step, self.places.step, self.types_step, self.transform.finish()?];
         if let Some(geometry) = self.geometry {
             geometry.finish(&mut report, &mut findings);
         }
         for findings in [self.text.findings, self.places.findings, self.crs_findings, findings] {
             report.diagnostics.extend(findings.into_diagnostics());
         }
-        report
+        Ok(report)
     }
 }
 

@@ -144,6 +144,7 @@ fn put_header(descriptor: &FlightDescriptor) -> Result<PushHeader> {
         media_type: Some(ARROW_STREAM.to_owned()),
         crs: command.crs,
         encoding: None,
+        region: None,
         layers: LayerSelection::Only,
         metadata: command.metadata,
         expected_version: command.expected_version,

@@ -38,6 +38,10 @@ pub struct Push {
     /// The encoding of the text (windows-1251, KZ-1048, …), if the file does not say or says it wrongly.
     #[arg(long, value_name = "NAME")]
     encoding: Option<String>,
+    /// Where the data lies: a KATO code (75), an ISO code (KZ-75, KZ), or WEST,SOUTH,EAST,NORTH in degrees. Rows outside
+    /// are refused, and a CRS that nobody declares may be inferred.
+    #[arg(long, value_name = "REGION", allow_hyphen_values = true)]
+    region: Option<String>,
     /// How the push changes the dataset.
     #[arg(long, value_enum, default_value_t = Mode::Replace)]
     mode: Mode,
@@ -135,6 +139,7 @@ impl Push {
             layers: layer_selection_to_wire(layers),
             metadata: Some(metadata(&self.title, &self.description, &self.keyword)),
             expected_version: self.expected_version,
+            region: self.region.clone(),
         }
     }
 }

@@ -75,6 +75,7 @@ impl Ask {
 
     pub(crate) fn options(&self) -> v1::AssetRequest {
         request(Request::Options(v1::AssetOptions {
+            region: None,
             file_name: self.file_name.clone(),
             media_type: self.media_type.clone(),
             path: None,

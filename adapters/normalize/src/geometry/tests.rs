@@ -30,6 +30,7 @@ fn run(rows: &[Option<Vec<u8>>], limits: Limits, crs: &str) -> Result<Run> {
     let (mut rule, mut findings) = (GeometryRule::new(limits), Findings::default());
     let done = rule.apply(&column, Vec::new(), &mut transform, 100, &mut findings)?;
     let mut report = LayerReport::default();
+    transform.finish()?;
     rule.finish(&mut report, &mut findings);
     report.diagnostics = findings.into_diagnostics();
     Ok(Run { column: done.column, refused: done.refused, report })
@@ -51,7 +52,7 @@ fn valid_geometries_keep_every_bit_and_are_counted() {
     let run = run_84(&rows);
     assert!(run.column.iter().zip(&rows).all(|(after, before)| after == before.as_deref()));
     assert_eq!((run.report.geometry_types["Point"], run.report.geometry_nulls), (2, 1));
-    assert_eq!((run.report.rows_repaired, run.refused.len()), (0, 0));
+    assert_eq!((run.report.rows_repaired, run.refused.contains(&true)), (0, false));
     assert_eq!(run.report.bbox, Some([70.0, 43.0, 77.0, 51.0].into()));
     let rules: Vec<&str> = run.report.diagnostics.iter().map(|d| d.rule.as_str()).collect();
     assert_eq!(rules, ["geometry.empty"]);
@@ -81,7 +82,8 @@ fn invalid_geometries_are_repaired_in_their_kind_and_measured() {
         (ring(&[(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)]), "Ring is not closed", "Polygon"),
         (wkb_of("POLYGON Z ((0 0 5, 2 2 5, 2 0 5, 0 2 5, 0 0 5))"), "Self-intersection", "MultiPolygon"),
     ] {
-        let run = run_84(&[Some(bytes)]);
+        let every = Limits { repair_area_change_max: 1.0, ..Limits::default() };
+        let run = run(&[Some(bytes)], every, "EPSG:4326").expect("normalizes");
         let shape = wkb::inspect(run.column.value(0)).expect("WKB");
         assert!(Geometry::new_from_wkb(run.column.value(0)).and_then(|g| g.is_valid()).expect("readable"), "{reason}");
         assert_eq!((shape.kind.name(), run.report.rows_repaired), (expected, 1), "{reason}");
@@ -93,13 +95,14 @@ fn invalid_geometries_are_repaired_in_their_kind_and_measured() {
 }
 
 #[test]
-fn what_no_repair_keeps_stays_as_it_was() {
+fn what_no_repair_keeps_is_refused_by_row() {
     let flat = ring(&[(1.0, 1.0), (2.0, 2.0), (1.0, 1.0)]);
     let path = wkb_of("LINESTRING (1 1, 1 1)");
-    let run = run_84(&[Some(flat.clone()), Some(path.clone())]);
-    assert_eq!((run.column.value(0), run.column.value(1)), (flat.as_slice(), path.as_slice()));
-    let found = &run.report.diagnostics[0];
-    assert_eq!((found.rule.as_str(), found.count, run.report.rows_repaired), ("geometry.unrepairable", 2, 0));
+    let run = run_84(&[Some(flat), Some(path), Some(wkb_of("POINT (1 1)"))]);
+    assert_eq!(run.refused, [true, true, false]);
+    let rules: Vec<&str> = run.report.diagnostics.iter().map(|d| d.rule.as_str()).collect();
+    assert_eq!((rules, run.report.rows_repaired), (vec!["geometry.unrepairable"], 0));
+    assert!(run.report.diagnostics.iter().all(|found| found.severity == Severity::Error));
 }
 
 #[test]
@@ -117,10 +120,13 @@ fn a_repair_above_its_limit_is_not_taken() {
     let bow = wkb_of("POLYGON ((0 0, 2 2, 2 0, 0 2, 0 0))");
     let change = Limits { repair_area_change_max: 0.1, ..Limits::default() };
     let size = Limits { repair_vertices_max: 4, ..Limits::default() };
-    for limits in [change, size] {
+    let rules = [(change, "geometry.repair_too_large"), (size, "geometry.too_large_to_repair")];
+    for (limits, rule) in rules {
         let run = run(&[Some(bow.clone())], limits, "EPSG:4326").expect("normalizes");
-        assert_eq!((run.column.value(0), run.report.rows_repaired), (bow.as_slice(), 0));
-        assert_eq!(run.report.diagnostics[0].rule, "geometry.unrepairable");
+        assert_eq!((run.refused[0], run.report.rows_repaired), (true, 0));
+        let found = &run.report.diagnostics[0];
+        assert_eq!((found.rule.as_str(), found.severity), (rule, Severity::Error));
+        assert!(found.examples[0].found.contains("Self-intersection[1 1]"), "{}", found.examples[0].found);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The first pass: every rule looks at the raw rows as long as it has to.
 
 use super::{Column, Decisions, Plan};
-use crate::crs::CrsSurvey;
+use crate::crs::{CrsSurvey, Region};
 use crate::findings::{Findings, example};
 use crate::layer::{Declared, GEOMETRY_KEY, Limits, Role, SourceLayer, is_marked, roles};
 use crate::places::PlaceSurvey;
@@ -32,15 +32,18 @@ impl Survey {
     ///
     /// # Errors
     ///
-    /// `InvalidRequest` if a declared encoding or CRS is none; `Undeclared` if what the source says of its CRS
+    /// `InvalidRequest` if a declared encoding, CRS or region is none; `Undeclared` if what the source says of its CRS
     /// cannot be used.
     pub fn begin(layer: &SourceLayer, declared: &Declared, limits: &Limits) -> Result<Self> {
         let roles = roles(layer);
         let has_geometry = roles.contains(&Role::Geometry);
         let text = TextSurvey::begin(layer, declared, &roles)?;
-        let places = PlaceSurvey::begin(text.names_so_far(layer), has_geometry, declared.crs.is_some());
+        let region = declared.region.as_deref().map(Region::parse).transpose()?;
+        // Columns of metres are places once somebody says where they are.
+        let is_placed = declared.crs.is_some() || region.is_some();
+        let places = PlaceSurvey::begin(text.names_so_far(layer), has_geometry, is_placed);
         let of_layer = layer.crs.as_ref().filter(|_| has_geometry || places.has_candidate());
-        let crs = CrsSurvey::begin(declared.crs.as_deref(), of_layer)?;
+        let crs = CrsSurvey::begin(declared.crs.as_deref(), of_layer)?.within(region, limits);
         let types = vec![ColumnSurvey::default(); roles.len()];
         Ok(Self { layer: layer.clone(), limits: limits.clone(), roles, text, places, crs, types, rows: 0 })
     }

@@ -41,7 +41,7 @@ fn run(layer: &SourceLayer, declared: &Declared, columns: Vec<ArrayRef>) -> Resu
     let mut normalizer = plan.normalizer();
     let batch = normalizer.normalize(&raw)?;
     assert_eq!(batch.rows().schema(), schema);
-    Ok((batch, normalizer.finish()))
+    Ok((batch, normalizer.finish()?))
 }
 
 fn text(values: &[&str]) -> ArrayRef {
@@ -139,7 +139,7 @@ fn a_wrongly_declared_encoding_names_row_column_and_offset() {
     assert_eq!(error.kind(), ErrorKind::InvalidData);
     let message = error.message();
     assert!(message.contains("row 1") && message.contains("\"name\"") && message.contains("offset 2"), "{message}");
-    let declared = Declared { encoding: Some("1251".to_owned()), crs: None };
+    let declared = Declared { encoding: Some("1251".to_owned()), ..Declared::default() };
     let (batch, report) = run(&layer, &declared, columns()).expect("the publisher is right");
     assert_eq!(batch.rows().column(0).as_string::<i32>().value(1), "abАл");
     assert_eq!(rules_of(&report), ["text.encoding_overridden", "geometry.none"]);
@@ -162,7 +162,7 @@ fn a_layer_without_crs_is_a_question_and_a_declaration_answers_it() {
     let error = run(&layer, &Declared::default(), vec![bytes(&[&places])]).map(|_| ()).expect_err("no crs");
     assert_eq!(error.kind(), ErrorKind::Undeclared);
     assert!(error.message().contains("EPSG:28413"), "{error}");
-    let declared = Declared { crs: Some("EPSG:28413".to_owned()), encoding: None };
+    let declared = Declared { crs: Some("EPSG:28413".to_owned()), ..Declared::default() };
     let (_, report) = run(&layer, &declared, vec![bytes(&[&places])]).expect("declared");
     let bbox = report.bbox.expect("a place");
     assert!((bbox.west - 76.772_304_98).abs() < 1e-7 && (bbox.south - 43.240_348_38).abs() < 1e-7);
@@ -201,7 +201,10 @@ fn the_result_does_not_depend_on_the_batches() {
         let mut normalizer = survey.finish().expect("decides").normalizer();
         let rows: Vec<RecordBatch> =
             batches().map(|b| normalizer.normalize(&b).expect("normalizes").into_rows()).collect();
-        (arrow_select::concat::concat_batches(&rows[0].schema(), &rows).expect("one schema"), normalizer.finish())
+        (
+            arrow_select::concat::concat_batches(&rows[0].schema(), &rows).expect("one schema"),
+            normalizer.finish().expect("places"),
+        )
     };
     assert_eq!(normalize(50), normalize(7));
 }

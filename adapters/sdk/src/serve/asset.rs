@@ -60,6 +60,7 @@ fn read_options(options: &v1::AssetOptions) -> Result<ReadOptions> {
     Ok(ReadOptions {
         crs: options.crs.clone().filter(|crs| !crs.is_empty()),
         encoding: options.encoding.clone().filter(|encoding| !encoding.is_empty()),
+        region: options.region.clone().filter(|region| !region.is_empty()),
         layers,
         batch_rows_max: Some(options.batch_rows_max as usize).filter(|rows| *rows > 0),
     })
