@@ -476,6 +476,8 @@ mod tests {
         drop(staging.claim(header("p")).await.expect("new"));
         let other = PushHeader { crs: Some("EPSG:28413".to_owned()), ..header("p") };
         assert_eq!(staging.claim(other).await.err().expect("refused").kind(), ErrorKind::AlreadyUsed);
+        let elsewhere = PushHeader { region: Some("KZ-75".to_owned()), ..header("p") };
+        assert_eq!(staging.claim(elsewhere).await.err().expect("refused").kind(), ErrorKind::AlreadyUsed);
         let larger = PushHeader { size_bytes: Some(101), ..header("q") };
         assert_eq!(staging.claim(larger).await.err().expect("refused").kind(), ErrorKind::LimitReached);
     }

@@ -262,6 +262,11 @@ fn know(definition: &definition::Definition) -> Result<Known> {
     if ["EPSG:4326", "EPSG:4979", "OGC:CRS84", "OGC:CRS84h"].contains(&text.as_str()) {
         return Ok(Known::Wgs84(text));
     }
+    if text == qaztrf::GEOCENTRIC {
+        return Err(Error::invalid_request(format!(
+            "expected a geographic or projected crs, found {text}, QazTRF-23, of kind GeocentricCRS; declare EPSG:10940 or 10941"
+        )));
+    }
     if let Some(system) = qaztrf::System::of_code(&text) {
         return Ok(Known::Qaztrf(system, text));
     }
@@ -364,7 +369,7 @@ fn receipt(label: &str, name: &str, operation: &Operation, middle: Option<(f64, 
         step.parameters.insert("register".to_owned(), register_version());
         if let Some(grid) = &operation.grid {
             step.parameters.insert("grid".to_owned(), grid.name().to_owned());
-            step.parameters.insert("grid_sha256".to_owned(), grid.sha256.clone());
+            step.parameters.insert("grid_sha256".to_owned(), grid.sha256.to_string());
         }
         if let Some((x, y)) = middle {
             step.parameters.insert("chosen_at".to_owned(), format!("x {x}, y {y}"));

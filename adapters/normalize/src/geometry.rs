@@ -201,13 +201,7 @@ impl GeometryRule {
                     "rows with an invalid geometry were refused: a repair would change more than {} of the area",
                     self.limits.repair_area_change_max
                 ),
-                format!(
-                    "{}, {:.1} m², {:.1} m² repaired, a share of {:.4}",
-                    repair.reason,
-                    repair.area_m2.0,
-                    repair.area_m2.1,
-                    repair.area_change()
-                ),
+                format!("{}, {}", repair.reason, change_of_area(&repair)),
             ),
         };
         findings.add(rule, Severity::Error, message, 1, [example(Some(row), None, &found, None)]);
@@ -225,8 +219,8 @@ impl GeometryRule {
         self.area_m2.0 += repair.area_m2.0;
         self.area_m2.1 += repair.area_m2.1;
         self.area_change_max = self.area_change_max.max(repair.area_change());
-        let found = format!("{}, {} positions, {:.1} m²", repair.reason, repair.vertices.0, repair.area_m2.0);
-        let taken = format!("{} positions, {:.1} m²", repair.vertices.1, repair.area_m2.1);
+        let found = format!("{}, {} positions", repair.reason, repair.vertices.0);
+        let taken = format!("{} positions, {}", repair.vertices.1, change_of_area(repair));
         let example = example(Some(row), None, &found, Some(&taken));
         show(&mut self.step, || example.clone());
         let message = "invalid geometries were repaired";
@@ -277,6 +271,12 @@ impl GeometryRule {
         }
         report.steps.push(self.step);
     }
+}
+
+/// The change of the area for people: square metres, and the share that counts against the limit.
+fn change_of_area(repair: &Repair) -> String {
+    let (before, after) = repair.area_m2;
+    format!("{:+.1} m² of area, a share of {:.2e}", after - before, repair.area_change())
 }
 
 /// Names what is odd about a valid geometry; it stays as it is.

@@ -172,7 +172,7 @@ impl PlacePlan {
         match self.places {
             None => Ok(None),
             Some(Candidate::Pair { x, y, is_degrees }) => {
-                self.points((x, y), pairs(&columns[x], &columns[y], is_degrees)?, row_first).map(Some)
+                Ok(Some(self.points((x, y), pairs(&columns[x], &columns[y], is_degrees)?, row_first)))
             }
             Some(Candidate::Cell(at)) => self.cells(&columns[at], at, row_first).map(Some),
         }
@@ -183,7 +183,7 @@ impl PlacePlan {
         (x, y): (usize, usize),
         pairs: Vec<(Number, Number)>,
         row_first: u64,
-    ) -> Result<(BinaryArray, Vec<bool>)> {
+    ) -> (BinaryArray, Vec<bool>) {
         const POINT_SIZE: usize = 21;
         let mut refused = Vec::new();
         let count = pairs.len();
@@ -212,7 +212,7 @@ impl PlacePlan {
             }
             points.append_null();
         }
-        Ok((points.finish(), refused))
+        (points.finish(), refused)
     }
 
     /// Names a cell that is no coordinate, or was one in degrees, minutes and seconds.

@@ -21,7 +21,8 @@ use arrow_schema::{DataType, Schema, SchemaRef};
 use std::sync::Arc;
 use survey::{binary, check_raw, utf8};
 use ukimet_model::batch::{attribute_field, check_schema, geometry_field};
-use ukimet_model::{Batch, Error, LayerReport, ProcessStep, Result};
+use ukimet_model::error::quoted;
+use ukimet_model::{Batch, Error, LayerReport, ProcessStep, Result, Severity};
 
 /// The version of the rule set, in every receipt. It changes when the same bytes would give other rows.
 pub const RULES_VERSION: &str = "1";
@@ -165,7 +166,8 @@ impl Normalizer {
     ///
     /// # Errors
     ///
-    /// `InvalidData` if so many rows are in impossible places that what was declared must be wrong.
+    /// `InvalidData` if so many rows are in impossible places that what was declared must be wrong, or if every row was
+    /// refused: an empty version would stand for data that is there.
     pub fn finish(self) -> Result<LayerReport> {
         let mut report = self.report;
         report.rows_refused = report.rows_read - report.rows_taken;
@@ -178,8 +180,24 @@ impl Normalizer {
         for findings in [self.text.findings, self.places.findings, self.crs_findings, findings] {
             report.diagnostics.extend(findings.into_diagnostics());
         }
+        check_taken(&report)?;
         Ok(report)
     }
+}
+
+/// Ends a layer of which nothing is left.
+fn check_taken(report: &LayerReport) -> Result<()> {
+    if report.rows_taken > 0 || report.rows_refused == 0 {
+        return Ok(());
+    }
+    let refusals = report.diagnostics.iter().filter(|found| found.severity == Severity::Error);
+    let reasons: Vec<String> = refusals
+        .map(|found| {
+            let first = found.examples.first().map_or("", |example| example.found.as_str());
+            format!("{} ({}, {}×, such as {})", found.message, found.rule, found.count, quoted(first))
+        })
+        .collect();
+    Err(Error::invalid_data(format!("every one of the {} rows was refused: {}", report.rows_read, reasons.join("; "))))
 }
 
 fn attribute(

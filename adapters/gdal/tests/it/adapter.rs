@@ -64,6 +64,7 @@ pub(crate) struct Ask {
     pub(crate) media_type: String,
     pub(crate) crs: Option<String>,
     pub(crate) encoding: Option<String>,
+    pub(crate) region: Option<String>,
     pub(crate) layer: Option<String>,
     pub(crate) all_layers: bool,
 }
@@ -75,7 +76,6 @@ impl Ask {
 
     pub(crate) fn options(&self) -> v1::AssetRequest {
         request(Request::Options(v1::AssetOptions {
-            region: None,
             file_name: self.file_name.clone(),
             media_type: self.media_type.clone(),
             path: None,
@@ -84,6 +84,7 @@ impl Ask {
             layer: self.layer.clone(),
             all_layers: self.all_layers,
             batch_rows_max: 0,
+            region: self.region.clone(),
         }))
     }
 }

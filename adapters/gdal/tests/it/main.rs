@@ -9,4 +9,5 @@ mod data;
 mod doors;
 mod formats;
 mod limits;
+mod places;
 mod process;

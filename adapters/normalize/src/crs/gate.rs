@@ -97,7 +97,7 @@ impl Gate {
     ) -> bool {
         let is_far = self.area.is_some_and(|area| !is_near(area, middle(bounds), AREA_MARGIN));
         let is_outside = self.region.as_ref().is_some_and(|region| !region.meets(bounds));
-        let is_zero = source == [0.0; 4];
+        let is_zero = is_origin(source);
         let refusal = match (is_zero && (is_far || is_outside), is_far || is_outside) {
             (true, _) => Some(Refusal {
                 rule: "place.zero",
@@ -153,7 +153,7 @@ impl Gate {
         let y = if y_min < -90.0 { y_min } else { y_max };
         let (rule, hint) = if x.abs() > 360.0 || y.abs() > 360.0 {
             // Drawn up once: it takes a while.
-            let question = (self.refused.rows == 0).then(|| candidates::question([x, y, x, y])).unwrap_or_default();
+            let question = if self.refused.rows == 0 { candidates::question([x, y, x, y]) } else { String::new() };
             ("place.metres_as_degrees", format!("; they look like metres: {question}"))
         } else if y.abs() <= 180.0 && x.abs() <= 90.0 {
             ("place.swapped", "; are x and y swapped?".to_owned())
@@ -179,7 +179,7 @@ impl Gate {
             return Some(("place.degrees_as_metres", 0.0));
         }
         let other = (x / 1_000_000.0).floor();
-        let is_other = (1.0..=60.0).contains(&other) && self.zone.is_some_and(|zone| zone as f64 != other);
+        let is_other = (1.0..=60.0).contains(&other) && self.zone.is_some_and(|zone| zone != other as i64);
         (is_other && (x - other * 1_000_000.0 - 500_000.0).abs() <= REACH_M).then_some(("place.other_zone", other))
     }
 
@@ -229,11 +229,12 @@ impl Gate {
 
     /// What is worth knowing of a row that goes on.
     fn note(&self, source: [f64; 4], bounds: [f64; 4], row: u64, findings: &mut Findings) {
-        if source == [0.0; 4] {
+        if is_origin(source) {
             let rule = "place.zero";
             findings.add(rule, Severity::Warning, message("at zero"), 1, [example(Some(row), None, "(0, 0)", None)]);
         }
-        if let Some((rule, _)) = self.suspicion(source).filter(|_| !self.is_geographic) {
+        // Another zone's digits show in the place: it is beyond the area.
+        if let (false, Some((rule @ "place.degrees_as_metres", _))) = (self.is_geographic, self.suspicion(source)) {
             let (x, y) = middle(source);
             let found = format!("({}, {})", shown(x), shown(y));
             findings.add(rule, Severity::Warning, message(rule), 1, [example(Some(row), None, &found, None)]);
@@ -261,7 +262,6 @@ fn message(rule: &str) -> &'static str {
         "place.degrees_as_metres" => {
             "coordinates look like degrees, but the crs is in metres; they were taken as they are"
         }
-        "place.other_zone" => "coordinates begin with the number of another zone; they were taken as they are",
         "place.beyond_area" => "rows lie outside the area that the crs is meant for, where it is less accurate",
         _ => "points at (0, 0) look like unknown places; they were taken as they are",
     }
@@ -274,6 +274,11 @@ fn not_finite(shape: &wkb::Shape, row: u64) -> Refusal {
         found: format!("a {kind} with a coordinate that is not a finite number"),
         words: format!("row {row} has a coordinate that is not a finite number, expected finite x and y in its {kind}"),
     }
+}
+
+/// Whether there is nothing but (0, 0).
+fn is_origin(bounds: [f64; 4]) -> bool {
+    bounds.iter().all(|value| *value == 0.0)
 }
 
 fn middle([x_min, y_min, x_max, y_max]: [f64; 4]) -> (f64, f64) {

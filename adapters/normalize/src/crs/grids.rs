@@ -39,13 +39,13 @@ const SIZE_MAX: u64 = 1 << 30;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grids(Vec<Grid>);
 
-/// One NTv2 file.
+/// One file in the form `NTv2`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Grid {
     known: &'static Known,
     path: PathBuf,
-    /// SHA-256 of the file in hex digits.
-    pub(super) sha256: String,
+    /// SHA-256 of the file.
+    pub(super) sha256: ukimet_model::Sha256,
     /// What its parts cover: west, south, east, north in degrees.
     extents: Vec<[f64; 4]>,
 }
@@ -59,7 +59,7 @@ impl Grids {
     ///
     /// # Errors
     ///
-    /// `InvalidRequest` naming the file that is no whole NTv2 grid, one with a name that no operation knows (it would
+    /// `InvalidRequest` naming the file that is no whole `NTv2` grid, one with a name that no operation knows (it would
     /// silently do nothing), or a folder that PROJ cannot be told of; `Unavailable` if the folder cannot be read.
     pub fn open(dir: &Path) -> Result<Self> {
         let unreadable = |error: std::io::Error| {
@@ -121,7 +121,7 @@ impl Grid {
         }
         let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
         let extents = parts(&bytes).map_err(refuse)?;
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = ukimet_model::Sha256(Sha256::digest(&bytes).into());
         let grid = Self { known, path: path.to_owned(), sha256, extents };
         grid.check().map_err(refuse)?;
         Ok(grid)
@@ -156,7 +156,7 @@ impl Grid {
             name: self.known.operation.to_owned(),
             accuracy_m: Some(f64::from(self.known.accuracy_cm) / 100.0),
             pipeline: Some([&parametric[..begin], &shift, &parametric[end..]].concat()),
-            grid: Some(self.clone()),
+            grid: Some(Box::new(self.clone())),
         })
     }
 
@@ -172,7 +172,7 @@ impl Grid {
     }
 }
 
-/// What every part of an NTv2 file covers, west, south, east, north in degrees; the error says what is wrong.
+/// What every part of an `NTv2` file covers, west, south, east, north in degrees; the error says what is wrong.
 ///
 /// The file is a record of 11 lines of 16 bytes, then for each part such a record and 16 bytes a node.
 fn parts(bytes: &[u8]) -> Result<Vec<[f64; 4]>, String> {
@@ -219,7 +219,7 @@ fn real(record: &[u8], line: usize, is_little: bool) -> f64 {
 pub(super) mod tests {
     use super::*;
 
-    /// An NTv2 file over Kazakhstan that shifts every place by so many seconds to the north and to the east.
+    /// An `NTv2` file over Kazakhstan that shifts every place by so many seconds to the north and to the east.
     pub(in crate::crs) fn ntv2(north_seconds: f32, east_seconds: f32) -> Vec<u8> {
         let (columns, rows) = (43_u32, 17_u32);
         let text = |key: &str, value: &str| format!("{key:<8}{value:<8}").into_bytes();
@@ -252,7 +252,7 @@ pub(super) mod tests {
         ]
         .concat();
         for _ in 0..columns * rows {
-            [north_seconds, -east_seconds, 0.0, 0.0].iter().for_each(|value| bytes.extend(value.to_le_bytes()));
+            bytes.extend([north_seconds, -east_seconds, 0.0, 0.0].map(f32::to_le_bytes).concat());
         }
         bytes.extend(text("END", ""));
         bytes

@@ -17,7 +17,7 @@ pub(super) struct Operation {
     /// PROJ pipeline from east, north to longitude, latitude; `None` if the numbers stay as they are.
     pub(super) pipeline: Option<String>,
     /// The operator's grid in the pipeline.
-    pub(super) grid: Option<Grid>,
+    pub(super) grid: Option<Box<Grid>>,
 }
 
 /// What is known of the operation before any coordinate.

@@ -15,8 +15,10 @@ fn transform(crs: &str, points: &[(f64, f64)]) -> Result<Vec<(f64, f64)>> {
     through(plan(crs, points)?, points).map(|(places, _)| places)
 }
 
+type Places = Vec<(f64, f64)>;
+
 /// Points, each a row, through a plan with its gate: places of the rows that were kept, and the rules that spoke.
-fn through(plan: CrsPlan, points: &[(f64, f64)]) -> Result<(Vec<(f64, f64)>, Vec<String>)> {
+fn through(plan: CrsPlan, points: &[(f64, f64)]) -> Result<(Places, Vec<String>)> {
     let (mut transform, mut findings) = (Transform::new(plan), Findings::default());
     let mut kept = Vec::new();
     for (row, (x, y)) in points.iter().enumerate() {
@@ -155,6 +157,25 @@ fn the_publisher_overrides_the_source_with_a_note() {
 }
 
 #[test]
+fn every_code_of_the_new_frame_is_known() {
+    for code in 10_940..=10_949 {
+        let plan = plan(&format!("EPSG:{code}"), &[]).expect("known");
+        assert!(plan.step.parameters["source_crs_name"].starts_with("QazTRF-23"), "{code}");
+    }
+    let error = plan("EPSG:10939", &[]).expect_err("geocentric");
+    assert!(error.kind() == ErrorKind::InvalidRequest && error.message().contains("GeocentricCRS"), "{error}");
+}
+
+#[test]
+fn the_public_zones_of_1963_lie_where_the_register_says() {
+    // On the central meridian, 50°46' and 56°46', which a datum shifts by some seconds.
+    for (code, x, meridian) in [("EPSG:2939", 2_300_000.0, 50.766_667), ("EPSG:2941", 4_300_000.0, 56.766_667)] {
+        let (lon, lat) = transform(code, &[(x, 5_300_000.0)]).expect(code)[0];
+        assert!((lon - meridian).abs() < 0.002 && (lat - 47.95).abs() < 0.1, "{code}: {lon}, {lat}");
+    }
+}
+
+#[test]
 fn empty_points_pass_through_the_operation() {
     let out = transform("EPSG:32643", &[(f64::NAN, f64::NAN), (650_000.0, 4_790_000.0)]).expect("valid");
     assert!(out[0].0.is_nan() && (out[1].0 - 76.847_727_29).abs() < 1e-7);
@@ -164,7 +185,9 @@ fn empty_points_pass_through_the_operation() {
 fn plan_with(crs: &str, points: &[(f64, f64)], region: Option<&str>, limits: &Limits) -> Result<CrsPlan> {
     let region = region.map(Region::parse).transpose()?;
     let mut survey = CrsSurvey::begin(Some(crs), None)?.within(region, limits);
-    points.iter().for_each(|(x, y)| survey.observe_xy(*x, *y));
+    for (x, y) in points {
+        survey.observe_xy(*x, *y);
+    }
     survey.decide(true)
 }
 

@@ -84,7 +84,9 @@ impl Transform {
         findings: &mut Findings,
     ) -> Result<Vec<usize>> {
         if self.plan.is_swapped {
-            points.iter_mut().for_each(|point| *point = (point.1, point.0));
+            for point in points.iter_mut() {
+                *point = (point.1, point.0);
+            }
         }
         self.positions += points.len() as u64;
         let Some(pipeline) = self.plan.operation.runnable() else { return Ok(Vec::new()) };

@@ -251,3 +251,33 @@ fn clean_tables_give_no_repair_and_no_false_conversion() {
     assert_eq!(batch.rows().column(0).as_ref(), text(&words).as_ref());
     assert_eq!((report.rows_repaired, rules_of(&report)), (0, vec!["geometry.none"]));
 }
+
+#[test]
+fn a_layer_of_which_every_row_is_refused_is_an_error() {
+    let layer = layer(vec![marked("geom", GEOMETRY_KEY)], false, Some("OGC:CRS84"));
+    let curve: &[u8] = &[1, 8, 0, 0, 0, 0, 0, 0, 0];
+    let error = run(&layer, &Declared::default(), vec![bytes(&[curve, curve])]).map(|_| ()).expect_err("nothing left");
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    for words in ["every one of the 2 rows", "geometry.unsupported, 2×"] {
+        assert!(error.message().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn columns_of_metres_become_places_by_a_declared_region() {
+    let fields = ["name", "X", "Y"].map(|name| Field::new(name, DataType::Utf8, true)).to_vec();
+    let layer = layer(fields, true, None);
+    let columns = || vec![text(&["а", "б"]), text(&["26402000", "26403000,5"]), text(&["4785000", "4786000"])];
+    let (_, report) = run(&layer, &Declared::default(), columns()).expect("a table");
+    assert_eq!((report.source_crs, report.bbox), (None, None));
+    let declared = Declared { region: Some("750000000".to_owned()), ..Declared::default() };
+    let (_, report) = run(&layer, &declared, columns()).expect("inferred");
+    assert_eq!(report.source_crs.as_deref(), Some("EPSG:2542 (inferred)"));
+    assert!(rules_of(&report).contains(&"crs.inferred"));
+    let elsewhere = Declared { region: Some("KZ-47".to_owned()), ..Declared::default() };
+    let error = run(&layer, &elsewhere, columns()).map(|_| ()).expect_err("not there");
+    assert_eq!(error.kind(), ErrorKind::Undeclared);
+    let nonsense = Declared { region: Some("Almaty".to_owned()), ..Declared::default() };
+    let error = run(&layer, &nonsense, columns()).map(|_| ()).expect_err("no region");
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+}

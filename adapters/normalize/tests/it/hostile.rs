@@ -26,7 +26,7 @@ fn normalize(field: Field, column: ArrayRef, untyped: bool, declared: &Declared)
     }
     let mut normalizer = survey.finish()?.normalizer();
     let rows = normalizer.normalize(&raw)?.into_rows();
-    Ok((rows, normalizer.finish()))
+    Ok((rows, normalizer.finish()?))
 }
 
 fn marked(key: &str) -> Field {
@@ -59,7 +59,7 @@ proptest! {
     #[test]
     fn any_geometry_is_taken_refused_or_an_error(rows in prop::collection::vec(nearly_wkb(), 1..8)) {
         let column = Arc::new(rows.iter().map(|bytes| Some(bytes.as_slice())).collect::<BinaryArray>());
-        let declared = Declared { crs: Some("OGC:CRS84".to_owned()), encoding: None };
+        let declared = Declared { crs: Some("OGC:CRS84".to_owned()), ..Declared::default() };
         match normalize(marked(GEOMETRY_KEY), column, false, &declared) {
             Ok((taken, report)) => {
                 prop_assert_eq!(report.rows_taken + report.rows_refused, rows.len() as u64);
@@ -73,7 +73,7 @@ proptest! {
 
     #[test]
     fn any_crs_is_known_or_an_error(words in "(EPSG|OGC|urn:ogc:def:crs:EPSG:|\\+proj=|GEOGCS\\[|PROJCRS\\[|\\{)[:0-9a-zA-Z\"\\[\\], =+./-]{0,40}") {
-        let declared = Declared { crs: Some(words), encoding: None };
+        let declared = Declared { crs: Some(words), ..Declared::default() };
         let column = Arc::new(StringArray::from(vec!["a"]));
         if let Err(error) = normalize(Field::new("c", DataType::Utf8, true), column, false, &declared) {
             prop_assert!(matches!(error.kind(), ErrorKind::InvalidRequest | ErrorKind::Undeclared), "{}", error);
@@ -100,13 +100,13 @@ proptest! {
 #[test]
 fn deep_definitions_and_geometries_do_not_exhaust_the_stack() {
     for crs in ["GEOGCS[".repeat(9_000), "{\"a\":".repeat(10_000), "[".repeat(60_000)] {
-        let declared = Declared { crs: Some(crs), encoding: None };
+        let declared = Declared { crs: Some(crs), ..Declared::default() };
         let column = Arc::new(StringArray::from(vec!["a"]));
         let error = normalize(Field::new("c", DataType::Utf8, true), column, false, &declared).expect_err("no crs");
         assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
     }
     let nested = [1, 7, 0, 0, 0, 1, 0, 0, 0].repeat(10_000);
-    let declared = Declared { crs: Some("OGC:CRS84".to_owned()), encoding: None };
+    let declared = Declared { crs: Some("OGC:CRS84".to_owned()), ..Declared::default() };
     let column = Arc::new(BinaryArray::from_vec(vec![&nested]));
     let error = normalize(marked(GEOMETRY_KEY), column, false, &declared).expect_err("no geometry");
     assert!(error.kind() == ErrorKind::InvalidData && error.message().contains("nesting"), "{error}");

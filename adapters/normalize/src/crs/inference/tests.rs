@@ -100,6 +100,25 @@ fn wild_positions_do_not_hide_the_system() {
     assert_eq!(infer_in(&numbers, &region("75")).expect_err("a fifth").kind(), ErrorKind::Undeclared);
 }
 
+#[test]
+fn every_system_takes_places_of_kazakhstan_there_and_back_within_a_millimetre() {
+    let place = |lon: u8| (40..=56).step_by(2).map(move |lat: u8| (f64::from(lon), f64::from(lat)));
+    let places: Vec<(f64, f64)> = (46..=88).step_by(3).flat_map(place).collect();
+    let mut farthest = (0.0, String::new());
+    for candidate in candidates::all() {
+        let plan = plan_of(&candidate.code(), &candidate.origin());
+        let back = placed(&plan, &numbers_of(&plan, &places));
+        for (place, back) in places.iter().zip(back) {
+            let apart = distance_m(*place, back);
+            if apart.is_nan() || apart > farthest.0 {
+                farthest = (apart, format!("{} at {place:?}", candidate.code()));
+            }
+        }
+    }
+    println!("farthest: {} m, {}", farthest.0, farthest.1);
+    assert!(farthest.0 < 0.001, "{farthest:?}");
+}
+
 /// What became of the cases of one family of systems.
 #[derive(Debug, Default)]
 struct Tally {
@@ -149,7 +168,7 @@ fn judge(
     let mut positions = encoded(&candidate.code(), &places);
     let is_swapped = numbers.next() < 0.5;
     if is_swapped {
-        positions.iter_mut().for_each(|position| *position = (position.1, position.0));
+        positions = positions.into_iter().map(|(x, y)| (y, x)).collect();
     }
     match infer_in(&positions, &region(code)) {
         Err(error) => {
