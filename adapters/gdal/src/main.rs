@@ -79,7 +79,7 @@ struct Flags {
     /// Rows of a layer.
     #[arg(long, default_value_t = ReadLimits::default().rows_max, value_name = "COUNT")]
     rows_max: u64,
-    /// Folder of grids for datum shifts, such as qazgrid_kz.gsb; nothing else may be in it.
+    /// Folder of grids for datum shifts, such as `qazgrid_kz.gsb`; nothing else may be in it.
     #[arg(long, value_name = "DIR")]
     grids: Option<PathBuf>,
     /// Share of a layer's rows whose place may be impossible: those rows are refused; above it, the layer is.
