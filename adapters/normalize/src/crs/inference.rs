@@ -6,8 +6,9 @@
 
 use super::candidates::{self, Candidate};
 use super::definition::accept;
+use super::plan::{CrsPlan, middle, settled};
 use super::region::Region;
-use super::{CrsPlan, Grids, guarded, know, middle, settled};
+use super::{Grids, guarded, know};
 use proj::Proj;
 use std::fmt::Write;
 use ukimet_model::{Error, Result};
