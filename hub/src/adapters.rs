@@ -38,6 +38,8 @@ pub struct Reading {
     pub crs: Option<String>,
     /// The encoding that the publisher declares.
     pub encoding: Option<String>,
+    /// The region that the publisher declares.
+    pub region: Option<String>,
     /// Which layers.
     pub layers: LayerSelection,
     /// What the columns are to become, a mapping file.
@@ -176,6 +178,7 @@ fn options(reading: &Reading, grant_path: bool) -> v1::AssetRequest {
             LayerSelection::Only | LayerSelection::All => None,
         },
         all_layers: reading.layers == LayerSelection::All,
+        region: reading.region.clone(),
         mapping: reading.mapping.clone(),
         references: reading.references.clone(),
         expected_schema: reading.expected_schema.clone(),
@@ -251,8 +254,13 @@ impl Bundled {
             ("--unpacked-bytes", config.unpacked_bytes_max.to_string()),
             ("--rows-max", config.rows_max.to_string()),
             ("--nesting-max", config.nesting_max.to_string()),
+            ("--misplaced-share-max", config.misplaced_share_max.to_string()),
+            ("--repair-area-change-max", config.repair_area_change_max.to_string()),
         ];
-        let arguments = arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
+        // The adapter works in a folder of its own.
+        let grids = config.grids.as_ref().and_then(|dir| std::path::absolute(dir).ok());
+        let grids = grids.map(|dir| ("--grids", dir.display().to_string()));
+        let arguments = arguments.into_iter().chain(grids).flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
         let (cpu_max, cpu_per_mib) = (config.adapter_cpu_max, config.adapter_cpu_per_mib);
         Self { program, arguments, scratch: scratch.to_owned(), cpu_max, cpu_per_mib }
     }
@@ -396,7 +404,10 @@ impl Process {
 
 /// What the end of an adapter process means for the publisher.
 fn explain_exit(exit: ExitStatus, stderr: &str) -> Error {
-    let last = stderr.lines().last().map_or_else(String::new, |line| format!(": {}", quoted(line)));
+    let last = stderr.lines().last().map_or_else(String::new, |line| match exit.signal() {
+        Some(_) => format!(": {}", quoted(line)),
+        None => format!(": {}", last_words(line)),
+    });
     let out_of_memory = ["memory allocation", "bad_alloc", "out of memory"].iter().any(|text| stderr.contains(text));
     let (kind, what) = match exit.signal() {
         _ if out_of_memory => (ErrorKind::LimitReached, "needed more memory than adapter-memory-max".to_owned()),
@@ -412,6 +423,12 @@ fn explain_exit(exit: ExitStatus, stderr: &str) -> Error {
         None => (ErrorKind::Internal, format!("ended with exit code {}", exit.code().unwrap_or_default())),
     };
     Error::new(kind, format!("adapter gdal {what}{last}"))
+}
+
+/// What an adapter says that ended by itself, such as why it does not take its settings; longer than what is quoted.
+fn last_words(line: &str) -> String {
+    const CHARACTERS_MAX: usize = 512;
+    line.chars().filter(|c| !c.is_control()).take(CHARACTERS_MAX).collect()
 }
 
 enum Source {
@@ -500,7 +517,11 @@ mod tests {
         assert_eq!(kind, ErrorKind::InvalidData);
         assert_eq!(message, "adapter gdal crashed on the file (signal 11): \"stack overflow\"");
         assert_eq!(explained(libc::SIGABRT, "memory allocation of 9 bytes failed").0, ErrorKind::LimitReached);
-        assert_eq!(explained(1 << 8, "").0, ErrorKind::Internal);
+        let long = format!("the grid {} is broken", "x".repeat(100));
+        assert_eq!(
+            explained(1 << 8, &long),
+            (ErrorKind::Internal, format!("adapter gdal ended with exit code 1: {long}"))
+        );
     }
 
     #[test]

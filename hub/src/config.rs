@@ -124,6 +124,18 @@ pub struct Config {
     #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
     pub fix_rows_max: usize,
 
+    /// Folder of grids for datum shifts, such as `qazgrid_kz.gsb` (Pulkovo 1942 to QazTRF-23); nothing else may be in it.
+    #[arg(long, value_name = "DIR")]
+    pub grids: Option<PathBuf>,
+
+    /// Share of a layer's rows, 0 to 1, whose place may be impossible: those rows are refused; above it, the layer is.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
+    pub misplaced_share_max: f64,
+
+    /// Share of its area, 0 to 1, that a geometry may lose or gain by repair; a row above it is refused.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01)]
+    pub repair_area_change_max: f64,
+
     /// Exports that may run at the same time.
     #[arg(long, value_name = "COUNT", default_value_t = 64)]
     pub exports_max: usize,

@@ -149,12 +149,16 @@ impl Base {
 
     fn reading(&self, path: std::path::PathBuf, expected_schema: bytes::Bytes, mapping: &MappingInForce) -> Reading {
         let has_geometry = self.version.fields.iter().any(|field| field.name == ukimet_model::GEOMETRY_COLUMN);
+        // What was inferred once is declared for the rows that come beside.
+        let source_crs = self.first.layer.report.source_crs.as_deref();
+        let source_crs = source_crs.map(|crs| crs.trim_end_matches(" (inferred)").to_owned());
         Reading {
             path,
             file_name: "fixed.arrows".to_owned(),
             media_type: Some("application/vnd.apache.arrow.stream".to_owned()),
-            crs: self.first.layer.report.source_crs.clone().filter(|_| has_geometry),
+            crs: source_crs.filter(|_| has_geometry),
             encoding: None,
+            region: self.first.record.declared.region.clone(),
             layers: LayerSelection::Only,
             mapping: mapping.text.clone(),
             references: mapping.references.clone(),

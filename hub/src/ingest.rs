@@ -133,6 +133,7 @@ fn reading(header: &PushHeader, path: PathBuf, mapping: &MappingInForce) -> Read
         media_type: header.media_type.clone(),
         crs: header.crs.clone(),
         encoding: header.encoding.clone(),
+        region: header.region.clone(),
         layers: header.layers.clone(),
         mapping: mapping.text.clone(),
         references: mapping.references.clone(),
@@ -160,6 +161,7 @@ pub(crate) fn push_intent(upload: &Upload, sha256: Sha256) -> PushIntent {
             media_type: header.media_type.clone(),
             crs: header.crs.clone(),
             encoding: header.encoding.clone(),
+            region: header.region.clone(),
             layers: header.layers.clone(),
             ..Declarations::default()
         },

@@ -72,6 +72,7 @@ impl Subject {
             media_type: declared.media_type.clone(),
             crs: declared.crs.clone(),
             encoding: declared.encoding.clone(),
+            region: declared.region.clone(),
             mapping: Some(declared.mapping.clone().unwrap_or_default())
                 .filter(|_| declared.layers != LayerSelection::All),
             layers,
@@ -191,6 +192,7 @@ impl Pushes {
             media_type: header.media_type.clone(),
             crs: header.crs.clone(),
             encoding: header.encoding.clone(),
+            region: header.region.clone(),
             layers: header.layers.clone(),
             mapping: mapping.text,
             references: mapping.references,

@@ -36,6 +36,9 @@ pub struct PushHeader {
     /// What the columns are to become: a mapping file; empty for nothing, `None` for the dataset's own.
     #[serde(default)]
     pub mapping: Option<String>,
+    /// The region that the publisher declares.
+    #[serde(default)]
+    pub region: Option<String>,
     /// Which layers.
     pub layers: LayerSelection,
     /// Titles and so on.
@@ -52,14 +55,22 @@ impl PushHeader {
     /// Hash over everything here that decides what a push does (a file's name may decide its format); with the hash of
     /// the bytes it is the push's content.
     pub fn digest(&self, bytes: Option<&Sha256>) -> Sha256 {
-        let declared = (&self.file_name, &self.media_type, &self.crs, &self.encoding, &self.mapping);
+        let declared = (&self.file_name, &self.media_type, &self.crs, &self.encoding);
         let deciding = (&self.dataset, self.mode, declared, &self.layers, &self.metadata, bytes);
         let text = serde_json::to_vec(&deciding).expect("a header is plain data");
         let mut hasher = Hasher::default();
         hasher.update(&text);
-        if let Some(fixes) = &self.fixes {
-            hasher.update(b"\0fixes\0");
-            hasher.update(fixes.as_str().as_bytes());
+        // Only what is there: a push without it keeps the digest that it had before it could be said.
+        let later = [
+            ("region", self.region.as_deref()),
+            ("mapping", self.mapping.as_deref()),
+            ("fixes", self.fixes.as_ref().map(PushId::as_str)),
+        ];
+        for (what, text) in later.into_iter().filter_map(|(what, text)| Some((what, text?))) {
+            for part in [what, text] {
+                hasher.update(b"\0");
+                hasher.update(part.as_bytes());
+            }
         }
         hasher.finish()
     }
@@ -421,6 +432,7 @@ mod tests {
             crs: None,
             encoding: None,
             mapping: None,
+            region: None,
             layers: LayerSelection::Only,
             metadata: DatasetMetadata::default(),
             expected_version: None,
@@ -478,6 +490,8 @@ mod tests {
         drop(staging.claim(header("p")).await.expect("new"));
         let other = PushHeader { crs: Some("EPSG:28413".to_owned()), ..header("p") };
         assert_eq!(staging.claim(other).await.err().expect("refused").kind(), ErrorKind::AlreadyUsed);
+        let elsewhere = PushHeader { region: Some("KZ-75".to_owned()), ..header("p") };
+        assert_eq!(staging.claim(elsewhere).await.err().expect("refused").kind(), ErrorKind::AlreadyUsed);
         let larger = PushHeader { size_bytes: Some(101), ..header("q") };
         assert_eq!(staging.claim(larger).await.err().expect("refused").kind(), ErrorKind::LimitReached);
     }

@@ -40,6 +40,8 @@ pub struct Declarations {
     pub crs: Option<String>,
     /// The encoding of the text.
     pub encoding: Option<String>,
+    /// Where the data lies.
+    pub region: Option<String>,
     /// Which layers.
     pub layers: LayerSelection,
     /// The mapping in force, as its file was written: the push's own or the dataset's.

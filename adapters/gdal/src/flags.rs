@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use ukimet_adapter_gdal::ReadLimits;
 use ukimet_adapter_sdk::{Listen, ResourceLimits, ServeLimits, Strictness};
+use ukimet_model::Result;
+use ukimet_normalize::{Grids, Limits};
 
 /// Reads geodata for Ukimet Hub: files in, normalized rows out, over gRPC.
 ///
@@ -78,6 +80,15 @@ pub(crate) struct Flags {
     /// Cells of a sheet of a workbook.
     #[arg(long, default_value_t = ReadLimits::default().cells_max, value_name = "COUNT")]
     pub(crate) cells_max: u64,
+    /// Folder of grids for datum shifts, such as `qazgrid_kz.gsb`; nothing else may be in it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) grids: Option<PathBuf>,
+    /// Share of a layer's rows whose place may be impossible: those rows are refused; above it, the layer is.
+    #[arg(long, default_value_t = Limits::default().misplaced_share_max, value_name = "SHARE")]
+    pub(crate) misplaced_share_max: f64,
+    /// Share of its area that a geometry may lose or gain by repair; a row above it is refused.
+    #[arg(long, default_value_t = Limits::default().repair_area_change_max, value_name = "SHARE")]
+    pub(crate) repair_area_change_max: f64,
 }
 
 impl Flags {
@@ -104,6 +115,22 @@ impl Flags {
             nesting_max: self.nesting_max,
             cells_max: self.cells_max,
         }
+    }
+
+    /// What the rules enforce.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidRequest` naming a share that is none; what [`Grids::open`] says about the grids.
+    pub(crate) fn rules(&self) -> Result<Limits> {
+        let rules = Limits {
+            misplaced_share_max: self.misplaced_share_max,
+            repair_area_change_max: self.repair_area_change_max,
+            grids: self.grids.as_deref().map(Grids::open).transpose()?.unwrap_or_default(),
+            ..Limits::default()
+        };
+        rules.check()?;
+        Ok(rules)
     }
 
     /// What serving enforces.

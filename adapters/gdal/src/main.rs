@@ -61,7 +61,7 @@ fn run(mut flags: Flags) -> Result<()> {
 /// Keeps the scratch folder, what was granted, and what the libraries read; nothing else.
 fn confine(flags: &Flags) -> Result<Confined> {
     let mut readable = installed_files();
-    readable.extend(flags.grant.clone());
+    readable.extend(flags.grant.iter().chain(&flags.grids).cloned());
     let writable: Vec<PathBuf> = vec![flags.scratch.clone()];
     let confined = Confinement { readable, writable, layers: Layer::ALL.to_vec() }.apply(flags.confine)?;
     if !confined.missing.is_empty() {
@@ -71,7 +71,8 @@ fn confine(flags: &Flags) -> Result<Confined> {
 }
 
 async fn serve(flags: Flags, bound: BoundListen, confined: Confined) -> Result<()> {
-    let adapter = Arc::new(GdalAdapter::new(flags.scratch.clone(), flags.read_limits())?);
+    let adapter = GdalAdapter::new(flags.scratch.clone(), flags.read_limits())?.with_rules(flags.rules()?);
+    let adapter = Arc::new(adapter);
     let limits = flags.serve_limits();
     let config = ServeConfig {
         listen: flags.listen,

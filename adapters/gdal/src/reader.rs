@@ -30,6 +30,7 @@ const WIDE_COLUMNS: usize = 64;
 pub struct GdalAdapter {
     scratch: PathBuf,
     limits: ReadLimits,
+    rules: Limits,
 }
 
 impl GdalAdapter {
@@ -43,7 +44,14 @@ impl GdalAdapter {
             .map_err(|error| Error::unavailable("the scratch folder could not be made").caused_by(error))?;
         let drivers: Vec<&str> = FORMATS.iter().filter_map(|format| format.driver).collect();
         gdal::set_up(&drivers, &scratch)?;
-        Ok(Self { scratch, limits })
+        Ok(Self { scratch, limits, rules: Limits::default() })
+    }
+
+    /// The same adapter with other settings of the rules.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Limits) -> Self {
+        self.rules = rules;
+        self
     }
 }
 
@@ -78,7 +86,7 @@ impl Adapter for GdalAdapter {
         let opened = Opened::open(asset, options, self)?;
         let mut rows = 0;
         for layer in opened.selected(&options.layers)? {
-            let read = opened.read_layer(layer, options, &self.limits, sink);
+            let read = opened.read_layer(layer, options, (&self.limits, &self.rules), sink);
             rows += read.map_err(|error| error.context(format!("layer {}", quoted(&layer.info.name))))?;
         }
         if rows == 0 {
@@ -152,7 +160,7 @@ impl Opened {
         &self,
         layer: &OpenedLayer,
         options: &ReadOptions,
-        limits: &ReadLimits,
+        (limits, rules): (&ReadLimits, &Limits),
         sink: &mut dyn RowSink,
     ) -> Result<u64> {
         let source = self.sources[layer.source].as_ref();
@@ -160,7 +168,7 @@ impl Opened {
         let rows_max = options.batch_rows_max.unwrap_or(own_choice).min(own_choice);
         let plan = {
             let mut rows = source.rows(layer.layer, rows_max)?;
-            let mut survey = Survey::begin(&layer.source_layer(rows.as_ref()), &declared(options), &Limits::default())?;
+            let mut survey = Survey::begin(&layer.source_layer(rows.as_ref()), &declared(options), rules)?;
             if let Some(schema) = &options.expected_schema {
                 survey.expect(schema)?;
             }
@@ -187,7 +195,7 @@ impl Opened {
         if count.rows == 0 && options.layers != LayerSelection::All {
             return Err(Error::invalid_data("a layer with rows was expected, found none"));
         }
-        let (report, mut verdicts) = normalizer.finish();
+        let (report, mut verdicts) = normalizer.finish()?;
         let report = self.completed(report, layer, rows.as_mut(), count.rows, &mut verdicts);
         give_findings(verdicts, Vec::new(), sink)?;
         sink.end_layer(report)?;
@@ -264,6 +272,7 @@ fn declared(options: &ReadOptions) -> Declared {
     Declared {
         crs: options.crs.clone(),
         encoding: options.encoding.clone(),
+        region: options.region.clone(),
         time_zone: options.mapping.as_ref().and_then(|mapping| mapping.time_zone.clone()),
         mapping: options.mapping.clone().map(Arc::new),
         references: options.references.clone(),

@@ -1,29 +1,33 @@
 //! The CRS rule: every layer comes to OGC:CRS84 by one named operation, or the publisher is asked.
 //!
-//! Order: declared by the publisher, declared by the source, implied by columns named longitude and latitude.
-//! A missing CRS is an error with candidates, a ballpark operation is an error, and numbers outside the CRS's
-//! domain are an error. Coordinates that are already degrees on WGS 84 stay as they are, bit for bit.
+//! Order: declared by the publisher, declared by the source, implied by columns named longitude and latitude, inferred
+//! from the numbers and a declared region. A CRS that is missing even so is an error with candidates, a ballpark
+//! operation is an error, and rows outside the CRS's domain are refused. Coordinates that are already degrees on
+//! WGS 84 stay as they are, bit for bit.
 
 mod candidates;
 mod definition;
+mod gate;
+mod grids;
+mod inference;
 mod operation;
+mod plan;
 mod qaztrf;
+mod region;
 mod transform;
 
+pub use grids::Grids;
+pub(crate) use plan::CrsPlan;
+pub(crate) use region::Region;
 pub(crate) use transform::Transform;
 
-use crate::findings::{Findings, step};
+use crate::findings::{Findings, example};
+use crate::layer::Limits;
 use definition::Resolved;
-use operation::{Choice, Operation};
+use operation::Choice;
+use plan::settled;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use ukimet_model::error::quoted;
-use ukimet_model::{Crs, Error, ErrorKind, ProcessStep, Result, Severity, wkb};
-
-/// The version of the PROJ that is linked in, as it stands in receipts.
-fn proj_version() -> String {
-    let version = proj::ProjBuilder::new().lib_info().map_or("unknown".to_owned(), |info| info.version);
-    format!("PROJ {version}")
-}
+use ukimet_model::{Crs, Error, ErrorKind, Result, Severity, wkb};
 
 /// Calls PROJ. Its binding panics where PROJ fails without an error number; here that is a plain failure.
 fn guarded<T>(call: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
@@ -46,8 +50,12 @@ const SAMPLE_MAX: usize = 4096;
 pub(crate) struct CrsSurvey {
     known: Known,
     known_by: &'static str,
+    /// While nothing is known, the middle of each geometry, else its positions; x before y, in the source's units.
     sample: Vec<(f64, f64)>,
     bounds: Option<[f64; 4]>,
+    region: Option<Region>,
+    grids: Grids,
+    misplaced_share_max: f64,
     findings: Findings,
 }
 
@@ -64,29 +72,46 @@ impl CrsSurvey {
                 let known = know(&definition::accept(text)?)?;
                 let label = label(&known);
                 if let Some(other) = of_layer.filter(|crs| label != Some(crs.to_string().as_str())) {
-                    let message =
-                        format!("the publisher's {} overrides the source's {other}", label.unwrap_or_default());
-                    findings.add("crs.overridden", Severity::Note, message, 1, []);
+                    let ours = label.unwrap_or_default();
+                    let is_same = of_source(other).is_ok_and(|other| is_same_system(&known, &other));
+                    let (severity, message) = if is_same {
+                        (Severity::Note, format!("the publisher's {ours} says the same as the source's {other}"))
+                    } else {
+                        (
+                            Severity::Warning,
+                            format!("the publisher's {ours} contradicts and overrides the source's {other}"),
+                        )
+                    };
+                    let examples = [example(None, None, &other.to_string(), Some(ours))];
+                    findings.add("crs.overridden", severity, message, 1, examples);
                 }
                 (known, "the publisher")
             }
             (None, Some(crs)) => (of_source(crs)?, "the source"),
             (None, None) => (Known::Missing, "nobody"),
         };
-        Ok(Self { known, known_by, sample: Vec::new(), bounds: None, findings })
+        Ok(Self {
+            known,
+            known_by,
+            sample: Vec::new(),
+            bounds: None,
+            region: None,
+            grids: Grids::default(),
+            misplaced_share_max: Limits::default().misplaced_share_max,
+            findings,
+        })
+    }
+
+    /// The same survey with the declared region and the operator's settings.
+    pub(crate) fn within(mut self, region: Option<Region>, limits: &Limits) -> Self {
+        self.region = region;
+        self.grids = limits.grids.clone();
+        self.misplaced_share_max = limits.misplaced_share_max;
+        self
     }
 
     pub(crate) fn is_missing(&self) -> bool {
         matches!(self.known, Known::Missing)
-    }
-
-    /// Whether the coordinates are degrees of longitude and latitude, or would have to be.
-    pub(crate) fn is_geographic(&self) -> bool {
-        match &self.known {
-            Known::Missing | Known::Wgs84(_) => true,
-            Known::Qaztrf(system, _) => *system == qaztrf::System::Geographic,
-            Known::Other(resolved, _) => resolved.is_geographic(),
-        }
     }
 
     pub(crate) fn needs_more(&self) -> bool {
@@ -105,6 +130,7 @@ impl CrsSurvey {
         if self.is_missing() {
             if let Ok(wkb::Shape { bounds: Some(bounds), is_finite: true, .. }) = wkb::inspect(bytes) {
                 self.widen(bounds);
+                self.sample_middle(bounds);
             }
             return;
         }
@@ -121,8 +147,17 @@ impl CrsSurvey {
         }
         if self.is_missing() {
             self.widen([x, y, x, y]);
+            self.sample_middle([x, y, x, y]);
         } else if self.sample.len() < SAMPLE_MAX {
             self.sample.push((x, y));
+        }
+    }
+
+    /// Keeps the middle of a geometry, unless it is at (0, 0), which is no place.
+    fn sample_middle(&mut self, [x_min, y_min, x_max, y_max]: [f64; 4]) {
+        let middle = (x_min.midpoint(x_max), y_min.midpoint(y_max));
+        if self.sample.len() < SAMPLE_MAX && middle != (0.0, 0.0) {
+            self.sample.push(middle);
         }
     }
 
@@ -139,10 +174,6 @@ impl CrsSurvey {
         self.known = know(&definition::accept(code)?)?;
         self.known_by = "the columns";
         self.findings.add("crs.from_columns", Severity::Note, format!("{code} is taken because {why}"), 1, []);
-        // The place was not sampled; the middle of the extent stands for it.
-        if let Some([x_min, y_min, x_max, y_max]) = self.bounds {
-            self.sample.push((x_min.midpoint(x_max), y_min.midpoint(y_max)));
-        }
         Ok(())
     }
 
@@ -156,32 +187,48 @@ impl CrsSurvey {
         if !has_places {
             return Ok(CrsPlan::of_table(self.findings));
         }
-        let middle = self.middle();
-        let known = match self.known {
-            Known::Missing => {
-                if let Some(bounds) = self.bounds {
-                    return Err(Error::undeclared(candidates::question(bounds)));
-                }
+        if self.is_missing() {
+            let Some(bounds) = self.bounds else {
                 let message = "the layer names no crs; it has no coordinates that would need one";
                 self.findings.add("crs.none", Severity::Note, message, 1, []);
                 return Ok(CrsPlan::of_table(self.findings));
-            }
-            known => known,
-        };
-        let mut plan = settled(known, middle)?;
+            };
+            return self.infer(bounds);
+        }
+        let mut plan = settled(self.known, &self.sample, &self.grids)?;
         plan.findings = self.findings;
         plan.step.parameters.insert("source_crs_by".to_owned(), self.known_by.to_owned());
-        Ok(plan)
+        Ok(plan.within(self.region, self.misplaced_share_max))
     }
 
-    /// The median position of the sample, x and y apart.
-    fn middle(&self) -> Option<(f64, f64)> {
-        let median = |part: fn(&(f64, f64)) -> f64| {
-            let mut values: Vec<f64> = self.sample.iter().map(part).collect();
-            values.sort_unstable_by(f64::total_cmp);
-            values.get(values.len() / 2).copied()
+    /// Takes the only CRS that puts the numbers into the declared region.
+    ///
+    /// # Errors
+    ///
+    /// `Undeclared` with candidates if no region is declared, none fits, or several do.
+    fn infer(mut self, bounds: [f64; 4]) -> Result<CrsPlan> {
+        let Some(region) = self.region else {
+            return Err(Error::undeclared(candidates::question(bounds)));
         };
-        Some((median(|p| p.0)?, median(|p| p.1)?))
+        let inferred = inference::infer(&self.sample, bounds, &region, &self.grids)?;
+        let mut plan = inferred.plan;
+        let label = plan.label.take().unwrap_or_default();
+        let message = format!(
+            "nobody declares a crs; {label} was inferred, because no other known system puts the coordinates into the declared region {}; declare it with --crs if it is right",
+            region.described()
+        );
+        let taken = format!("{label}, confidence {:.2}", inferred.confidence);
+        self.findings.add("crs.inferred", Severity::Warning, message, 1, [example(None, None, "no crs", Some(&taken))]);
+        let parameters = [
+            ("source_crs_by", "inferred from the numbers and the declared region".to_owned()),
+            ("region", region.described()),
+            ("confidence", format!("{:.2}", inferred.confidence)),
+            ("same_as", inferred.equal.join(", ")),
+        ];
+        plan.step.parameters.extend(parameters.map(|(key, value)| (key.to_owned(), value)));
+        plan.label = Some(format!("{label} (inferred)"));
+        plan.findings = self.findings;
+        Ok(plan.within(Some(region), self.misplaced_share_max))
     }
 }
 
@@ -189,6 +236,11 @@ fn know(definition: &definition::Definition) -> Result<Known> {
     let text = definition.for_proj();
     if ["EPSG:4326", "EPSG:4979", "OGC:CRS84", "OGC:CRS84h"].contains(&text.as_str()) {
         return Ok(Known::Wgs84(text));
+    }
+    if text == qaztrf::GEOCENTRIC {
+        return Err(Error::invalid_request(format!(
+            "expected a geographic or projected crs, found {text}, QazTRF-23, of kind GeocentricCRS; declare EPSG:10940 or 10941"
+        )));
     }
     if let Some(system) = qaztrf::System::of_code(&text) {
         return Ok(Known::Qaztrf(system, text));
@@ -210,105 +262,21 @@ fn of_source(crs: &Crs) -> Result<Known> {
     })
 }
 
+/// Whether two mean the same numbers.
+fn is_same_system(known: &Known, other: &Known) -> bool {
+    match (known, other) {
+        (Known::Wgs84(_), Known::Wgs84(_)) => true,
+        (Known::Qaztrf(system, _), Known::Qaztrf(other, _)) => system == other,
+        (Known::Other(resolved, _), Known::Other(other, _)) => resolved.is_same_system(other),
+        _ => false,
+    }
+}
+
 fn label(known: &Known) -> Option<&str> {
     match known {
         Known::Missing => None,
         Known::Wgs84(label) | Known::Qaztrf(_, label) => Some(label),
         Known::Other(resolved, _) => Some(&resolved.label),
-    }
-}
-
-/// The plan for a CRS that is known, without findings.
-fn settled(known: Known, middle: Option<(f64, f64)>) -> Result<CrsPlan> {
-    let zone = match &known {
-        Known::Qaztrf(qaztrf::System::Zone(zone), _) => Some(i64::from(*zone)),
-        Known::Other(resolved, _) => resolved.zone(),
-        Known::Missing | Known::Wgs84(_) | Known::Qaztrf(..) => None,
-    };
-    let (label, name, operation, is_geographic, area) = match known {
-        Known::Missing => return Ok(CrsPlan::of_table(Findings::default())),
-        Known::Wgs84(label) => (
-            label,
-            "WGS 84".to_owned(),
-            Some(Operation::identity("none: the coordinates are degrees on WGS 84")),
-            true,
-            None,
-        ),
-        Known::Qaztrf(system, label) => {
-            let is_geographic = system == qaztrf::System::Geographic;
-            (label, system.name(), Some(Operation::of_qaztrf(system)), is_geographic, Some(system.area()))
-        }
-        Known::Other(source, choice) => {
-            let operation = match (choice, middle) {
-                (Choice::Fixed(operation), _) => Some(operation),
-                (Choice::ByPoint, Some((lon, lat))) if source.is_geographic() => {
-                    // Numbers outside the globe are refused by row later; here they only choose.
-                    Some(operation::choose_at(&source, (lon.clamp(-180.0, 180.0), lat.clamp(-90.0, 90.0)))?)
-                }
-                (Choice::ByPoint, Some(point)) => Some(operation::choose_at(&source, point)?),
-                (Choice::ByPoint, None) => None,
-            };
-            let is_geographic = source.is_geographic();
-            (source.label, source.name, operation, is_geographic, source.area)
-        }
-    };
-    let is_undecided = operation.is_none();
-    let operation = operation.unwrap_or_else(|| Operation::identity("none: there are no coordinates"));
-    let step = receipt(&label, &name, &operation, middle);
-    let label = Some(label);
-    Ok(CrsPlan { label, operation, is_undecided, is_geographic, area, zone, findings: Findings::default(), step })
-}
-
-fn receipt(label: &str, name: &str, operation: &Operation, middle: Option<(f64, f64)>) -> ProcessStep {
-    let unknown = || "unknown".to_owned();
-    let mut step = step(
-        "crs",
-        [
-            ("source_crs", label.to_owned()),
-            ("source_crs_name", name.to_owned()),
-            ("target_crs", "OGC:CRS84".to_owned()),
-            ("operation", operation.name.clone()),
-            ("accuracy_m", operation.accuracy_m.map_or_else(unknown, |metres| metres.to_string())),
-            ("axis_order", "x (east) before y (north), whatever the definition says".to_owned()),
-        ],
-    );
-    if let Some(pipeline) = &operation.pipeline {
-        step.parameters.insert("pipeline".to_owned(), pipeline.clone());
-        step.parameters.insert("software".to_owned(), proj_version());
-        if let Some((x, y)) = middle {
-            step.parameters.insert("chosen_at".to_owned(), format!("x {x}, y {y}"));
-        }
-    }
-    step
-}
-
-/// The decision of the rule.
-#[derive(Debug)]
-pub(crate) struct CrsPlan {
-    /// `EPSG:28413` or a name; `None` for a table.
-    pub(crate) label: Option<String>,
-    operation: Operation,
-    /// No coordinate was seen that could choose the operation, so there must be none.
-    is_undecided: bool,
-    is_geographic: bool,
-    area: Option<[f64; 4]>,
-    /// Number of the zone that the false easting puts before every x, in millions of metres.
-    zone: Option<i64>,
-    /// What was found so far.
-    pub(crate) findings: Findings,
-    /// The receipt.
-    pub(crate) step: ProcessStep,
-}
-
-impl CrsPlan {
-    fn of_table(findings: Findings) -> Self {
-        let step = step("crs", [("source_crs", "none: there are no coordinates".to_owned())]);
-        let operation = Operation::identity("none");
-        Self { label: None, operation, is_undecided: true, is_geographic: true, area: None, zone: None, findings, step }
-    }
-
-    fn quoted_label(&self) -> String {
-        quoted(self.label.as_deref().unwrap_or("none"))
     }
 }
 

@@ -1,8 +1,8 @@
 //! The geometry rule: canonical WKB in OGC:CRS84, tested by GEOS, repaired only where it is invalid.
 //!
-//! A valid geometry keeps every bit that the coordinate operation gave it. A row whose bytes are no geometry, or
-//! one of an unknown kind, is refused and counted. An invalid geometry of which no repair keeps anything stays as
-//! it is, with a diagnostic. Null stays null, empty stays empty.
+//! A valid geometry keeps every bit that the coordinate operation gave it. A row of an unknown kind is refused, as is
+//! one that lies where it cannot, one of which no repair keeps anything, and one that a repair would change by more
+//! than a configured share: what is published is valid. Null stays null, empty stays empty.
 
 mod rings;
 mod validity;
@@ -63,9 +63,8 @@ impl GeometryRule {
     ///
     /// # Errors
     ///
-    /// `InvalidData` naming row and values of coordinates that are not finite or outside the CRS's domain, or the row
-    /// whose bytes are no geometry;
-    /// `LimitReached` naming the row of a geometry with too many positions.
+    /// `InvalidData` naming the row whose bytes are no geometry; `LimitReached` naming the row of a geometry with too
+    /// many positions.
     pub(crate) fn apply(
         &mut self,
         raw: &BinaryArray,
@@ -75,12 +74,23 @@ impl GeometryRule {
         findings: &mut Findings,
     ) -> Result<Normalized> {
         let mut refused = refused;
-        let mut shapes = self.inspect(raw, &mut refused, row_first, findings)?;
+        refused.resize(raw.len(), false);
+        let mut shapes = self.inspect(raw, &mut refused, transform, row_first, findings)?;
+        let sources: Vec<Option<[f64; 4]>> = shapes.iter().map(|shape| shape.and_then(|shape| shape.bounds)).collect();
         let is_ready =
-            transform.is_identity() && refused.is_empty() && shapes.iter().flatten().all(|shape| shape.is_canonical);
-        let mut column = if is_ready { raw.clone() } else { transformed(raw, &mut shapes, transform, row_first)? };
-        if transform.is_identity() {
-            check_degrees(&shapes, transform, row_first)?;
+            transform.is_identity() && !refused.contains(&true) && shapes.iter().flatten().all(|s| s.is_canonical);
+        let mut column = if is_ready {
+            raw.clone()
+        } else {
+            transformed(raw, &mut shapes, &mut refused, transform, row_first, findings)?
+        };
+        for (i, source) in sources.into_iter().enumerate() {
+            let bounds = shapes[i].and_then(|shape| shape.bounds);
+            if let (Some(source), Some(bounds)) = (source, bounds)
+                && !transform.keeps(source, bounds, row_first + i as u64, findings)
+            {
+                (refused[i], shapes[i]) = (true, None);
+            }
         }
         let repairs = self.test(&column, &mut shapes, &mut refused, row_first, findings);
         if !repairs.is_empty() {
@@ -94,23 +104,24 @@ impl GeometryRule {
     fn inspect(
         &self,
         raw: &BinaryArray,
-        refused: &mut Vec<bool>,
+        refused: &mut [bool],
+        transform: &mut Transform,
         row_first: u64,
         findings: &mut Findings,
     ) -> Result<Vec<Option<Shape>>> {
         let mut shapes = Vec::with_capacity(raw.len());
         for (i, bytes) in raw.iter().enumerate() {
             let row = row_first + i as u64;
-            let shape = match bytes.map(wkb::inspect) {
+            let shape = match bytes.filter(|_| !refused[i]).map(wkb::inspect) {
                 None => None,
                 Some(Ok(shape)) => {
                     self.check(&shape, row)?;
-                    report_origin(&shape, row, findings);
-                    Some(shape)
+                    let is_admitted = transform.admits(&shape, row, findings)?;
+                    refused[i] = !is_admitted;
+                    is_admitted.then_some(shape)
                 }
                 Some(Err(error)) => {
                     refuse(error, row, findings)?;
-                    refused.resize(raw.len(), false);
                     refused[i] = true;
                     None
                 }
@@ -121,12 +132,6 @@ impl GeometryRule {
     }
 
     fn check(&self, shape: &Shape, row: u64) -> Result<()> {
-        if !shape.is_finite {
-            return Err(Error::invalid_data(format!(
-                "row {row} has a coordinate that is not a finite number, expected finite x and y in its {}",
-                shape.kind.name()
-            )));
-        }
         if shape.vertices > self.limits.vertices_max {
             return Err(Error::limit_reached(format!(
                 "row {row} has a {} of {} positions, the limit is {}",
@@ -143,7 +148,7 @@ impl GeometryRule {
         &mut self,
         column: &BinaryArray,
         shapes: &mut [Option<Shape>],
-        refused: &mut Vec<bool>,
+        refused: &mut [bool],
         row_first: u64,
         findings: &mut Findings,
     ) -> BTreeMap<usize, Vec<u8>> {
@@ -152,27 +157,54 @@ impl GeometryRule {
             let Some(known) = shape.filter(|s| s.vertices > 0 && !is_puntal(s.kind)) else { continue };
             let row = row_first + i as u64;
             match validity::test(column.value(i), &known, known.vertices <= self.limits.repair_vertices_max) {
-                Verdict::Valid => {}
+                Verdict::Valid => report_quirks(column.value(i), row, findings),
                 Verdict::Repaired(repair) if self.is_allowed(&repair) => {
                     *shape = wkb::inspect(&repair.wkb).ok();
                     self.note(&repair, row, findings);
+                    report_quirks(&repair.wkb, row, findings);
                     repairs.insert(i, repair.wkb);
                 }
-                Verdict::Broken { reason } => {
-                    refused.resize(column.len(), false);
-                    refused[i] = true;
-                    let message = "rows whose geometry has too few positions to be one were refused";
-                    let examples = [example(Some(row), None, &reason, None)];
-                    findings.add("geometry.broken", Severity::Error, message, 1, examples);
-                }
-                Verdict::Repaired(Repair { reason, .. }) | Verdict::Unrepairable { reason } => {
-                    let message = "invalid geometries that cannot be repaired within the limits stay as they are";
-                    let examples = [example(Some(row), None, &reason, None)];
-                    findings.add("geometry.unrepairable", Severity::Warning, message, 1, examples);
+                refusal => {
+                    self.report_refusal(refusal, &known, row, findings);
+                    (refused[i], *shape) = (true, None);
                 }
             }
         }
         repairs
+    }
+
+    /// Names a row that is refused for its shape.
+    fn report_refusal(&self, verdict: Verdict, shape: &Shape, row: u64, findings: &mut Findings) {
+        let (rule, message, found) = match verdict {
+            Verdict::Valid => return,
+            Verdict::Broken { reason } => (
+                "geometry.broken",
+                "rows whose geometry has too few positions to be one were refused".to_owned(),
+                reason.to_owned(),
+            ),
+            Verdict::Unrepairable { reason } => (
+                "geometry.unrepairable",
+                "rows with an invalid geometry of which no repair keeps anything were refused".to_owned(),
+                reason,
+            ),
+            Verdict::TooLarge { reason } => (
+                "geometry.too_large_to_repair",
+                format!(
+                    "rows with an invalid geometry of more than {} positions were refused",
+                    self.limits.repair_vertices_max
+                ),
+                format!("{reason}, {} positions", shape.vertices),
+            ),
+            Verdict::Repaired(repair) => (
+                "geometry.repair_too_large",
+                format!(
+                    "rows with an invalid geometry were refused: a repair would change more than {} of the area",
+                    self.limits.repair_area_change_max
+                ),
+                format!("{}, {}", repair.reason, change_of_area(&repair)),
+            ),
+        };
+        findings.add(rule, Severity::Error, message, 1, [example(Some(row), None, &found, None)]);
     }
 
     fn is_allowed(&self, repair: &Repair) -> bool {
@@ -181,14 +213,14 @@ impl GeometryRule {
 
     fn note(&mut self, repair: &Repair, row: u64, findings: &mut Findings) {
         self.repaired += 1;
-        *self.reasons.entry(repair.reason.clone()).or_default() += 1;
+        *self.reasons.entry(repair.kind_of_reason().to_owned()).or_default() += 1;
         self.vertices.0 += repair.vertices.0;
         self.vertices.1 += repair.vertices.1;
         self.area_m2.0 += repair.area_m2.0;
         self.area_m2.1 += repair.area_m2.1;
         self.area_change_max = self.area_change_max.max(repair.area_change());
-        let found = format!("{}, {} positions, {:.1} m²", repair.reason, repair.vertices.0, repair.area_m2.0);
-        let taken = format!("{} positions, {:.1} m²", repair.vertices.1, repair.area_m2.1);
+        let found = format!("{}, {} positions", repair.reason, repair.vertices.0);
+        let taken = format!("{} positions, {}", repair.vertices.1, change_of_area(repair));
         let example = example(Some(row), None, &found, Some(&taken));
         show(&mut self.step, || example.clone());
         let message = "invalid geometries were repaired";
@@ -241,23 +273,40 @@ impl GeometryRule {
     }
 }
 
-/// Counts points at (0, 0), which mostly stand for an unknown place.
-fn report_origin(shape: &Shape, row: u64, findings: &mut Findings) {
-    let is_origin = shape.bounds.is_some_and(|bounds| bounds.iter().all(|value| *value == 0.0));
-    if shape.kind == GeometryType::Point && is_origin {
-        let message = "points at (0, 0) in the source look like unknown places; they were taken as they are";
-        findings.add("geometry.at_origin", Severity::Warning, message, 1, [example(Some(row), None, "(0, 0)", None)]);
+/// The change of the area for people: square metres, and the share that counts against the limit.
+fn change_of_area(repair: &Repair) -> String {
+    let (before, after) = repair.area_m2;
+    format!("{:+.1} m² of area, a share of {:.2e}", after - before, repair.area_change())
+}
+
+/// Names what is odd about a valid geometry; it stays as it is.
+fn report_quirks(bytes: &[u8], row: u64, findings: &mut Findings) {
+    let quirks = rings::quirks(bytes);
+    if quirks.repeats > 0 {
+        let message = "geometries repeat positions right after each other; they were kept";
+        let found = format!("{} repeated positions", quirks.repeats);
+        let rule = "geometry.repeated_positions";
+        findings.add(rule, Severity::Note, message, 1, [example(Some(row), None, &found, None)]);
+    }
+    if quirks.jumps > 0 {
+        let message = "geometries step over more than 180 degrees of longitude: they seem to cross the antimeridian, and their boxes reach around the earth; split them there";
+        let found = format!("{} such steps", quirks.jumps);
+        let rule = "geometry.antimeridian";
+        findings.add(rule, Severity::Warning, message, 1, [example(Some(row), None, &found, None)]);
     }
 }
 
 /// Kinds outside Simple Features cost their row; bytes that are no geometry at all cost the push.
 fn refuse(error: WkbError, row: u64, findings: &mut Findings) -> Result<()> {
-    let WkbError::UnknownType { .. } = error else {
-        return Err(Error::invalid_data(format!("row {row} has a damaged geometry: {error}")));
+    let (rule, message) = match error {
+        WkbError::UnknownType { .. } => (
+            "geometry.unsupported",
+            "rows with curves, surfaces or other kinds outside OGC Simple Features were refused",
+        ),
+        WkbError::Nesting => ("geometry.too_deep", "rows with collections nested too deep were refused"),
+        _ => return Err(Error::invalid_data(format!("row {row} has a damaged geometry: {error}"))),
     };
-    let examples = [example(Some(row), None, &error.to_string(), None)];
-    let message = "rows with curves, surfaces or other kinds outside OGC Simple Features were refused";
-    findings.add("geometry.unsupported", Severity::Error, message, 1, examples);
+    findings.add(rule, Severity::Error, message, 1, [example(Some(row), None, &error.to_string(), None)]);
     Ok(())
 }
 
@@ -272,21 +321,14 @@ fn union(a: Option<[f64; 4]>, b: Option<[f64; 4]>) -> Option<[f64; 4]> {
     }
 }
 
-fn check_degrees(shapes: &[Option<Shape>], transform: &Transform, row_first: u64) -> Result<()> {
-    for (i, shape) in shapes.iter().enumerate() {
-        if let Some(bounds) = shape.and_then(|shape| shape.bounds) {
-            transform.check_degrees(bounds, row_first + i as u64)?;
-        }
-    }
-    Ok(())
-}
-
 /// The column in canonical WKB with its positions through the operation, in one array.
 fn transformed(
     raw: &BinaryArray,
     shapes: &mut [Option<Shape>],
+    refused: &mut [bool],
     transform: &mut Transform,
     row_first: u64,
+    findings: &mut Findings,
 ) -> Result<BinaryArray> {
     let damaged = |error: WkbError| Error::internal(format!("a geometry changed between two walks: {error}"));
     let mut rows: Vec<Option<Vec<u8>>> = Vec::with_capacity(raw.len());
@@ -304,13 +346,16 @@ fn transformed(
         rows.push(bytes);
     }
     let mut points: Vec<(f64, f64)> = xs.into_iter().zip(ys).collect();
-    transform.apply(&mut points, |at| row_first + ends.partition_point(|end| *end <= at) as u64)?;
+    let index_of = |at: usize| ends.partition_point(|end| *end <= at);
+    for at in transform.apply(&mut points, |at| row_first + index_of(at) as u64, findings)? {
+        refused[index_of(at)] = true;
+    }
     let mut next = points.into_iter();
     let mut column = BinaryBuilder::with_capacity(raw.len(), raw.value_data().len());
-    for (bytes, shape) in rows.iter_mut().zip(shapes) {
+    for ((bytes, shape), is_refused) in rows.iter_mut().zip(shapes).zip(refused) {
         if let (Some(bytes), false) = (bytes.as_mut(), transform.is_identity()) {
             wkb::write_xy(bytes, || next.next().unwrap_or((f64::NAN, f64::NAN))).map_err(damaged)?;
-            *shape = Some(wkb::inspect(bytes).map_err(damaged)?);
+            *shape = if *is_refused { None } else { Some(wkb::inspect(bytes).map_err(damaged)?) };
         }
         column.append_option(bytes.as_deref());
     }

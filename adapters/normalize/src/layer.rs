@@ -1,10 +1,11 @@
 //! What a reader hands over, before any rule.
 
+use crate::crs::Grids;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, SchemaRef};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use ukimet_model::{Crs, Mapping};
+use ukimet_model::{Crs, Error, Mapping, Result};
 
 /// Field metadata key of a text column whose bytes are not decoded yet (`Binary`); its value is `1`.
 pub const TEXT_KEY: &str = "ukimet:text";
@@ -89,17 +90,20 @@ pub struct Declared {
     /// `kato`: `code` (or `kato`, `te`), `valid_from` (first day) and `valid_to` (first day no longer) as `Date32` or
     /// ISO text, as far as they are there; other columns are not read.
     pub references: BTreeMap<String, RecordBatch>,
+    /// Where the data lies: a KATO code or its first digits (`75`), an ISO code (`KZ-75`, `KZ`), or
+    /// `west,south,east,north` in degrees of OGC:CRS84. Rows outside are refused; an undeclared CRS may be inferred.
+    pub region: Option<String>,
 }
 
-/// What an operator may limit.
+/// What an operator sets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// Positions in one geometry; a row above it ends the layer with `LimitReached`.
     pub vertices_max: u64,
-    /// Positions in one geometry that is repaired; a row above it keeps its invalid geometry, with a diagnostic.
+    /// Positions in one geometry that is repaired; an invalid row above it is refused.
     pub repair_vertices_max: u64,
-    /// Largest share of its area that a geometry may lose or gain by repair, 0 to 1; a row above it keeps its
-    /// invalid geometry, with a diagnostic. At 1 every repair is taken.
+    /// Largest share of its area that a geometry may lose or gain by repair, 0 to 1; a row above it is refused. At 1
+    /// every repair is taken.
     pub repair_area_change_max: f64,
     /// Verdicts that are listed for one layer; what comes above is counted.
     pub verdicts_max: u64,
@@ -114,6 +118,11 @@ pub struct Limits {
     pub code_values_min: u64,
     /// Rows of a table whose parents are followed; a longer one is left unchecked, with a diagnostic.
     pub chain_rows_max: u64,
+    /// Share of a layer's rows with a place, 0 to 1, whose place may be impossible. Up to it those rows are refused one
+    /// by one, above it the layer is.
+    pub misplaced_share_max: f64,
+    /// Grids for datum shifts.
+    pub grids: Grids,
 }
 
 impl Default for Limits {
@@ -121,13 +130,33 @@ impl Default for Limits {
         Self {
             vertices_max: 10_000_000,
             repair_vertices_max: 1_000_000,
-            repair_area_change_max: 1.0,
             verdicts_max: 1_000_000,
             text_survey_rows_max: 65_536,
             code_share_min: 0.95,
             code_named_share_min: 0.5,
             code_values_min: 20,
             chain_rows_max: 1_000_000,
+            repair_area_change_max: 0.01,
+            misplaced_share_max: 0.5,
+            grids: Grids::default(),
+        }
+    }
+}
+
+impl Limits {
+    /// Checks that shares are shares.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidRequest` naming the setting and its value.
+    pub fn check(&self) -> Result<()> {
+        let shares = [
+            ("repair_area_change_max", self.repair_area_change_max),
+            ("misplaced_share_max", self.misplaced_share_max),
+        ];
+        match shares.iter().find(|(_, share)| !(0.0..=1.0).contains(share)) {
+            Some((name, share)) => Err(Error::invalid_request(format!("{name} is a share from 0 to 1, found {share}"))),
+            None => Ok(()),
         }
     }
 }

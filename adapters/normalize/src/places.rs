@@ -2,12 +2,14 @@
 //!
 //! The columns stay as attributes. A table in which nothing is found stays a table, with a note.
 
+mod angle;
 mod columns;
 mod wkt;
 
 use crate::crs::CrsSurvey;
 use crate::findings::{Findings, example, step};
 use crate::types::value::coordinate;
+use angle::Axis;
 use arrow_array::builder::BinaryBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
@@ -25,8 +27,6 @@ pub(crate) struct PlaceSurvey {
     filled: u64,
     misfits: u64,
     first_misfit: Option<(u64, String)>,
-    /// The first number that cannot be a degree: row, column, value.
-    first_outside: Option<(u64, usize, f64)>,
     srid: Option<u32>,
     other_srid: Option<(u64, u32)>,
     is_required: bool,
@@ -42,7 +42,6 @@ impl PlaceSurvey {
             filled: 0,
             misfits: 0,
             first_misfit: None,
-            first_outside: None,
             srid: None,
             other_srid: None,
             is_required: false,
@@ -66,10 +65,8 @@ impl PlaceSurvey {
         match self.candidate {
             None => Ok(()),
             Some(Candidate::Pair { x, y, is_degrees }) => {
-                let (xs, ys) = (numbers(&columns[x])?, numbers(&columns[y])?);
-                for (i, (x_cell, y_cell)) in xs.into_iter().zip(ys).enumerate() {
-                    let row = row_first + i as u64;
-                    self.observe_pair((x, x_cell), (y, y_cell), is_degrees && crs.is_geographic(), row, crs);
+                for (i, cells) in pairs(&columns[x], &columns[y], is_degrees)?.into_iter().enumerate() {
+                    self.observe_pair(cells, row_first + i as u64, crs);
                 }
                 Ok(())
             }
@@ -83,32 +80,17 @@ impl PlaceSurvey {
         }
     }
 
-    fn observe_pair(
-        &mut self,
-        x: (usize, Number),
-        y: (usize, Number),
-        is_degrees: bool,
-        row: u64,
-        crs: &mut CrsSurvey,
-    ) {
-        if matches!((&x.1, &y.1), (Number::Empty, Number::Empty)) {
+    fn observe_pair(&mut self, cells: (Number, Number), row: u64, crs: &mut CrsSurvey) {
+        if let (Number::Empty, Number::Empty) = cells {
             return;
         }
         self.filled += 1;
-        if let (Number::Value(x), Number::Value(y)) = (&x.1, &y.1) {
-            crs.observe_xy(*x, *y);
+        if let (Some(x), Some(y)) = (cells.0.value(), cells.1.value()) {
+            crs.observe_xy(x, y);
         }
-        for ((column, cell), limit) in [(x, 180.0), (y, 90.0)] {
-            match cell {
-                Number::Misfit(text) => {
-                    self.misfits += 1;
-                    self.first_misfit.get_or_insert((row, text));
-                }
-                Number::Value(value) if is_degrees && value.abs() > limit => {
-                    self.first_outside.get_or_insert((row, column, value));
-                }
-                _ => {}
-            }
+        if let (Number::Misfit(text), _) | (_, Number::Misfit(text)) = cells {
+            self.misfits += 1;
+            self.first_misfit.get_or_insert((row, text));
         }
     }
 
@@ -136,15 +118,13 @@ impl PlaceSurvey {
     ///
     /// # Errors
     ///
-    /// `InvalidData` naming row, column, value and range if columns named longitude and latitude hold something
-    /// else, or rows name different SRIDs.
+    /// `InvalidData` if rows name different SRIDs.
     pub(crate) fn decide(self, has_geometry: bool, crs: &mut CrsSurvey) -> Result<PlacePlan> {
         let mut findings = Findings::default();
         let places = match self.candidate {
             // Columns of which most do not fit were never meant as places.
             Some(_) if !self.is_required && (self.filled == 0 || self.misfits * 2 > self.filled) => None,
             Some(Candidate::Pair { x, y, is_degrees }) => {
-                self.check_pair(x, y)?;
                 if is_degrees {
                     let why = format!("columns {} and {} are so named", quoted(&self.names[x]), quoted(&self.names[y]));
                     crs.imply("OGC:CRS84", &why)?;
@@ -175,31 +155,6 @@ impl PlaceSurvey {
             findings.add("geometry.none", Severity::Note, message, 1, []);
         }
         Ok(PlacePlan { step: self.receipt(places), places, names: self.names, findings })
-    }
-
-    fn check_pair(&self, x: usize, y: usize) -> Result<()> {
-        if let Some((row, found)) = &self.first_misfit {
-            return Err(Error::invalid_data(format!(
-                "expected numbers in columns {} and {}, found {} in row {row}",
-                quoted(&self.names[x]),
-                quoted(&self.names[y]),
-                quoted(found)
-            )));
-        }
-        if let Some((row, column, value)) = self.first_outside {
-            let (range, limit) =
-                if column == x { ("longitude within ±180", 180.0) } else { ("latitude within ±90", 90.0) };
-            let hint = if limit < 100.0 && value.abs() <= 180.0 {
-                "are longitude and latitude swapped?"
-            } else {
-                "declare the crs if these are not degrees"
-            };
-            return Err(Error::invalid_data(format!(
-                "expected {range} in column {}, found {value} in row {row}; {hint}",
-                quoted(&self.names[column])
-            )));
-        }
-        Ok(())
     }
 
     fn receipt(&self, places: Option<Candidate>) -> ProcessStep {
@@ -234,37 +189,66 @@ impl PlacePlan {
     pub(crate) fn apply(&mut self, columns: &[ArrayRef], row_first: u64) -> Result<Option<(BinaryArray, Vec<bool>)>> {
         match self.places {
             None => Ok(None),
-            Some(Candidate::Pair { x, y, .. }) => self.points(&columns[x], &columns[y], row_first).map(Some),
+            Some(Candidate::Pair { x, y, is_degrees }) => {
+                Ok(Some(self.points((x, y), pairs(&columns[x], &columns[y], is_degrees)?, row_first)))
+            }
             Some(Candidate::Cell(at)) => self.cells(&columns[at], at, row_first).map(Some),
         }
     }
 
-    fn points(&mut self, x: &ArrayRef, y: &ArrayRef, row_first: u64) -> Result<(BinaryArray, Vec<bool>)> {
+    fn points(
+        &mut self,
+        (x, y): (usize, usize),
+        pairs: Vec<(Number, Number)>,
+        row_first: u64,
+    ) -> (BinaryArray, Vec<bool>) {
         const POINT_SIZE: usize = 21;
-        let mut points = BinaryBuilder::with_capacity(x.len(), x.len() * POINT_SIZE);
-        for (i, cells) in numbers(x)?.into_iter().zip(numbers(y)?).enumerate() {
+        let mut refused = Vec::new();
+        let count = pairs.len();
+        let mut points = BinaryBuilder::with_capacity(count, count * POINT_SIZE);
+        for (i, cells) in pairs.into_iter().enumerate() {
             let row = row_first + i as u64;
-            match cells {
-                (Number::Value(x), Number::Value(y)) => {
+            for (column, cell) in [(x, &cells.0), (y, &cells.1)] {
+                self.report_cell(cell, column, row);
+            }
+            match (cells.0.value(), cells.1.value()) {
+                (Some(x), Some(y)) => {
                     self.step.count += 1;
                     points.append_value(point(x, y));
+                    continue;
                 }
-                (Number::Empty, Number::Empty) => points.append_null(),
-                (Number::Misfit(found), _) | (_, Number::Misfit(found)) => {
-                    return Err(Error::invalid_data(format!(
-                        "expected a coordinate, found {} in row {row}",
-                        quoted(&found)
-                    )));
+                _ if matches!(cells, (Number::Misfit(_), _) | (_, Number::Misfit(_))) => {
+                    refused.resize(count, false);
+                    refused[i] = true;
                 }
+                (None, None) => {}
                 _ => {
                     let message = "rows with only one of two coordinates have no geometry";
                     let examples = [example(Some(row), None, "one coordinate is empty", None)];
                     self.findings.add("places.half", Severity::Warning, message, 1, examples);
-                    points.append_null();
                 }
             }
+            points.append_null();
         }
-        Ok((points.finish(), Vec::new()))
+        (points.finish(), refused)
+    }
+
+    /// Names a cell that is no coordinate, or was one in degrees, minutes and seconds.
+    fn report_cell(&mut self, cell: &Number, column: usize, row: u64) {
+        let name = Some(self.names[column].as_str());
+        match cell {
+            Number::Empty | Number::Value(_) => {}
+            Number::Angle(degrees, text) => {
+                let message = "angles in degrees, minutes and seconds were read as degrees";
+                let examples = [example(Some(row), name, text, Some(&degrees.to_string()))];
+                self.findings.add("places.angle", Severity::Note, message, 1, examples);
+            }
+            Number::Misfit(text) => {
+                let message = "rows whose coordinate is no number were refused";
+                let examples = [example(Some(row), name, text, None)];
+                self.findings.add("places.malformed", Severity::Error, message, 1, examples);
+            }
+        }
     }
 
     fn cells(&mut self, column: &ArrayRef, at: usize, row_first: u64) -> Result<(BinaryArray, Vec<bool>)> {
@@ -302,24 +286,53 @@ fn point(x: f64, y: f64) -> [u8; 21] {
 }
 
 /// One cell of a column of coordinates.
+#[derive(Debug, PartialEq)]
 enum Number {
     Empty,
     Value(f64),
+    /// Degrees, and how they were written.
+    Angle(f64, String),
     Misfit(String),
 }
 
-fn numbers(column: &ArrayRef) -> Result<Vec<Number>> {
-    let of_text = |text: Option<&str>| match text.map(str::trim) {
-        None | Some("") => Number::Empty,
-        Some(text) => coordinate(text).map_or_else(|| Number::Misfit(text.to_owned()), Number::Value),
-    };
+impl Number {
+    fn value(&self) -> Option<f64> {
+        match self {
+            Self::Value(value) | Self::Angle(value, _) => Some(*value),
+            Self::Empty | Self::Misfit(_) => None,
+        }
+    }
+}
+
+/// The cells of both columns, x before y.
+fn pairs(x: &ArrayRef, y: &ArrayRef, is_degrees: bool) -> Result<Vec<(Number, Number)>> {
+    let axis = |axis: Axis| is_degrees.then_some(axis);
+    let (xs, ys) = (numbers(x, axis(Axis::Longitude))?, numbers(y, axis(Axis::Latitude))?);
+    Ok(xs.into_iter().zip(ys).collect())
+}
+
+/// The cells of a column; in degrees along `axis`, or in metres.
+fn numbers(column: &ArrayRef, axis: Option<Axis>) -> Result<Vec<Number>> {
     if column.data_type().is_numeric() {
         let numbers = arrow_cast::cast(column, &DataType::Float64)
             .map_err(|error| Error::invalid_data("a column of coordinates is no number").caused_by(error))?;
         let of_number = |value: Option<f64>| value.filter(|v| !v.is_nan()).map_or(Number::Empty, Number::Value);
         return Ok(numbers.as_primitive::<Float64Type>().iter().map(of_number).collect());
     }
-    Ok(texts(column)?.iter().map(of_text).collect())
+    Ok(texts(column)?.iter().map(|text| number(text.map_or("", str::trim), axis)).collect())
+}
+
+fn number(text: &str, axis: Option<Axis>) -> Number {
+    if text.is_empty() {
+        return Number::Empty;
+    }
+    // Before plain numbers: `43 15 20` would be one with spaces in it.
+    if let Some((axis, angle)) = axis.and_then(|axis| Some((axis, angle::read(text)?))) {
+        let is_here = angle.axis.is_none_or(|found| found == axis);
+        let text = text.to_owned();
+        return if is_here { Number::Angle(angle.degrees, text) } else { Number::Misfit(text) };
+    }
+    coordinate(text).map_or_else(|| Number::Misfit(text.to_owned()), Number::Value)
 }
 
 /// A column as text; bytes that are not UTF-8, or no text at all, cannot be coordinates.

@@ -24,6 +24,7 @@ use columns::ColumnsPlan;
 use std::sync::Arc;
 use survey::{binary, check_raw};
 use ukimet_model::batch::{check_schema, geometry_field};
+use ukimet_model::error::quoted;
 use ukimet_model::{Batch, Error, LayerReport, QuarantinedRow, Result, Severity, Verdict};
 
 /// The version of the rule set, in every receipt. It changes when the same bytes would give other rows.
@@ -37,6 +38,8 @@ struct Decisions {
     columns: ColumnsPlan,
     output: Output,
     has_places: bool,
+    /// Whether the rows come beside others that are there already.
+    is_addition: bool,
 }
 
 /// Every decision about one layer.
@@ -76,7 +79,7 @@ impl Plan {
 
     /// Starts the second pass.
     pub fn normalizer(self) -> Normalizer {
-        let Decisions { text, places, crs, findings, columns, output, has_places } = self.decisions;
+        let Decisions { text, places, crs, findings, columns, output, has_places, is_addition } = self.decisions;
         let verdicts_max = self.limits.verdicts_max;
         let mut crs = crs;
         let crs_findings = std::mem::take(&mut crs.findings);
@@ -98,6 +101,7 @@ impl Plan {
             findings,
             crs_findings,
             output,
+            is_addition,
             report,
             quarantined: Vec::new(),
             verdicts_max,
@@ -119,6 +123,7 @@ pub struct Normalizer {
     findings: Findings,
     crs_findings: Findings,
     output: Output,
+    is_addition: bool,
     report: LayerReport,
     quarantined: Vec<QuarantinedRow>,
     verdicts_max: u64,
@@ -132,7 +137,7 @@ impl Normalizer {
     /// # Errors
     ///
     /// `InvalidData` naming row, column and value that break what was declared; `LimitReached` for a geometry
-    /// above its limit. After an error the normalizer is of no more use.
+    /// above its limit. Rows in impossible places are refused and counted; [`Self::finish`] judges their number. After an error the normalizer is of no more use.
     pub fn normalize(&mut self, raw: &RecordBatch) -> Result<Batch> {
         check_raw(raw, &self.layer)?;
         let row_first = self.report.rows_read;
@@ -212,7 +217,12 @@ impl Normalizer {
 
     /// What was read, taken, repaired and refused, with every receipt in the order of the rules; and the verdicts
     /// since [`Normalizer::take_verdicts`].
-    pub fn finish(mut self) -> (LayerReport, Vec<Verdict>) {
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if so many rows are in impossible places that what was declared must be wrong, or if every row was
+    /// refused: an empty version would stand for data that is there. Rows that come beside others may all be refused.
+    pub fn finish(mut self) -> Result<(LayerReport, Vec<Verdict>)> {
         if let Some(geometry) = self.geometry.take() {
             geometry.finish(&mut self.report, &mut self.findings);
         }
@@ -228,13 +238,31 @@ impl Normalizer {
         report.steps = vec![text_step, self.places.step, types_step];
         report.steps.extend(codes_step);
         report.steps.extend(self.output.steps);
-        report.steps.push(self.transform.finish());
+        report.steps.push(self.transform.finish()?);
         report.steps.extend(geometry);
         for findings in [text_findings, self.places.findings, self.crs_findings, self.findings] {
             report.diagnostics.extend(findings.into_diagnostics());
         }
-        (report, verdicts)
+        if !self.is_addition {
+            check_taken(&report)?;
+        }
+        Ok((report, verdicts))
     }
+}
+
+/// Ends a layer of which nothing is left.
+fn check_taken(report: &LayerReport) -> Result<()> {
+    if report.rows_taken > 0 || report.rows_refused == 0 {
+        return Ok(());
+    }
+    let refusals = report.diagnostics.iter().filter(|found| found.severity == Severity::Error);
+    let reasons: Vec<String> = refusals
+        .map(|found| {
+            let first = found.examples.first().map_or("", |example| example.found.as_str());
+            format!("{} ({}, {}×, such as {})", found.message, found.rule, found.count, quoted(first))
+        })
+        .collect();
+    Err(Error::invalid_data(format!("every one of the {} rows was refused: {}", report.rows_read, reasons.join("; "))))
 }
 
 fn without(rows: RecordBatch, refused: &[bool]) -> Result<RecordBatch> {

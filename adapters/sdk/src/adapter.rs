@@ -106,6 +106,8 @@ pub struct ReadOptions {
     pub crs: Option<String>,
     /// The encoding that the publisher declares; overrides the asset's.
     pub encoding: Option<String>,
+    /// The region that the publisher declares: a KATO or ISO code, or `west,south,east,north` in OGC:CRS84 degrees.
+    pub region: Option<String>,
     /// Which layers to read.
     pub layers: LayerSelection,
     /// How many rows a batch has at most; `None` for the adapter's own choice.

@@ -155,6 +155,7 @@ fn put_header(descriptor: &FlightDescriptor) -> Result<PushHeader> {
         crs: command.crs,
         encoding: None,
         mapping: command.mapping,
+        region: None,
         layers: LayerSelection::Only,
         metadata: command.metadata,
         expected_version: command.expected_version,

@@ -340,6 +340,7 @@ fn push_header(header: v1::PushHeader) -> Result<PushHeader> {
         crs: header.crs.filter(|text| !text.is_empty()),
         encoding: header.encoding.filter(|text| !text.is_empty()),
         mapping: mapping(header.mapping, header.layers.as_ref())?,
+        region: header.region.filter(|text| !text.is_empty()),
         layers: layer_selection_from_wire(header.layers),
         metadata: header.metadata.map(DatasetMetadata::try_from).transpose()?.unwrap_or_default(),
         expected_version: header.expected_version,

@@ -45,6 +45,10 @@ pub struct Push {
     /// Take the columns as the rules find them, from this push on.
     #[arg(long)]
     no_mapping: bool,
+    /// Where the data lies: a KATO code (75), an ISO code (KZ-75, KZ), or WEST,SOUTH,EAST,NORTH in degrees. Rows outside
+    /// are refused, and a CRS that nobody declares may be inferred.
+    #[arg(long, value_name = "REGION", allow_hyphen_values = true)]
+    region: Option<String>,
     /// How the push changes the dataset.
     #[arg(long, value_enum, default_value_t = Mode::Replace)]
     mode: Mode,
@@ -153,6 +157,7 @@ impl Push {
             expected_version: self.expected_version,
             mapping: None,
             fixes: self.fixes.clone(),
+            region: self.region.clone(),
         }
     }
 }

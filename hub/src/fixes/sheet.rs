@@ -34,6 +34,7 @@ impl Sheet {
             media_type: header.media_type.clone(),
             crs: None,
             encoding: header.encoding.clone(),
+            region: None,
             layers: match &header.layers {
                 LayerSelection::Only if is_book => LayerSelection::Named(ROWS_SHEET.to_owned()),
                 chosen => chosen.clone(),

@@ -95,6 +95,21 @@ fn a_shapefile_is_pushed_with_its_companions() {
 }
 
 #[test]
+fn a_declared_region_goes_with_the_push_and_judges_its_rows() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(&dir.path().join("data"), &["--misplaced-share-max", "0.4"]);
+    let file = dir.path().join("points.csv");
+    fs::write(&file, "lat,lon\n43.2,76.9\n43.3,76.9\n51.1,71.4\n").expect("written");
+    let outcome = hub.publish(&file, "a/b", &["--region", "KZ-75"]);
+    assert_eq!((&outcome["layers"][0]["rows_taken"], &outcome["layers"][0]["rows_refused"]), (&2.into(), &1.into()));
+    let (code, message) = hub.refused(&file, "a/b", &["--region", "71"]);
+    assert_eq!(code, "INVALID_ARGUMENT");
+    assert!(message.contains("outside the declared region 71, Astana"), "{message}");
+    let (_, message) = hub.refused(&file, "a/b", &["--region", "Almaty"]);
+    assert!(message.contains("a region is a KATO code"), "{message}");
+}
+
+#[test]
 fn a_push_id_repeats_its_answer_and_means_one_content() {
     let dir = tempfile::tempdir().expect("a folder");
     let hub = Hub::start(&dir.path().join("data"), &[]);

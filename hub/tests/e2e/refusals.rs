@@ -1,6 +1,6 @@
 //! Bad input: a precise code, a message that says what was expected and what was found, nothing left behind.
 
-use crate::hub::{Hub, points};
+use crate::hub::{Hub, points, ukimet};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -158,4 +158,19 @@ fn a_full_disk_refuses_pushes_and_goes_on_reading() {
     let out = dir.path().join("out.csv");
     let (code, export) = hub.ask(&["export", "a/b", "-o", out.to_str().expect("text")]);
     assert_eq!((code, &export["rows"]), (0, &serde_json::Value::from(10)));
+}
+
+#[test]
+fn a_broken_grid_keeps_the_hub_from_starting_and_is_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::create_dir(dir.path().join("grids")).expect("made");
+    fs::write(dir.path().join("grids/qazgrid_kz.gsb"), "<html>not found</html>").expect("written");
+    // A relative folder is the hub's, though adapters work in folders of their own.
+    let ended = ukimet()
+        .args(["serve", "--listen", "127.0.0.1:0", "--disk-reserve", "1MiB", "--data", "data", "--grids", "grids"])
+        .current_dir(dir.path())
+        .output()
+        .expect("the hub starts");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && said.contains("qazgrid_kz.gsb") && said.contains("it ends at byte"), "{said}");
 }

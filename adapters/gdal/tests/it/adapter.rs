@@ -64,6 +64,7 @@ pub(crate) struct Ask {
     pub(crate) media_type: String,
     pub(crate) crs: Option<String>,
     pub(crate) encoding: Option<String>,
+    pub(crate) region: Option<String>,
     pub(crate) layer: Option<String>,
     pub(crate) all_layers: bool,
     pub(crate) mapping: Option<String>,
@@ -83,6 +84,7 @@ impl Ask {
             encoding: self.encoding.clone(),
             layer: self.layer.clone(),
             all_layers: self.all_layers,
+            region: self.region.clone(),
             mapping: self.mapping.clone(),
             references: self.references.clone(),
             ..v1::AssetOptions::default()

@@ -18,6 +18,7 @@ mod geojson;
 mod geopackage;
 mod limits;
 mod mapping;
+mod places;
 mod process;
 mod tables;
 mod xml;

@@ -6,11 +6,11 @@ use proj::Proj;
 /// West, south, east, north of Kazakhstan in degrees.
 const KAZAKHSTAN: [f64; 4] = [46.49, 40.59, 87.35, 55.45];
 /// A system that might be meant.
-struct Candidate {
+pub(super) struct Candidate {
     /// EPSG code.
     code: u32,
     /// What its family is called.
-    family: &'static str,
+    pub(super) family: &'static str,
     projection: Projection,
     /// Central meridian and half width in degrees, where the zone bounds the choice.
     zone: Option<(f64, f64)>,
@@ -30,7 +30,10 @@ pub(super) fn question([x_min, y_min, x_max, y_max]: [f64; 4]) -> String {
     if fitting.is_empty() {
         return format!("declare crs: the layer names none, and {numbers} lie in Kazakhstan in no system known here");
     }
-    format!("declare crs: the layer names none; {numbers} would lie in Kazakhstan as {}", fitting.join("; or as "))
+    format!(
+        "declare crs: the layer names none; {numbers} would lie in Kazakhstan as {}; a declared region (KATO code or box) may tell them apart",
+        fitting.join("; or as ")
+    )
 }
 
 /// The fitting systems by family, those that take the numbers as they stand first.
@@ -39,7 +42,7 @@ fn fitting([x_min, y_min, x_max, y_max]: [f64; 4]) -> Vec<String> {
     let families = |bounds: [f64; 4], how: &str| {
         let mut families: Vec<(&str, Vec<String>)> = Vec::new();
         for candidate in candidates.iter().filter(|candidate| candidate.fits(bounds)) {
-            let code = format!("EPSG:{}", candidate.code);
+            let code = candidate.code();
             match families.iter_mut().find(|(family, _)| *family == candidate.family) {
                 Some((_, codes)) => codes.push(code),
                 None => families.push((candidate.family, vec![code])),
@@ -56,18 +59,21 @@ impl Candidate {
     fn fits(&self, [x_min, y_min, x_max, y_max]: [f64; 4]) -> bool {
         let middle = (x_min.midpoint(x_max), y_min.midpoint(y_max));
         let corners = [middle, (x_min, y_min), (x_max, y_min), (x_max, y_max), (x_min, y_max)];
-        let Some(places) = self.places(corners) else { return false };
+        let Some(places) = self.places(&corners) else { return false };
         let [west, south, east, north] = KAZAKHSTAN;
         let inside = |(lon, lat): &(f64, f64)| (west..=east).contains(lon) && (south..=north).contains(lat);
         let in_zone = self.zone.is_none_or(|(meridian, half)| (places[0].0 - meridian).abs() <= half);
         places.iter().all(inside) && in_zone
     }
 
-    fn places(&self, mut points: [(f64, f64); 5]) -> Option<[(f64, f64); 5]> {
+    /// Where positions would lie, to about 200 m: the datum is left out. `None` if the first one is out of reach, or
+    /// PROJ cannot take one.
+    pub(super) fn places(&self, positions: &[(f64, f64)]) -> Option<Vec<(f64, f64)>> {
         /// Farther from the false easting, or at other northings, no zone reaches into Kazakhstan. Asking PROJ for
         /// every system would take a second.
         const EASTING_REACH_M: f64 = 3_000_000.0;
-        const NORTHINGS_M: std::ops::Range<f64> = 4_000_000.0..7_000_000.0;
+        const NORTHINGS_M: std::ops::Range<f64> = 4_000_000.0..8_000_000.0;
+        let mut points = positions.to_vec();
         let (projection, easting) = match &self.projection {
             Projection::None => return Some(points),
             Projection::Mercator => ("proj=webmerc ellps=WGS84", None),
@@ -76,7 +82,7 @@ impl Candidate {
         let in_reach = |(x, y): &(f64, f64)| {
             easting.is_none_or(|easting| (x - easting).abs() < EASTING_REACH_M) && NORTHINGS_M.contains(y)
         };
-        if !points.iter().all(in_reach) {
+        if !points.first().is_some_and(in_reach) {
             return None;
         }
         let pipeline = format!("proj=pipeline step inv {projection} step proj=unitconvert xy_in=rad xy_out=deg");
@@ -87,9 +93,31 @@ impl Candidate {
         guarded(convert).ok()?;
         points.iter().all(|(lon, lat)| lon.is_finite() && lat.is_finite()).then_some(points)
     }
+
+    /// Whether a region lies at least partly in the system's zone: west, south, east, north in degrees.
+    #[cfg(test)]
+    pub(super) fn serves(&self, [west, _, east, _]: [f64; 4]) -> bool {
+        self.zone.is_none_or(|(meridian, _)| meridian + 3.0 >= west && meridian - 3.0 <= east)
+    }
+
+    /// A position in the system that lies in Kazakhstan, in its units.
+    #[cfg(test)]
+    pub(super) fn origin(&self) -> Vec<(f64, f64)> {
+        match &self.projection {
+            Projection::None => vec![(68.0, 48.0)],
+            Projection::Mercator => vec![(7_570_000.0, 6_100_000.0)],
+            Projection::Zone(_, easting) => vec![(*easting, 5_300_000.0)],
+        }
+    }
+
+    /// The code, e.g. `EPSG:28413`.
+    pub(super) fn code(&self) -> String {
+        format!("EPSG:{}", self.code)
+    }
 }
 
-fn all() -> Vec<Candidate> {
+/// Every system that is looked at.
+pub(super) fn all() -> Vec<Candidate> {
     let plain =
         |code: u32, family: &'static str, projection: Projection| Candidate { code, family, projection, zone: None };
     let mut all = vec![
@@ -112,6 +140,17 @@ fn all() -> Vec<Candidate> {
         // 2600 is another country's system.
         let code = if zone <= 24 { 2_591 + zone - 16 } else { 2_601 + zone - 25 };
         gauss(code, "Pulkovo 1942 / 3-degree Gauss-Kruger, easting without zone number", 3 * zone, 500_000.0, 2.0)
+    }));
+    all.extend((2..=4).map(|zone| {
+        let words = format!(
+            "proj=tmerc lat_0=0.133333333333333 lon_0={} k=1 x_0={} y_0=0 ellps=krass",
+            f64::from(3 * zone) + 44.0 + 46.0 / 60.0,
+            zone * 1_000_000 + 300_000
+        );
+        let easting = f64::from(zone * 1_000_000 + 300_000);
+        let zone_bounds = Some((f64::from(3 * zone) + 44.0 + 46.0 / 60.0, 3.0));
+        let projection = Projection::Zone(words, easting);
+        Candidate { code: 2_939 + zone - 2, family: "Pulkovo 1942 / CS63", projection, zone: zone_bounds }
     }));
     all.extend((38..=45).map(|zone: u32| Candidate {
         code: 32_600 + zone,

@@ -146,6 +146,40 @@ impl Resolved {
             .then(|| (metres / 1_000_000.0) as i64)
     }
 
+    /// Whether both mean the same numbers, whatever they are called: the datum and the projection with its numbers.
+    pub(super) fn is_same_system(&self, other: &Self) -> bool {
+        const TOLERANCE: f64 = 1e-6;
+        let numbers = |resolved: &Self| -> Vec<(String, f64)> {
+            let parameters = resolved.horizontal["conversion"]["parameters"].as_array();
+            let number =
+                |parameter: &Value| Some((parameter["name"].as_str()?.to_owned(), parameter["value"].as_f64()?));
+            parameters.into_iter().flatten().filter_map(number).collect()
+        };
+        let (ours, theirs) = (numbers(self), numbers(other));
+        let is_equal = |((name, value), (other_name, other)): (&(String, f64), &(String, f64))| {
+            name == other_name && (value - other).abs() <= TOLERANCE
+        };
+        self.datum() == other.datum() && ours.len() == theirs.len() && ours.iter().zip(&theirs).all(is_equal)
+    }
+
+    /// The name of the datum, as PROJ has it.
+    pub(super) fn datum(&self) -> Option<&str> {
+        let mut base = &self.horizontal;
+        while base["base_crs"].is_object() {
+            base = &base["base_crs"];
+        }
+        base["datum"]["name"].as_str().or_else(|| base["datum_ensemble"]["name"].as_str())
+    }
+
+    /// The numbers of the projection, for people; `None` without one.
+    pub(super) fn projection(&self) -> Option<String> {
+        let parameters = self.horizontal["conversion"]["parameters"].as_array()?;
+        let text =
+            |parameter: &Value| Some(format!("{} {}", parameter["name"].as_str()?, parameter["value"].as_f64()?));
+        let parts: Vec<String> = parameters.iter().filter_map(text).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
     /// Whether PROJ expects the northing or latitude first, though batches have x first.
     pub(super) fn is_north_first(&self) -> bool {
         let direction = |i: usize| self.axes().get(i).and_then(|axis| axis["direction"].as_str()).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The one operation that brings a layer to OGC:CRS84: named, with accuracy, pinned as a pipeline.
 
 use super::definition::Resolved;
+use super::grids::Grid;
 use super::{guarded, qaztrf};
 use proj::Proj;
 use ukimet_model::error::quoted;
@@ -15,6 +16,8 @@ pub(super) struct Operation {
     pub(super) accuracy_m: Option<f64>,
     /// PROJ pipeline from east, north to longitude, latitude; `None` if the numbers stay as they are.
     pub(super) pipeline: Option<String>,
+    /// The operator's grid in the pipeline.
+    pub(super) grid: Option<Box<Grid>>,
 }
 
 /// What is known of the operation before any coordinate.
@@ -29,12 +32,23 @@ pub(super) enum Choice {
 impl Operation {
     /// Nothing to do.
     pub(super) fn identity(name: &str) -> Self {
-        Self { name: name.to_owned(), accuracy_m: Some(0.0), pipeline: None }
+        Self { name: name.to_owned(), accuracy_m: Some(0.0), pipeline: None, grid: None }
     }
 
     /// The operation of a QazTRF-23 system.
     pub(super) fn of_qaztrf(system: qaztrf::System) -> Self {
-        Self { name: qaztrf::OPERATION.to_owned(), accuracy_m: Some(qaztrf::ACCURACY_M), pipeline: system.pipeline() }
+        Self {
+            name: qaztrf::OPERATION.to_owned(),
+            accuracy_m: Some(qaztrf::ACCURACY_M),
+            pipeline: system.pipeline(),
+            grid: None,
+        }
+    }
+
+    /// The pipeline as PROJ is given it on this machine.
+    pub(super) fn runnable(&self) -> Option<String> {
+        let pipeline = self.pipeline.as_ref()?;
+        Some(self.grid.as_ref().map_or_else(|| pipeline.clone(), |grid| grid.located(pipeline)))
     }
 }
 
@@ -80,9 +94,15 @@ fn create(source: &Resolved, with_ballpark: bool) -> Result<Proj> {
 }
 
 fn no_operation(source: &Resolved) -> Error {
+    let datum = match source.datum() {
+        Some(datum) => format!("; its datum is given as {}, which the register does not know", quoted(datum)),
+        None => String::new(),
+    };
+    let projection = source.projection().map(|text| format!("; look for the code whose projection has {text}"));
     Error::undeclared(format!(
-        "declare crs: there is no named operation from {} to WGS 84, only a ballpark one that ignores the datum",
-        quoted(&source.label)
+        "declare crs: there is no named operation from {} to WGS 84, only a ballpark one that ignores the datum{datum}{}",
+        quoted(&source.label),
+        projection.unwrap_or_default()
     ))
 }
 
@@ -95,7 +115,7 @@ fn pinned(operation: &Proj, source: &Resolved) -> Result<Operation> {
     }
     let accuracy_m = (info.accuracy >= 0.0).then_some(info.accuracy);
     let name = name.trim_end_matches(" + axis order change (2D)").to_owned();
-    Ok(Operation { name, accuracy_m, pipeline: in_xy_order(&definition, source.is_north_first()) })
+    Ok(Operation { name, accuracy_m, pipeline: in_xy_order(&definition, source.is_north_first()), grid: None })
 }
 
 /// The same pipeline for x before y; `None` if nothing is left to do.

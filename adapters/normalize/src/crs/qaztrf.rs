@@ -10,6 +10,9 @@ pub(super) const OPERATION: &str = "QazTRF-23 to WGS 84 (1), EPSG:10965, null";
 /// Its accuracy.
 pub(super) const ACCURACY_M: f64 = 1.0;
 
+/// The geocentric system of the frame.
+pub(super) const GEOCENTRIC: &str = "EPSG:10939";
+
 /// One system of the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum System {

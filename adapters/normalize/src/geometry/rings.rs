@@ -35,6 +35,43 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// What is odd about the paths of a geometry without making it invalid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Quirks {
+    /// Positions that repeat the one before them exactly, heights and measures included.
+    pub(super) repeats: u64,
+    /// Steps of more than 180 degrees of longitude: the path goes around the earth, or crosses the antimeridian.
+    pub(super) jumps: u64,
+}
+
+/// Looks along every path and ring, in longitude, latitude degrees.
+pub(super) fn quirks(bytes: &[u8]) -> Quirks {
+    let mut quirks = Quirks::default();
+    look(&mut Reader { bytes, at: 0 }, &mut quirks);
+    quirks
+}
+
+fn look(reader: &mut Reader, quirks: &mut Quirks) {
+    let (code, size) = reader.header();
+    match code % 1000 {
+        1 => reader.at += size,
+        2 => look_along(reader, size, quirks),
+        3 => (0..reader.u32()).for_each(|_| look_along(reader, size, quirks)),
+        _ => (0..reader.u32()).for_each(|_| look(reader, quirks)),
+    }
+}
+
+fn look_along(reader: &mut Reader, size: usize, quirks: &mut Quirks) {
+    let length = reader.u32() as usize * size;
+    let path = reader.take(length);
+    reader.at += length;
+    let lon = |position: &[u8]| f64::from_le_bytes(position[..8].try_into().expect("eight bytes"));
+    for (before, after) in path.chunks_exact(size).zip(path.chunks_exact(size).skip(1)) {
+        quirks.repeats += u64::from(before == after);
+        quirks.jumps += u64::from((lon(after) - lon(before)).abs() > 180.0);
+    }
+}
+
 /// What was wrong with the structure of a geometry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Completed {

@@ -14,11 +14,16 @@ pub(super) enum Verdict {
     /// Not even a geometry to its readers: a path of one position, a ring of too few.
     Broken {
         /// What is missing.
-        reason: String,
+        reason: &'static str,
     },
     /// Invalid, and no repair keeps anything of its kind.
     Unrepairable {
-        /// Why it is invalid, without the place.
+        /// Why it is invalid, with the place in degrees.
+        reason: String,
+    },
+    /// Invalid, and larger than what may be repaired.
+    TooLarge {
+        /// Why it is invalid, with the place in degrees.
         reason: String,
     },
 }
@@ -28,7 +33,7 @@ pub(super) enum Verdict {
 pub(super) struct Repair {
     /// Canonical WKB of the same kind of geometry.
     pub(super) wkb: Vec<u8>,
-    /// Why it was invalid, without the place.
+    /// Why it was invalid, with the place in degrees if GEOS names one: `Self-intersection[76.9 43.2]`.
     pub(super) reason: String,
     /// Positions before and after.
     pub(super) vertices: (u64, u64),
@@ -39,6 +44,11 @@ pub(super) struct Repair {
 }
 
 impl Repair {
+    /// Why it was invalid, without the place.
+    pub(super) fn kind_of_reason(&self) -> &str {
+        self.reason.split('[').next().unwrap_or_default().trim()
+    }
+
     /// The change of the area against the larger of both, 0 to 1.
     pub(super) fn area_change(&self) -> f64 {
         let (before, after) = self.area_m2;
@@ -61,10 +71,12 @@ pub(super) fn test(bytes: &[u8], shape: &wkb::Shape, may_be_repaired: bool) -> V
     } else {
         let (completed, what) = rings::complete(bytes);
         let reason = if what.unclosed > 0 { "Ring is not closed" } else { "Too few points" };
-        (reason.to_owned(), Some(completed))
+        (reason.to_owned(), Some((completed, reason)))
     };
-    let repaired = may_be_repaired.then(|| repaired(completed.as_deref().unwrap_or(bytes), shape)).flatten();
-    match repaired {
+    if !may_be_repaired {
+        return Verdict::TooLarge { reason };
+    }
+    match repaired(completed.as_ref().map_or(bytes, |(completed, _)| completed), shape) {
         Some((wkb, after)) => Verdict::Repaired(Repair {
             reason,
             vertices: (shape.vertices, after.vertices),
@@ -72,15 +84,16 @@ pub(super) fn test(bytes: &[u8], shape: &wkb::Shape, may_be_repaired: bool) -> V
             is_flattened: (shape.has_z, shape.has_m) != (after.has_z, after.has_m),
             wkb,
         }),
-        None if completed.is_some() => Verdict::Broken { reason },
-        None => Verdict::Unrepairable { reason },
+        None => match completed {
+            Some((_, reason)) => Verdict::Broken { reason },
+            None => Verdict::Unrepairable { reason },
+        },
     }
 }
 
-/// GEOS's reason without the coordinates.
+/// GEOS's reason with its coordinates.
 fn reason_of(geometry: &Geometry) -> String {
-    let reason = geometry.is_valid_reason().unwrap_or_else(|_| "Invalid".to_owned());
-    reason.split('[').next().unwrap_or_default().trim().to_owned()
+    geometry.is_valid_reason().unwrap_or_else(|_| "Invalid".to_owned())
 }
 
 /// A valid geometry of the same kind, canonical; `None` if nothing of that kind is left.

@@ -32,13 +32,29 @@ fn named_columns_become_points_on_wgs_84() {
 }
 
 #[test]
-fn wrong_coordinates_are_named_by_row_value_and_range() {
-    for (lat, words) in [("143,25", "swapped"), ("4791000", "declare the crs"), ("нет", "expected numbers")] {
-        let columns = [text(&[Some("43"), Some("44"), Some(lat)]), text(&[Some("76"), Some("76"), Some("76")])];
-        let error = plan(&["lat", "lon"], &columns, None).map(|_| ()).expect_err(lat);
-        assert_eq!(error.kind(), ErrorKind::InvalidData);
-        assert!(error.message().contains("row 2") && error.message().contains(words), "{error}");
-    }
+fn cells_that_are_no_coordinate_cost_their_row() {
+    let columns = [text(&[Some("43"), Some("нет"), Some("44 75 00")]), text(&[Some("76"), Some("76"), Some("76")])];
+    let (mut taken, _) = plan(&["lat", "lon"], &columns, None).expect("places");
+    let (points, refused) = taken.apply(&columns, 0).expect("numbers").expect("places");
+    assert_eq!((points.null_count(), refused), (1, vec![false, true, false]));
+    let found = taken.findings.into_diagnostics();
+    assert_eq!((found[0].rule.as_str(), found[0].count, found[0].examples[0].row), ("places.malformed", 1, Some(1)));
+}
+
+#[test]
+fn angles_become_degrees_with_a_word_on_each() {
+    let columns = [
+        text(&[Some("43°15'00\"N"), Some("51 10 48"), Some("76°57'E")]),
+        text(&[Some("76°57'00\"E"), Some("71.45"), Some("71.45")]),
+    ];
+    let (mut taken, _) = plan(&["Широта", "Долгота"], &columns, None).expect("places");
+    let (points, refused) = taken.apply(&columns, 0).expect("angles").expect("places");
+    assert_eq!((points.value(0), points.value(1)), (point(76.95, 43.25).as_slice(), point(71.45, 51.18).as_slice()));
+    assert_eq!(refused, [false, false, true], "a longitude in the column of latitudes");
+    let found = taken.findings.into_diagnostics();
+    assert_eq!((found[0].rule.as_str(), found[0].count), ("places.angle", 3));
+    let first = &found[0].examples[0];
+    assert_eq!((first.field.as_deref(), first.taken.as_deref()), (Some("Долгота"), Some("76.95")));
 }
 
 #[test]

@@ -44,7 +44,8 @@ pub(super) fn expected_plan(
         (columns, output)
     };
     let columns = ColumnsPlan::expected(columns);
-    let decisions = Decisions { text, places, crs, findings, columns, output, has_places: wants_places };
+    let decisions =
+        Decisions { text, places, crs, findings, columns, output, has_places: wants_places, is_addition: true };
     let plan = Plan::new(layer, limits, decisions)?;
     check_expected(expected, &plan.schema)?;
     Ok(plan)

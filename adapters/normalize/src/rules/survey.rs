@@ -3,7 +3,7 @@
 use super::columns::ColumnsSurvey;
 use super::expected;
 use super::{Decisions, Plan};
-use crate::crs::CrsSurvey;
+use crate::crs::{CrsSurvey, Region};
 use crate::findings::Findings;
 use crate::layer::{Declared, Limits, Role, SourceLayer, roles};
 use crate::mapping::Output;
@@ -37,15 +37,18 @@ impl Survey {
     ///
     /// # Errors
     ///
-    /// `InvalidRequest` if a declared encoding, CRS, zone or register is none; `Undeclared` if what the source says of its CRS
-    /// cannot be used.
+    /// `InvalidRequest` if a declared encoding, CRS, region, zone or register is none; `Undeclared` if what the source says
+    /// of its CRS cannot be used.
     pub fn begin(layer: &SourceLayer, declared: &Declared, limits: &Limits) -> Result<Self> {
         let roles = roles(layer);
         let has_geometry = roles.contains(&Role::Geometry);
         let text = TextSurvey::begin(layer, declared, limits, &roles)?;
-        let places = PlaceSurvey::begin(text.names_so_far(layer), has_geometry, declared.crs.is_some());
+        let region = declared.region.as_deref().map(Region::parse).transpose()?;
+        // Columns of metres are places once somebody says where they are.
+        let is_placed = declared.crs.is_some() || region.is_some();
+        let places = PlaceSurvey::begin(text.names_so_far(layer), has_geometry, is_placed);
         let of_layer = layer.crs.as_ref().filter(|_| has_geometry || places.has_candidate());
-        let crs = CrsSurvey::begin(declared.crs.as_deref(), of_layer)?;
+        let crs = CrsSurvey::begin(declared.crs.as_deref(), of_layer)?.within(region, limits);
         let columns = ColumnsSurvey::begin(layer, declared, limits, &roles, &text.names_so_far(layer))?;
         let (layer, limits, declared) = (layer.clone(), limits.clone(), declared.clone());
         Ok(Self { layer, limits, declared, roles, text, places, crs, columns, expected: None, rows: 0 })
@@ -116,7 +119,11 @@ impl Survey {
         let mut findings = Findings::default();
         let columns = self.columns.decide(&self.layer, &self.roles, &text.names, &mut findings);
         let output = Output::decide(&self.declared, &text.names, &columns.columns, &mut findings)?;
-        Plan::new(self.layer, self.limits, Decisions { text, places, crs, findings, columns, output, has_places })
+        Plan::new(
+            self.layer,
+            self.limits,
+            Decisions { text, places, crs, findings, columns, output, has_places, is_addition: false },
+        )
     }
 }
 

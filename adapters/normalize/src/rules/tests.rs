@@ -42,7 +42,7 @@ fn run(layer: &SourceLayer, declared: &Declared, columns: Vec<ArrayRef>) -> Resu
     let mut normalizer = plan.normalizer();
     let batch = normalizer.normalize(&raw)?;
     assert_eq!(batch.rows().schema(), schema);
-    Ok((batch, normalizer.finish().0))
+    Ok((batch, normalizer.finish()?.0))
 }
 
 fn text(values: &[&str]) -> ArrayRef {
@@ -240,7 +240,10 @@ fn the_result_does_not_depend_on_the_batches() {
         let mut normalizer = survey.finish().expect("decides").normalizer();
         let rows: Vec<RecordBatch> =
             batches().map(|b| normalizer.normalize(&b).expect("normalizes").into_rows()).collect();
-        (arrow_select::concat::concat_batches(&rows[0].schema(), &rows).expect("one schema"), normalizer.finish().0)
+        (
+            arrow_select::concat::concat_batches(&rows[0].schema(), &rows).expect("one schema"),
+            normalizer.finish().expect("places").0,
+        )
     };
     assert_eq!(normalize(50), normalize(7));
 }
@@ -344,4 +347,34 @@ fn a_declaration_that_the_rows_contradict_stands_in_the_receipt() {
     let declared = Declared { encoding: Some("windows-1251".to_owned()), ..Declared::default() };
     let error = run(&layer, &declared, vec![bytes(&["Алматы".as_bytes()])]).map(|_| ()).expect_err("a question");
     assert_eq!(error.kind(), ErrorKind::Undeclared, "{error}");
+}
+
+#[test]
+fn a_layer_of_which_every_row_is_refused_is_an_error() {
+    let layer = layer(vec![marked("geom", GEOMETRY_KEY)], false, Some("OGC:CRS84"));
+    let curve: &[u8] = &[1, 8, 0, 0, 0, 0, 0, 0, 0];
+    let error = run(&layer, &Declared::default(), vec![bytes(&[curve, curve])]).map(|_| ()).expect_err("nothing left");
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    for words in ["every one of the 2 rows", "geometry.unsupported, 2×"] {
+        assert!(error.message().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn columns_of_metres_become_places_by_a_declared_region() {
+    let fields = ["name", "X", "Y"].map(|name| Field::new(name, DataType::Utf8, true)).to_vec();
+    let layer = layer(fields, true, None);
+    let columns = || vec![text(&["а", "б"]), text(&["26402000", "26403000,5"]), text(&["4785000", "4786000"])];
+    let (_, report) = run(&layer, &Declared::default(), columns()).expect("a table");
+    assert_eq!((report.source_crs, report.bbox), (None, None));
+    let declared = Declared { region: Some("750000000".to_owned()), ..Declared::default() };
+    let (_, report) = run(&layer, &declared, columns()).expect("inferred");
+    assert_eq!(report.source_crs.as_deref(), Some("EPSG:2542 (inferred)"));
+    assert!(rules_of(&report).contains(&"crs.inferred"));
+    let elsewhere = Declared { region: Some("KZ-47".to_owned()), ..Declared::default() };
+    let error = run(&layer, &elsewhere, columns()).map(|_| ()).expect_err("not there");
+    assert_eq!(error.kind(), ErrorKind::Undeclared);
+    let nonsense = Declared { region: Some("Almaty".to_owned()), ..Declared::default() };
+    let error = run(&layer, &nonsense, columns()).map(|_| ()).expect_err("no region");
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
 }

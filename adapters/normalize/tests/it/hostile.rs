@@ -26,7 +26,7 @@ fn normalize(field: Field, column: ArrayRef, untyped: bool, declared: &Declared)
     }
     let mut normalizer = survey.finish()?.normalizer();
     let rows = normalizer.normalize(&raw)?.into_rows();
-    Ok((rows, normalizer.finish().0))
+    Ok((rows, normalizer.finish()?.0))
 }
 
 fn marked(key: &str) -> Field {

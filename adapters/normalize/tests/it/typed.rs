@@ -36,7 +36,7 @@ fn normalize(
     }
     let mut normalizer = survey.finish()?.normalizer();
     let rows = normalizer.normalize(&raw)?.into_rows();
-    Ok((rows, normalizer.finish().0))
+    Ok((rows, normalizer.finish()?.0))
 }
 
 fn text(name: &str, values: &[String]) -> (Field, ArrayRef) {

@@ -70,6 +70,7 @@ fn read_options(options: &v1::AssetOptions) -> Result<ReadOptions> {
     Ok(ReadOptions {
         crs: declared(&options.crs, |mapping| &mapping.crs),
         encoding: declared(&options.encoding, |mapping| &mapping.encoding),
+        region: declared(&options.region, |mapping| &mapping.region),
         layers,
         batch_rows_max: Some(options.batch_rows_max as usize).filter(|rows| *rows > 0),
         mapping,
