@@ -45,6 +45,8 @@ pub(crate) struct OgrFormat {
     pub(crate) findings: Vec<Diagnostic>,
     /// Values that stand in the file, each of which must become a row or more; `None` if nobody counted.
     pub(crate) values: Option<u64>,
+    /// Whether the format always has the same layers, so that those without rows say nothing.
+    pub(crate) fixed_layers: bool,
 }
 
 impl OgrFormat {
@@ -64,6 +66,7 @@ impl OgrFormat {
             untyped: false,
             findings: Vec::new(),
             values: None,
+            fixed_layers: false,
         }
     }
 }
@@ -100,6 +103,9 @@ impl OgrFile {
             )));
         }
         let mut heads = source.layers();
+        if format.fixed_layers {
+            heads.retain(|head| !source.is_empty(head.position));
+        }
         for head in &mut heads {
             check_fields(head, &limits)?;
             // A layer that is named after its file would else carry the name that we gave the file.
@@ -173,13 +179,14 @@ impl Source for OgrFile {
     fn rows(&self, layer: usize, rows_max: usize) -> Result<Box<dyn Rows + '_>> {
         let how = OpenOptions { driver: self.format.driver, options: &self.format.options, siblings: &self.siblings };
         let (source, _) = OgrSource::open(&self.path, &how)?;
-        let rows = source.into_rows(layer, rows_max)?;
+        let position = self.heads[layer].position;
+        let rows = source.into_rows(position, rows_max)?;
         let again = || OgrSource::open(&self.path, &how).map(|(source, _)| source);
         // Both passes over a layer must see the same types, so its times are looked through once.
         let moments = if let Some(moments) = self.moments[layer].get() {
             moments
         } else {
-            let found = MomentColumns::of(self.format.driver, rows.schema(), layer, again)?;
+            let found = MomentColumns::of(self.format.driver, rows.schema(), position, again)?;
             self.moments[layer].get_or_init(|| found)
         };
         let columns = columns(&rows, &self.format.text);
@@ -188,7 +195,7 @@ impl Source for OgrFile {
             file: self,
             layer,
             rows,
-            moments: Moments::of(moments, layer, again)?,
+            moments: Moments::of(moments, position, again)?,
             schema: Schema::new(columns).into(),
             rows_read: 0,
             vertices: 0,

@@ -11,8 +11,10 @@ mod geojson_sequence;
 mod geopackage;
 mod geoparquet;
 mod gml;
+mod gpx;
 mod kml;
 mod mapinfo;
+mod osm;
 mod shapefile;
 mod spreadsheet;
 mod topojson;
@@ -58,6 +60,9 @@ pub(crate) const FORMATS: &[Format] = &[
     mapinfo::MIF,
     kml::FORMAT,
     gml::FORMAT,
+    gpx::FORMAT,
+    osm::PBF,
+    osm::XML,
     topojson::FORMAT,
     esri_json::FORMAT,
     geojson_sequence::FORMAT,

@@ -28,7 +28,6 @@ const MAGIC: &[(usize, &[u8], &str)] = &[
     (0, b"AC10", "DWG"),
     (0, b"\x7fELF", "a program"),
     (0, b"MZ", "a program"),
-    (4, b"\x0a\x09OSMHeader", "OSM PBF"),
     (0, b"\xd0\xcf\x11\xe0", "an OLE document that is not XLS"),
 ];
 

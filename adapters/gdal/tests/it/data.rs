@@ -27,7 +27,16 @@ const ANSWERS: &[(&str, Answer)] = &[
     ("city/gtfs/norway_north.zip", Refused(InvalidData, "GTFS")),
     ("city/helsinki/accessibility_rules.csv", Rows(&[("accessibility_rules", 4_341)])),
     ("city/helsinki/dog_forest.geojson", Rows(&[("koirametsa", 1)])),
-    ("city/helsinki/helsinki_centre.osm.pbf", Refused(InvalidData, "OSM PBF")),
+    (
+        "city/helsinki/helsinki_centre.osm.pbf",
+        Rows(&[
+            ("points", 8_106),
+            ("lines", 3_818),
+            ("multilinestrings", 233),
+            ("multipolygons", 1_095),
+            ("other_relations", 232),
+        ]),
+    ),
     ("city/helsinki/school_districts_sv.gfs", Refused(InvalidData, "GMLFeatureClassList")),
     ("city/helsinki/school_districts_sv.gml", Rows(&[("Oppilaaksiottoalueet_ruotsinkielinen_ala_aste", 2)])),
     ("city/seoul/seoul_municipalities.dbf", Rows(&[("seoul_municipalities", 25)])),

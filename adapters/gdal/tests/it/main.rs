@@ -10,3 +10,4 @@ mod doors;
 mod formats;
 mod limits;
 mod process;
+mod tracks_and_maps;
