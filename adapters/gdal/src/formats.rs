@@ -19,6 +19,7 @@ mod shapefile;
 mod spreadsheet;
 mod topojson;
 mod unserved;
+mod wrapping;
 
 use crate::archive::ArchiveKind;
 use crate::head::Head;
@@ -28,6 +29,7 @@ use crate::xml::{Prolog, prolog};
 use std::path::Path;
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, Result};
+pub(crate) use wrapping::{Wrapping, check_wrapping};
 
 /// A format and how it is read.
 pub(crate) struct Format {
@@ -85,16 +87,6 @@ const VAGUE_MEDIA_TYPES: &[&str] = &[
     "text/plain",
     "application/zip",
 ];
-
-/// Media types and endings of archives of datasets.
-pub(crate) const ZIP_MEDIA_TYPES: &[&str] = &[
-    "application/zip",
-    "application/x-zip-compressed",
-    "application/vnd.google-earth.kmz",
-    "application/vnd.shp+zip",
-    "application/x-shapefile",
-];
-const ZIP_EXTENSIONS: &[&str] = &["zip", "kmz", "shz"];
 
 /// What recognition goes by.
 pub(crate) struct Clues {
@@ -166,7 +158,7 @@ fn unknown(clues: &Clues) -> Error {
 /// Refuses a name that belongs to another format than the bytes.
 fn check_extension(name: &str, own: &[&str], extension: &str) -> Result<()> {
     let other = FORMATS.iter().find(|format| format.extensions.contains(&extension));
-    let is_archive = ZIP_EXTENSIONS.contains(&extension);
+    let is_archive = wrapping::EXTENSIONS.contains(&extension);
     match other {
         _ if own.contains(&extension) => Ok(()),
         Some(other) => Err(Error::invalid_data(format!(
@@ -190,16 +182,6 @@ fn check_media_type(name: &str, own: &[&str], essence: &str) -> Result<()> {
         quoted(essence),
         own.join(" or ")
     )))
-}
-
-/// Refuses a name or a media type that does not fit a zip archive of datasets.
-pub(crate) fn check_archive(clues: &Clues) -> Result<()> {
-    let (extension, media_type) = (clues.head.extension.as_str(), clues.media_type.as_str());
-    if ZIP_EXTENSIONS.contains(&extension) {
-        return check_media_type("a zip archive", ZIP_MEDIA_TYPES, media_type);
-    }
-    check_extension("a zip archive", ZIP_EXTENSIONS, extension)?;
-    check_media_type("a zip archive", ZIP_MEDIA_TYPES, media_type)
 }
 
 /// Whether a file with this ending is opened as a dataset when it lies in an archive.

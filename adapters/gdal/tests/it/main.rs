@@ -3,6 +3,7 @@
 #![allow(clippy::panic, clippy::print_stdout, reason = "a test says that it was skipped, and fails with what it found")]
 
 mod adapter;
+mod archives;
 mod cases;
 mod cut;
 mod data;
