@@ -169,8 +169,6 @@ impl Archive {
 
     /// Unpacks the files that lie in one folder of the archive and are wanted, under names that we make.
     ///
-    /// Gives each file's name and where it is now, and the names of all other members.
-    ///
     /// # Errors
     ///
     /// As [`Archive::unpack`].
@@ -180,19 +178,19 @@ impl Archive {
         scratch: &Path,
         limits: &ReadLimits,
         budget: &mut Budget,
-    ) -> Result<(Vec<(String, PathBuf)>, Vec<String>)> {
-        let (mut files, mut others) = (Vec::new(), Vec::new());
+    ) -> Result<UnpackedFiles> {
+        let mut unpacked = UnpackedFiles::default();
         for index in 0..self.members.len() {
             let name = self.members[index].name.clone();
             if wanted(&name) {
                 let path = scratch.join(format!("f{index}.{}", self.members[index].extension()));
                 self.unpack_member(index, &path, limits, budget)?;
-                files.push((name, path));
+                unpacked.files.push((name, path));
             } else {
-                others.push(name);
+                unpacked.others.push(name);
             }
         }
-        Ok((files, others))
+        Ok(unpacked)
     }
 
     /// The names of the members, with folders.
@@ -253,6 +251,15 @@ impl Container {
             }
         })
     }
+}
+
+/// Files out of an archive that are no datasets of their own.
+#[derive(Debug, Default)]
+pub(crate) struct UnpackedFiles {
+    /// Their names, with folders, and where they are now.
+    pub(crate) files: Vec<(String, PathBuf)>,
+    /// The names of all other members.
+    pub(crate) others: Vec<String>,
 }
 
 /// What came out of an archive.

@@ -12,6 +12,7 @@ mod geopackage;
 mod geoparquet;
 mod gml;
 mod gpx;
+mod gtfs;
 mod kml;
 mod mapinfo;
 mod osm;
@@ -69,6 +70,7 @@ pub(crate) const FORMATS: &[Format] = &[
     esri_json::FORMAT,
     geojson_sequence::FORMAT,
     geojson::FORMAT,
+    gtfs::FORMAT,
     spreadsheet::XLSX,
     spreadsheet::ODS,
     spreadsheet::XLS,
@@ -158,7 +160,7 @@ fn unknown(clues: &Clues) -> Error {
 /// Refuses a name that belongs to another format than the bytes.
 fn check_extension(name: &str, own: &[&str], extension: &str) -> Result<()> {
     let other = FORMATS.iter().find(|format| format.extensions.contains(&extension));
-    let is_archive = wrapping::EXTENSIONS.contains(&extension);
+    let is_archive = wrapping::EXTENSIONS.contains(&extension) && !(name == gtfs::FORMAT.name && extension == "zip");
     match other {
         _ if own.contains(&extension) => Ok(()),
         Some(other) => Err(Error::invalid_data(format!(

@@ -74,6 +74,14 @@ struct Wrapped {
     folder: String,
 }
 
+impl Wrapped {
+    /// Refuses a name or a media type that does not fit.
+    fn check(&self, media_type: Option<&str>, wrapping: Wrapping) -> Result<()> {
+        let clues = Clues::read(&self.path, &self.name, Some(ArchiveKind::Datasets), media_type)?;
+        check_wrapping(&clues, wrapping)
+    }
+}
+
 /// An asset on its way to datasets.
 struct Staging<'a> {
     folder: &'a Path,
@@ -90,7 +98,7 @@ impl Staging<'_> {
         match wrapping(&file.path)? {
             Some(Wrapping::Gzip) => self.add_gzip(file, media_type, depth),
             Some(Wrapping::Tar) => {
-                self.check(file, media_type, Wrapping::Tar)?;
+                file.check(media_type, Wrapping::Tar)?;
                 self.add_archive(Archive::open_tar(&file.path, self.limits)?, file, depth)?;
                 Ok((Wrapping::Tar.media_type(), true))
             }
@@ -100,7 +108,7 @@ impl Staging<'_> {
                 if kind != ArchiveKind::Datasets {
                     return self.add_file(file, Some(kind), media_type).map(|format| (format.media_types[0], false));
                 }
-                self.check(file, media_type, Wrapping::Zip)?;
+                file.check(media_type, Wrapping::Zip)?;
                 self.add_archive(archive, file, depth)?;
                 let is_kmz = extension(&file.name) == "kmz";
                 Ok((if is_kmz { Wrapping::KMZ_MEDIA_TYPE } else { Wrapping::Zip.media_type() }, true))
@@ -109,17 +117,12 @@ impl Staging<'_> {
         }
     }
 
-    fn check(&self, file: &Wrapped, media_type: Option<&str>, wrapping: Wrapping) -> Result<()> {
-        let clues = Clues::read(&file.path, &file.name, Some(ArchiveKind::Datasets), media_type)?;
-        check_wrapping(&clues, wrapping)
-    }
-
     /// The one file in a gzip: an archive, or a dataset that is named as the gzip without its ending.
     fn add_gzip(&mut self, file: &Wrapped, media_type: Option<&str>, depth: Depth) -> Result<(&'static str, bool)> {
         if depth.is_unzipped {
             return Err(Error::invalid_data("a gzip file holds no other gzip file, found one"));
         }
-        self.check(file, media_type, Wrapping::Gzip)?;
+        file.check(media_type, Wrapping::Gzip)?;
         let path = self.new_folder()?.join("unzipped");
         unpack_gzip(&file.path, &path, self.limits, &mut self.budget)?;
         let name = match file.name.rsplit_once('.') {
@@ -142,16 +145,18 @@ impl Staging<'_> {
             )));
         }
         self.findings.extend(archive.finding());
+        // The outermost archive is the asset itself, so its name tells nothing apart.
+        let stem = file.name.rsplit_once('.').map_or(file.name.as_str(), |(stem, _)| stem);
+        let place = if depth.archives == 1 { String::new() } else { joined(&file.folder, stem) };
         let folder = self.new_folder()?;
         for unpacked in archive.unpack(&folder, self.limits, &mut self.budget)? {
             match unpacked {
                 Unpacked::Dataset(mut staged) => {
-                    staged.source_folder = joined(&file.folder, &staged.source_folder);
+                    staged.source_folder = joined(&place, &staged.source_folder);
                     self.add_dataset(staged)?;
                 }
                 Unpacked::Archive(staged) => {
-                    let place = joined(&file.folder, &staged.source_folder);
-                    let folder = joined(&place, staged.stem());
+                    let folder = joined(&place, &staged.source_folder);
                     let inside = Wrapped { path: staged.main, name: staged.source_name, folder };
                     self.add(&inside, None, depth).map_err(|error| in_archive(error, &inside.name))?;
                 }

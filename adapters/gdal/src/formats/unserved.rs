@@ -33,7 +33,6 @@ const MAGIC: &[(usize, &[u8], &str)] = &[
 pub(super) fn name(clues: &Clues) -> String {
     if let Some(kind) = clues.zip {
         return match kind {
-            ArchiveKind::Gtfs => "a GTFS feed".to_owned(),
             ArchiveKind::Package(name) => name.to_owned(),
             _ => "a zip archive".to_owned(),
         };

@@ -95,8 +95,8 @@ async fn bombs_in_every_container_end_at_the_limits() {
         assert_eq!(error.kind(), ErrorKind::LimitReached, "{name}: {error}");
     }
     // Each is within the limit, all together are not.
-    let row = (0..200_000_u32).map(|i| format!("{}\n", i.wrapping_mul(2_654_435_761))).collect::<String>();
-    let part = zip(&[("a.csv", row.as_bytes())]);
+    let row: Vec<String> = (0..200_000_u32).map(|i| i.wrapping_mul(2_654_435_761).to_string()).collect();
+    let part = zip(&[("a.csv", row.join("\n").as_bytes())]);
     let many = zip(&[("1.zip", &part[..]), ("2.zip", &part)]);
     let error = refused(&adapter, "a.zip", &many).await;
     assert_eq!(error.kind(), ErrorKind::LimitReached, "{error}");
@@ -159,12 +159,13 @@ fn packed(method: CompressionMethod) -> Vec<u8> {
 #[tokio::test]
 async fn zip_members_are_stored_deflated_or_packed_by_zstandard_or_xz() {
     let adapter = Adapter::start(&[]).await;
-    use CompressionMethod as Method;
-    for method in [Method::Stored, Method::Deflated, Method::Zstd, Method::Xz] {
+    for method in
+        [CompressionMethod::Stored, CompressionMethod::Deflated, CompressionMethod::Zstd, CompressionMethod::Xz]
+    {
         let layers = read(&adapter, &Ask::named("a.zip"), &packed(method)).await.expect("packed");
         assert_eq!(names(&layers), [("a", 30)], "{method}");
     }
-    let mut other = packed(Method::Stored);
+    let mut other = packed(CompressionMethod::Stored);
     let central = other.windows(4).rposition(|bytes| bytes == b"PK\x01\x02").expect("a directory");
     other[8] = 98;
     other[central + 10] = 98;

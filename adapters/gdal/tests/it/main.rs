@@ -8,6 +8,7 @@ mod cases;
 mod cut;
 mod data;
 mod doors;
+mod feeds;
 mod formats;
 mod limits;
 mod process;
