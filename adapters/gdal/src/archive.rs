@@ -13,7 +13,7 @@ use crate::source::finding;
 use crate::xml;
 pub(crate) use budget::Budget;
 use budget::check_ratio;
-pub(crate) use gzip::unpack_gzip;
+pub(crate) use gzip::{unpack_gzip, unpacked};
 use members::{Member, list_members};
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Seek, SeekFrom, Take, Write};

@@ -18,6 +18,7 @@ mod mapinfo;
 mod osm;
 mod shapefile;
 mod spreadsheet;
+mod tiles;
 mod topojson;
 mod unserved;
 mod wrapping;
@@ -53,6 +54,8 @@ pub(crate) struct Format {
 /// Every format served, the more telling recognition before the vaguer one.
 pub(crate) const FORMATS: &[Format] = &[
     geopackage::FORMAT,
+    tiles::MBTILES,
+    tiles::PMTILES,
     flatgeobuf::FORMAT,
     geoparquet::FORMAT,
     arrow::FILE,
@@ -76,6 +79,7 @@ pub(crate) const FORMATS: &[Format] = &[
     spreadsheet::XLS,
     geodatabase::FORMAT,
     dxf::FORMAT,
+    tiles::MVT,
     csv::FORMAT,
 ];
 

@@ -78,7 +78,9 @@ impl Wrapping {
 /// `InvalidData` naming both.
 pub(crate) fn check_wrapping(clues: &Clues, wrapping: Wrapping) -> Result<()> {
     let extension = clues.head.extension.as_str();
-    if !wrapping.extensions().contains(&extension) {
+    // Tile servers pack tiles without saying so in their names.
+    let is_tile = wrapping == Wrapping::Gzip && matches!(extension, "mvt" | "pbf");
+    if !is_tile && !wrapping.extensions().contains(&extension) {
         check_extension(wrapping.name(), wrapping.extensions(), extension)?;
     }
     check_media_type(wrapping.name(), wrapping.media_types(), &clues.media_type)

@@ -12,4 +12,5 @@ mod feeds;
 mod formats;
 mod limits;
 mod process;
+mod tiles;
 mod tracks_and_maps;
