@@ -25,7 +25,7 @@ impl Budget {
     /// # Errors
     ///
     /// `LimitReached` if they are too many, or too many for the size of the asset.
-    pub(super) fn spend(&mut self, bytes: u64, limits: &ReadLimits) -> Result<()> {
+    pub(crate) fn spend(&mut self, bytes: u64, limits: &ReadLimits) -> Result<()> {
         self.unpacked_bytes += bytes;
         check_ratio("the archive", self.asset_bytes, self.unpacked_bytes, limits)
     }

@@ -10,6 +10,7 @@ mod data;
 mod doors;
 mod feeds;
 mod formats;
+mod json_kinds;
 mod limits;
 mod process;
 mod tiles;
