@@ -93,11 +93,11 @@ def check_against_reader(outcome: dict, expected: Loads, file: Path, scratch: Pa
 
 
 def compare_osm(layer: dict, file: Path, expected: Loads) -> None:
-    """With the adapter's keys; rings that are none, which GEOS does not read, are the rows that were refused."""
+    """With the adapter's keys. GEOS does not read rings of two points: such rows are refused, or repaired in collections."""
     config = REPO / "adapters/gdal/src/gdal/osm.ini"
     meta, _, geometry, _ = pyogrio.raw.read(file, layer=layer["layer"], columns=[], CONFIG_FILE=str(config))
     readable = [shape for shape in shapely.from_wkb(geometry, on_invalid="ignore") if shape is not None]
-    assert (layer["rows_read"], layer["rows_taken"]) == (len(geometry), len(readable))
+    assert layer["rows_read"] == len(geometry) and layer["rows_taken"] >= len(readable)
     compare({**layer, "rows_read": len(readable)}, np.array(readable), meta["crs"], expected)
 
 
