@@ -201,6 +201,20 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_only_around_a_tile_is_told_apart() {
+        let at = |kind: u64, paths: &[(i64, i64)]| Drawing { kind, paths: vec![paths.to_vec()] }.is_in_buffer(4_096);
+        assert!(
+            at(1, &[(-1, 5)]) && at(1, &[(4_096, 5)]) && at(2, &[(5, 4_097), (9, 4_100)]) && at(2, &[(5, -2), (9, -1)])
+        );
+        assert!(
+            !at(1, &[(0, 0)])
+                && !at(1, &[(4_095, 4_095)])
+                && !at(2, &[(-5, 5), (5, 5)])
+                && !at(2, &[(4_096, 0), (4_099, 0)])
+        );
+    }
+
+    #[test]
     fn corners_of_the_world_are_those_of_web_mercator() {
         let world = TilePlace::new(0, 0, 0).expect("the world");
         assert_eq!(world.meters((0, 0), 4_096), (-WORLD_HALF_M, WORLD_HALF_M));
