@@ -6,8 +6,10 @@ stated tolerance, and once by the operation that the receipt names, to a tenth o
 """
 import collections
 import csv
+import io
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import geopandas
@@ -65,7 +67,9 @@ def check_layers(outcome: dict, expected: Loads) -> None:
         assert taken == expected.rows
     for layer in outcome["layers"]:
         assert layer["rows_read"] == layer["rows_taken"] + layer["rows_refused"]
-        assert layer["rows_refused"] == expected.rows_refused, layer["diagnostics"]
+        refused = expected.rows_refused
+        refused = refused.get(layer["layer"], 0) if isinstance(refused, dict) else refused
+        assert layer["rows_refused"] == refused, layer["diagnostics"]
 
 
 def check_against_reader(outcome: dict, expected: Loads, file: Path, scratch: Path) -> None:
@@ -75,6 +79,10 @@ def check_against_reader(outcome: dict, expected: Loads, file: Path, scratch: Pa
         elif expected.oracle == "parquet":
             frame = geopandas.read_parquet(file)
             compare(layer, frame.geometry.values, frame.crs, expected)
+        elif expected.oracle == "osm":
+            compare_osm(layer, file, expected)
+        elif expected.oracle == "gtfs":
+            assert layer["rows_read"] == gtfs_rows(file, layer["layer"])
         elif expected.oracle == "rows":
             assert layer["rows_read"] == expected.rows
         elif expected.oracle == "table":
@@ -82,6 +90,21 @@ def check_against_reader(outcome: dict, expected: Loads, file: Path, scratch: Pa
         else:
             geometry, crs = read_with_gdal(file, layer["layer"], expected, scratch)
             compare(layer, geometry, declared_crs(expected) or crs, expected)
+
+
+def compare_osm(layer: dict, file: Path, expected: Loads) -> None:
+    """With the adapter's keys. GEOS does not read rings of two points: such rows are refused, or repaired in collections."""
+    config = REPO / "adapters/gdal/src/gdal/osm.ini"
+    meta, _, geometry, _ = pyogrio.raw.read(file, layer=layer["layer"], columns=[], CONFIG_FILE=str(config))
+    readable = [shape for shape in shapely.from_wkb(geometry, on_invalid="ignore") if shape is not None]
+    assert layer["rows_read"] == len(geometry) and layer["rows_taken"] >= len(readable)
+    compare({**layer, "rows_read": len(readable)}, np.array(readable), meta["crs"], expected)
+
+
+def gtfs_rows(file: Path, table: str) -> int:
+    with zipfile.ZipFile(file) as feed:
+        text = feed.read(f"{table}.txt").decode("latin-1")
+    return len(list(csv.DictReader(io.StringIO(text, newline=""))))
 
 
 def declared_crs(expected: Loads) -> str | None:

@@ -1,26 +1,55 @@
 //! Archives, unpacked by us: bounded, under names that we make, one folder for each dataset inside.
 
+mod budget;
+mod groups;
+mod gzip;
 mod members;
+mod tape;
 
 use crate::features::ASSET_STEM;
-use crate::formats;
 use crate::limits::ReadLimits;
 use crate::source::Staged;
+use crate::source::finding;
 use crate::xml;
-use members::{Member, check_ratio, list_members};
-use std::collections::BTreeMap;
+pub(crate) use budget::Budget;
+use budget::check_ratio;
+pub(crate) use gzip::{unpack_gzip, unpacked};
+use members::{Member, list_members};
 use std::fs::{self, File};
-use std::io::{BufReader, Read, Write};
-use std::path::Path;
+use std::io::{BufReader, Read, Seek, SeekFrom, Take, Write};
+use std::path::{Path, PathBuf};
+use tape::list_tape;
 use ukimet_model::error::quoted;
-use ukimet_model::{Error, Result};
+use ukimet_model::{Diagnostic, Error, Result, Severity};
 use zip::ZipArchive;
+use zip::read::ZipFile;
 
-/// A zip archive whose members were looked at.
+/// An archive whose members were looked at.
 pub(crate) struct Archive {
-    zip: ZipArchive<BufReader<File>>,
+    container: Container,
     members: Vec<Member>,
     size_bytes: u64,
+}
+
+/// What holds the members.
+enum Container {
+    Zip(ZipArchive<BufReader<File>>),
+    Tar(File),
+}
+
+/// The bytes of a member.
+enum MemberReader<'a> {
+    Zip(Box<ZipFile<'a, BufReader<File>>>),
+    Tar(Take<&'a mut File>),
+}
+
+impl Read for MemberReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Zip(file) => file.read(buffer),
+            Self::Tar(file) => file.read(buffer),
+        }
+    }
 }
 
 /// What a zip archive is.
@@ -51,7 +80,20 @@ impl Archive {
         let mut zip = ZipArchive::new(BufReader::new(file))
             .map_err(|error| Error::data_loss("the zip archive is cut or broken").caused_by(error))?;
         let members = list_members(&mut zip, size_bytes, limits)?;
-        Ok(Self { zip, members, size_bytes })
+        Ok(Self { container: Container::Zip(zip), members, size_bytes })
+    }
+
+    /// Opens a tar archive and checks its members' names, kinds and sizes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Archive::open`]; `DataLoss` if the mark at the end is missing.
+    pub(crate) fn open_tar(path: &Path, limits: &ReadLimits) -> Result<Self> {
+        let gone = |error: std::io::Error| Error::unavailable("the asset could not be read").caused_by(error);
+        let mut file = File::open(path).map_err(gone)?;
+        let size_bytes = file.metadata().map_err(gone)?.len();
+        let members = list_tape(&mut file, limits)?;
+        Ok(Self { container: Container::Tar(file), members, size_bytes })
     }
 
     /// What the archive is.
@@ -79,12 +121,12 @@ impl Archive {
     ///
     /// As [`Archive::unpack`].
     pub(crate) fn check_package(&mut self, limits: &ReadLimits) -> Result<()> {
-        let mut total = 0;
+        let mut budget = Budget::of(self.size_bytes);
         for index in 0..self.members.len() {
             let is_xml = matches!(self.members[index].extension().as_str(), "xml" | "rels" | "vml");
             let mut head = Vec::new();
             let mut nesting = xml::Nesting::default();
-            let read = self.copy_member(index, limits, total, &mut |bytes| {
+            let read = self.copy_member(index, limits, &mut budget, &mut |bytes| {
                 let wanted = bytes.len().min(4_096_usize.saturating_sub(head.len()));
                 head.extend_from_slice(&bytes[..wanted]);
                 if is_xml {
@@ -92,7 +134,6 @@ impl Archive {
                 }
                 Ok(())
             })?;
-            total += read;
             if is_xml {
                 let name = quoted(&self.members[index].name);
                 let head = crate::head::Head { bytes: head, size_bytes: read, extension: String::new() };
@@ -110,105 +151,69 @@ impl Archive {
     ///
     /// `InvalidData` naming a member that may not be there, `DataLoss` for a member that is cut or changed,
     /// `LimitReached`.
-    pub(crate) fn unpack(&mut self, scratch: &Path, limits: &ReadLimits) -> Result<Vec<Staged>> {
-        let groups = self.groups()?;
-        let mut total = 0;
-        let mut datasets = Vec::new();
-        for (number, group) in groups.into_values().enumerate() {
+    pub(crate) fn unpack(&mut self, scratch: &Path, limits: &ReadLimits, budget: &mut Budget) -> Result<Vec<Unpacked>> {
+        let mut unpacked = Vec::new();
+        for (number, group) in self.groups()?.into_values().enumerate() {
             let folder = scratch.join(format!("d{number}"));
             let folder = if group.is_geodatabase { folder.join(format!("{ASSET_STEM}.gdb")) } else { folder };
             fs::create_dir_all(&folder).map_err(not_unpacked)?;
             let mut names = Vec::new();
-            for index in group.members {
+            for &index in &group.members {
                 let name = self.members[index].safe_name(group.is_geodatabase);
-                let mut file = File::create_new(folder.join(&name)).map_err(not_unpacked)?;
-                total +=
-                    self.copy_member(index, limits, total, &mut |bytes| file.write_all(bytes).map_err(not_unpacked))?;
+                self.unpack_member(index, &folder.join(&name), limits, budget)?;
                 names.push(name);
             }
             let main = match group.main {
                 Some(index) => folder.join(self.members[index].safe_name(false)),
                 None => folder,
             };
-            datasets.push(Staged { main, names, source_name: group.source_name, source_folder: group.source_folder });
+            let staged = Staged { main, names, source_name: group.source_name, source_folder: group.source_folder };
+            unpacked.push(if group.is_archive { Unpacked::Archive(staged) } else { Unpacked::Dataset(staged) });
         }
-        Ok(datasets)
+        Ok(unpacked)
     }
 
-    /// Members by dataset: a File Geodatabase is a folder, anything else the files of one name in one folder.
-    fn groups(&self) -> Result<BTreeMap<String, Group>> {
-        let mut groups: BTreeMap<String, Group> = BTreeMap::new();
-        for (index, member) in self.members.iter().enumerate() {
-            let (key, is_geodatabase) = match member.geodatabase() {
-                Some(folder) => (folder.to_owned(), true),
-                None => (member.path_stem().to_lowercase(), false),
-            };
-            let group = groups.entry(key.clone()).or_insert_with(|| Group::new(is_geodatabase));
-            if is_geodatabase {
-                group.name_after(&key);
+    /// Unpacks the files that lie in one folder of the archive and are wanted, under names that we make.
+    ///
+    /// # Errors
+    ///
+    /// As [`Archive::unpack`].
+    pub(crate) fn unpack_files(
+        &mut self,
+        wanted: &dyn Fn(&str) -> bool,
+        scratch: &Path,
+        limits: &ReadLimits,
+        budget: &mut Budget,
+    ) -> Result<UnpackedFiles> {
+        let mut unpacked = UnpackedFiles::default();
+        for index in 0..self.members.len() {
+            let name = self.members[index].name.clone();
+            if wanted(&name) {
+                let path = scratch.join(format!("f{index}.{}", self.members[index].extension()));
+                self.unpack_member(index, &path, limits, budget)?;
+                unpacked.files.push((name, path));
+            } else {
+                unpacked.others.push(name);
             }
-            group.members.push(index);
         }
-        for group in groups.values_mut().filter(|group| !group.is_geodatabase) {
-            group.main = self.main_file(group)?;
-            if let Some(main) = group.main {
-                group.name_after(&self.members[main].name);
-                group.members.retain(|index| !formats::is_decoration(&self.members[*index].full_extension()));
-            }
-        }
-        groups.retain(|_, group| group.is_geodatabase || group.main.is_some() || !self.is_decoration(group));
-        self.check_groups(&groups)?;
-        Ok(groups)
+        Ok(unpacked)
     }
 
-    /// The file of a group that is opened. A `.dbf` is one only where no other is.
-    fn main_file(&self, group: &Group) -> Result<Option<usize>> {
-        let mut mains: Vec<usize> = group.members.clone();
-        mains.retain(|index| formats::is_main_file(&self.members[*index].full_extension()));
-        if mains.len() > 1 {
-            mains.retain(|index| self.members[*index].extension() != "dbf");
-        }
-        match mains.as_slice() {
-            [] => Ok(None),
-            [main] => Ok(Some(*main)),
-            [first, second, ..] => Err(Error::invalid_data(format!(
-                "files of one name are one dataset, found {} and {}",
-                quoted(&self.members[*first].name),
-                quoted(&self.members[*second].name)
-            ))),
-        }
+    /// The names of the members, with folders.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|member| member.name.as_str())
     }
 
-    fn check_groups(&self, groups: &BTreeMap<String, Group>) -> Result<()> {
-        if groups.is_empty() {
-            return Err(Error::invalid_data("a zip archive with at least one dataset was expected, found none"));
-        }
-        for group in groups.values() {
-            let name = &self.members[group.members[0]].name;
-            if !group.is_geodatabase && group.main.is_none() {
-                return Err(Error::invalid_data(format!(
-                    "{} belongs to no dataset in the archive: file not allowed for this format",
-                    quoted(name)
-                )));
-            }
-            if let Some(main) = group.main {
-                let main = self.members[main].extension();
-                let stray =
-                    group.members.iter().find(|i| !formats::is_sidecar(&main, &self.members[**i].full_extension()));
-                if let Some(stray) = stray {
-                    return Err(Error::invalid_data(format!(
-                        "{} lies beside a .{main} file: file not allowed for this format",
-                        quoted(&self.members[*stray].name)
-                    )));
-                }
-            }
-        }
-        Ok(())
+    /// Names that were not UTF-8, which the report says.
+    pub(crate) fn finding(&self) -> Option<Diagnostic> {
+        let names: Vec<String> = self.members.iter().filter(|m| m.is_decoded).map(|m| m.name.clone()).collect();
+        let message = "names in the archive are not UTF-8 and were taken as CP866".to_owned();
+        (!names.is_empty()).then(|| finding("archive.name_cp866", Severity::Note, message, names.len() as u64, &names))
     }
 
-    /// Whether nothing in a group can hold rows or change how they are read: documents, pictures, licences.
-    fn is_decoration(&self, group: &Group) -> bool {
-        group.members.iter().all(|index| formats::is_decoration(&self.members[*index].extension()))
+    fn unpack_member(&mut self, index: usize, to: &Path, limits: &ReadLimits, budget: &mut Budget) -> Result<()> {
+        let mut file = File::create_new(to).map_err(not_unpacked)?;
+        self.copy_member(index, limits, budget, &mut |bytes| file.write_all(bytes).map_err(not_unpacked)).map(|_| ())
     }
 
     /// Gives a member's bytes in pieces; how many there were.
@@ -216,59 +221,63 @@ impl Archive {
         &mut self,
         index: usize,
         limits: &ReadLimits,
-        before: u64,
+        budget: &mut Budget,
         take: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<u64> {
         let member = &self.members[index];
-        let broken = |error: &dyn std::fmt::Display| {
-            Error::data_loss(format!("member {} of the archive is cut or changed: {error}", quoted(&member.name)))
-        };
-        let mut reader = self.zip.by_index(member.index).map_err(|error| broken(&error))?;
+        let mut reader = self.container.reader(member)?;
         let mut buffer = vec![0; 1 << 16];
         let mut size_bytes = 0;
         loop {
-            let count = reader.read(&mut buffer).map_err(|error| broken(&error))?;
+            let count = reader.read(&mut buffer).map_err(|error| broken(member, &error))?;
             if count == 0 {
                 break;
             }
             size_bytes += count as u64;
             check_ratio(&member.name, member.packed_bytes, size_bytes, limits)?;
-            check_ratio("the archive", self.size_bytes, before + size_bytes, limits)?;
+            budget.spend(count as u64, limits)?;
             take(&buffer[..count])?;
         }
         if size_bytes != member.size_bytes {
-            return Err(broken(&format!("it declares {} bytes, found {size_bytes}", member.size_bytes)));
+            return Err(broken(member, &format!("it declares {} bytes, found {size_bytes}", member.size_bytes)));
         }
         Ok(size_bytes)
     }
 }
 
-/// The files of one dataset, as positions among the members.
-struct Group {
-    main: Option<usize>,
-    members: Vec<usize>,
-    source_name: String,
-    source_folder: String,
-    is_geodatabase: bool,
+impl Container {
+    fn reader(&mut self, member: &Member) -> Result<MemberReader<'_>> {
+        Ok(match self {
+            Self::Zip(zip) => MemberReader::Zip(Box::new(
+                zip.by_index(member.place as usize).map_err(|error| broken(member, &error))?,
+            )),
+            Self::Tar(file) => {
+                file.seek(SeekFrom::Start(member.place)).map_err(|error| broken(member, &error))?;
+                MemberReader::Tar(file.take(member.size_bytes))
+            }
+        })
+    }
 }
 
-impl Group {
-    fn new(is_geodatabase: bool) -> Self {
-        Self {
-            main: None,
-            members: Vec::new(),
-            source_name: String::new(),
-            source_folder: String::new(),
-            is_geodatabase,
-        }
-    }
+/// Files out of an archive that are no datasets of their own.
+#[derive(Debug, Default)]
+pub(crate) struct UnpackedFiles {
+    /// Their names, with folders, and where they are now.
+    pub(crate) files: Vec<(String, PathBuf)>,
+    /// The names of all other members.
+    pub(crate) others: Vec<String>,
+}
 
-    /// Takes name and folder from a path in the archive.
-    fn name_after(&mut self, path: &str) {
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-        folder.clone_into(&mut self.source_folder);
-        name.clone_into(&mut self.source_name);
-    }
+/// What came out of an archive.
+pub(crate) enum Unpacked {
+    /// The files of one dataset.
+    Dataset(Staged),
+    /// An archive in the archive.
+    Archive(Staged),
+}
+
+fn broken(member: &Member, error: &dyn std::fmt::Display) -> Error {
+    Error::data_loss(format!("member {} of the archive is cut or changed: {error}", quoted(&member.name)))
 }
 
 fn not_unpacked(error: std::io::Error) -> Error {

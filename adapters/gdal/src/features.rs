@@ -49,6 +49,8 @@ pub(crate) struct OgrFormat {
     pub(crate) names: BTreeMap<String, String>,
     /// The table of attributes, where some of its columns are read without GDAL.
     pub(crate) table: Option<Arc<DbfTable>>,
+    /// Whether the format always has the same layers, so that those without rows say nothing.
+    pub(crate) fixed_layers: bool,
 }
 
 impl OgrFormat {
@@ -88,6 +90,7 @@ impl OgrFormat {
             findings: Vec::new(),
             names: BTreeMap::new(),
             table: None,
+            fixed_layers: false,
         }
     }
 }
@@ -126,6 +129,9 @@ impl OgrFile {
             )));
         }
         let mut heads = source.layers();
+        if format.fixed_layers {
+            heads.retain(|head| !source.is_empty(head.position));
+        }
         for head in &mut heads {
             check_fields(head, &limits)?;
             for name in &mut head.fields {
@@ -206,13 +212,14 @@ impl Source for OgrFile {
     fn rows(&self, layer: usize, rows_max: usize) -> Result<Box<dyn Rows + '_>> {
         let how = OpenOptions { driver: self.format.driver, options: &self.format.options, siblings: &self.siblings };
         let (source, _) = OgrSource::open(&self.path, &how)?;
-        let rows = source.into_rows(layer, rows_max)?;
+        let position = self.heads[layer].position;
+        let rows = source.into_rows(position, rows_max)?;
         let again = || OgrSource::open(&self.path, &how).map(|(source, _)| source);
         // Both passes over a layer must see the same types, so its times are looked through once.
         let moments = if let Some(moments) = self.moments[layer].get() {
             moments
         } else {
-            let found = MomentColumns::of(self.format.driver, rows.schema(), layer, rows.keys(), again)?;
+            let found = MomentColumns::of(self.format.driver, rows.schema(), position, rows.keys(), again)?;
             self.moments[layer].get_or_init(|| found)
         };
         let database = if CellColumns::are_of(self.format.driver) { Some(again()?) } else { None };
@@ -220,7 +227,7 @@ impl Source for OgrFile {
             (Some(cells), _) => cells,
             (None, None) => self.cells[layer].get_or_init(CellColumns::default),
             (None, Some(database)) => {
-                let found = CellColumns::of(database, layer, rows.schema())?;
+                let found = CellColumns::of(database, position, rows.schema())?;
                 self.cells[layer].get_or_init(|| found)
             }
         };
@@ -236,7 +243,7 @@ impl Source for OgrFile {
             file: self,
             layer,
             rows,
-            moments: Moments::of(moments, layer, again)?,
+            moments: Moments::of(moments, position, again)?,
             cells,
             table: table.map(|table| table.corrected_rows()).transpose()?.flatten(),
             database,

@@ -11,12 +11,17 @@ mod geojson_sequence;
 mod geopackage;
 mod geoparquet;
 mod gml;
+mod gpx;
+mod gtfs;
 mod kml;
 mod mapinfo;
+mod osm;
 mod shapefile;
 mod spreadsheet;
+mod tiles;
 mod topojson;
 mod unserved;
+mod wrapping;
 
 pub(crate) use shapefile::cells::{DbfRows, DbfTable};
 
@@ -29,6 +34,7 @@ use crate::xml::{Prolog, check_depth, prolog};
 use std::path::Path;
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, Result};
+pub(crate) use wrapping::{Wrapping, check_wrapping};
 
 /// A format and how it is read.
 pub(crate) struct Format {
@@ -51,6 +57,8 @@ pub(crate) struct Format {
 /// Every format served, the more telling recognition before the vaguer one.
 pub(crate) const FORMATS: &[Format] = &[
     geopackage::FORMAT,
+    tiles::MBTILES,
+    tiles::PMTILES,
     flatgeobuf::FORMAT,
     geoparquet::FORMAT,
     arrow::FILE,
@@ -61,15 +69,20 @@ pub(crate) const FORMATS: &[Format] = &[
     mapinfo::MIF,
     kml::FORMAT,
     gml::FORMAT,
+    gpx::FORMAT,
+    osm::PBF,
+    osm::XML,
     topojson::FORMAT,
     esri_json::FORMAT,
     geojson_sequence::FORMAT,
     geojson::FORMAT,
+    gtfs::FORMAT,
     spreadsheet::XLSX,
     spreadsheet::ODS,
     spreadsheet::XLS,
     geodatabase::FORMAT,
     dxf::FORMAT,
+    tiles::MVT,
     csv::FORMAT,
 ];
 
@@ -83,16 +96,6 @@ const VAGUE_MEDIA_TYPES: &[&str] = &[
     "text/plain",
     "application/zip",
 ];
-
-/// Media types and endings of archives of datasets.
-pub(crate) const ZIP_MEDIA_TYPES: &[&str] = &[
-    "application/zip",
-    "application/x-zip-compressed",
-    "application/vnd.google-earth.kmz",
-    "application/vnd.shp+zip",
-    "application/x-shapefile",
-];
-const ZIP_EXTENSIONS: &[&str] = &["zip", "kmz", "shz"];
 
 /// What recognition goes by.
 pub(crate) struct Clues {
@@ -165,7 +168,7 @@ fn unknown(clues: &Clues) -> Error {
 /// Refuses a name that belongs to another format than the bytes.
 fn check_extension(name: &str, own: &[&str], extension: &str) -> Result<()> {
     let other = FORMATS.iter().find(|format| format.extensions.contains(&extension));
-    let is_archive = ZIP_EXTENSIONS.contains(&extension);
+    let is_archive = wrapping::EXTENSIONS.contains(&extension) && !(name == gtfs::FORMAT.name && extension == "zip");
     match other {
         _ if own.contains(&extension) => Ok(()),
         Some(other) => Err(Error::invalid_data(format!(
@@ -189,16 +192,6 @@ fn check_media_type(name: &str, own: &[&str], essence: &str) -> Result<()> {
         quoted(essence),
         own.join(" or ")
     )))
-}
-
-/// Refuses a name or a media type that does not fit a zip archive of datasets.
-pub(crate) fn check_archive(clues: &Clues) -> Result<()> {
-    let (extension, media_type) = (clues.head.extension.as_str(), clues.media_type.as_str());
-    if ZIP_EXTENSIONS.contains(&extension) {
-        return check_media_type("a zip archive", ZIP_MEDIA_TYPES, media_type);
-    }
-    check_extension("a zip archive", ZIP_EXTENSIONS, extension)?;
-    check_media_type("a zip archive", ZIP_MEDIA_TYPES, media_type)
 }
 
 /// Whether a file with this ending is opened as a dataset when it lies in an archive.

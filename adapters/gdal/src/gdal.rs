@@ -10,6 +10,7 @@ mod cells;
 mod installed;
 mod linearize;
 mod moments;
+mod osm;
 mod raised;
 
 use arrow_array::ffi::{FFI_ArrowArray, from_ffi_and_data_type};
@@ -30,6 +31,7 @@ pub(crate) use cells::CellColumns;
 pub use installed::{installed_files, prepare_libraries};
 pub(crate) use linearize::linearize;
 pub(crate) use moments::{MomentColumns, Moments};
+pub(crate) use osm::copy_osm;
 pub(crate) use raised::Raised;
 use raised::{MESSAGES_MAX, watched};
 
@@ -57,6 +59,8 @@ const CONFIG: &[(&str, &str)] = &[
     ("GDAL_HTTP_NETRC", "NO"),
     ("GDAL_HTTP_MAX_RETRY", "0"),
     ("OGR_ARC_STEPSIZE", "4"),
+    // Elevations are both a coordinate and a column.
+    ("GPX_ELE_AS_25D", "YES"),
 ];
 
 /// Sets GDAL up once for the process: options, error handler, and no driver but these.
@@ -73,6 +77,7 @@ fn set_up_once(drivers: &[&str], scratch: &Path) -> Result<()> {
         gdal::config::set_config_option(key, value).map_err(failed)?;
     }
     gdal::config::set_config_option("CPL_TMPDIR", &scratch.to_string_lossy()).map_err(failed)?;
+    osm::set_up().map_err(failed)?;
     raised::listen();
     for index in (0..DriverManager::count()).rev() {
         let driver = DriverManager::get_driver(index).map_err(failed)?;
@@ -123,6 +128,8 @@ fn raised_after_opening(driver: &str, failure: &str) -> Error {
 /// What a layer declares about itself.
 #[derive(Clone, Debug)]
 pub(crate) struct OgrHead {
+    /// Its place among the layers of the file.
+    pub(crate) position: usize,
     pub(crate) name: String,
     pub(crate) rows_declared: Option<u64>,
     pub(crate) crs: Option<Crs>,
@@ -170,7 +177,14 @@ impl OgrSource {
 
     /// The layers in the order of the source.
     pub(crate) fn layers(&self) -> Vec<OgrHead> {
-        self.dataset.layers().map(|layer| head(&self.dataset, &layer)).collect()
+        self.dataset.layers().enumerate().map(|(position, layer)| head(&self.dataset, position, &layer)).collect()
+    }
+
+    /// Whether a layer has no row; one that cannot be read is not called empty.
+    pub(crate) fn is_empty(&self, position: usize) -> bool {
+        let (first, raised) =
+            watched(|| self.dataset.layer(position).map(|mut layer| layer.features().next().is_some()));
+        raised.failures.is_empty() && matches!(first, Ok(false))
     }
 
     /// The name of a layer's table and of the column with its identifiers, which is empty if it has none.
@@ -241,13 +255,14 @@ fn key_column(dataset: &Dataset, layer: &gdal::vector::Layer<'_>) -> String {
     if layer.defn().fields().any(|field| field.name() == key) { String::new() } else { key }
 }
 
-fn head(dataset: &Dataset, layer: &gdal::vector::Layer<'_>) -> OgrHead {
+fn head(dataset: &Dataset, position: usize, layer: &gdal::vector::Layer<'_>) -> OgrHead {
     let definition = layer.defn();
     // SAFETY: the definition belongs to the layer, which is borrowed.
     let geometry_fields = unsafe { gdal_sys::OGR_FD_GetGeomFieldCount(definition.c_defn()) };
     let crs = layer.spatial_ref().and_then(|srs| to_crs(&srs));
     let keys = Some(key_column(dataset, layer)).filter(|key| !key.is_empty());
     OgrHead {
+        position,
         name: layer.name(),
         rows_declared: layer.try_feature_count(),
         crs: crs.filter(|_| geometry_fields > 0),

@@ -224,7 +224,8 @@ impl Opened {
         let step =
             ProcessStep { step: "read".to_owned(), version: reader.version, parameters, count, examples: Vec::new() };
         report.steps.insert(0, step);
-        let mut diagnostics = source.findings();
+        let mut diagnostics = self.stage.findings.clone();
+        diagnostics.extend(source.findings());
         diagnostics.extend(rows.findings());
         if !self.empty.is_empty() {
             let message = "other layers of the file have no column at all and were left out".to_owned();

@@ -1,5 +1,6 @@
 //! The members of an archive: which names and kinds are accepted, and what they are called here.
 
+use super::budget::check_ratio;
 use crate::features::ASSET_STEM;
 use crate::head::extension;
 use crate::limits::ReadLimits;
@@ -8,13 +9,13 @@ use std::fs::File;
 use std::io::BufReader;
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, Result};
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
 
-/// Below this size a member may unpack at any ratio: small files of zeros are common and harmless.
-const RATIO_FREE_BYTES: u64 = 1 << 20;
+/// Endings of archives that are looked into.
+const ARCHIVES: &[&str] = &["zip", "kmz", "shz", "gz", "tgz", "tar"];
 
-/// Endings of archives, which are not looked into.
-const ARCHIVES: &[&str] = &["zip", "kmz", "7z", "rar", "gz", "tgz", "tar", "bz2", "xz", "zst"];
+/// Endings of archives that are not.
+const UNSERVED_ARCHIVES: &[&str] = &["7z", "rar", "bz2", "xz", "zst", "lz4", "arj", "cab"];
 
 /// Endings of files that make GDAL reach for other files.
 const REFUSED: &[&str] = &["vrt", "ovr", "msk", "aux.xml", "gti", "ovf", "gmlas"];
@@ -22,10 +23,12 @@ const REFUSED: &[&str] = &["vrt", "ovr", "msk", "aux.xml", "gti", "ovf", "gmlas"
 /// A file in an archive.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
-    /// Its position in the archive.
-    pub(super) index: usize,
+    /// Its number in a zip archive, the place of its first byte in a tar.
+    pub(super) place: u64,
     /// Its name, decoded, with folders.
     pub(super) name: String,
+    /// Whether its name was not UTF-8.
+    pub(super) is_decoded: bool,
     /// Its size as declared.
     pub(super) size_bytes: u64,
     /// Its packed size.
@@ -56,6 +59,11 @@ impl Member {
         stem.strip_suffix(".shp").unwrap_or(stem)
     }
 
+    /// Whether its name says that it is an archive that is looked into.
+    pub(super) fn is_archive(&self) -> bool {
+        self.geodatabase().is_none() && ARCHIVES.contains(&self.extension().as_str())
+    }
+
     /// The File Geodatabase that it lies in.
     pub(super) fn geodatabase(&self) -> Option<&str> {
         let (folder, _) = self.name.rsplit_once('/')?;
@@ -74,50 +82,97 @@ pub(super) fn list_members(
     archive_bytes: u64,
     limits: &ReadLimits,
 ) -> Result<Vec<Member>> {
-    if zip.len() > limits.archive_members_max {
-        return Err(Error::limit_reached(format!(
-            "an archive has at most {} members, found {}",
-            limits.archive_members_max,
-            zip.len()
-        )));
-    }
+    check_count(zip.len(), limits)?;
     if zip.has_duplicate_names() {
         return Err(Error::invalid_data("names in an archive are unique, found duplicate names"));
     }
     if zip.has_overlapping_files().map_err(|error| broken(&error))? {
         return Err(Error::invalid_data("members of an archive lie apart, found overlapping ones"));
     }
-    let mut members = Vec::new();
-    let mut names = HashSet::new();
-    let mut total = 0_u64;
+    let mut listing = Listing::new(archive_bytes, limits);
     for index in 0..zip.len() {
         let file = zip.by_index_raw(index).map_err(|error| broken(&error))?;
-        let name = decoded_name(file.name_raw());
+        let (name, is_decoded) = decoded_name(file.name_raw());
         check_name(&name)?;
         if file.is_symlink() {
-            return Err(Error::invalid_data(format!("an archive holds plain files, {} is a link", quoted(&name))));
+            return Err(no_plain_file(&name));
         }
         if file.encrypted() {
-            return Err(Error::invalid_data(format!("an archive is open to read, {} is encrypted", quoted(&name))));
+            return Err(Error::invalid_data(format!(
+                "an archive is open to read, {} is encrypted: send it without a password",
+                quoted(&name)
+            )));
         }
         if file.is_dir() || name.ends_with('/') || is_litter(&name) {
             continue;
         }
-        if !names.insert(name.to_lowercase()) {
-            return Err(Error::invalid_data(format!("names in an archive are unique, found {} twice", quoted(&name))));
-        }
-        let member = Member { index, name, size_bytes: file.size(), packed_bytes: file.compressed_size() };
-        check_kind(&member)?;
-        total = total.saturating_add(member.size_bytes);
-        check_ratio(&member.name, member.packed_bytes, member.size_bytes, limits)?;
-        check_ratio("the archive", archive_bytes, total, limits)?;
-        members.push(member);
+        check_method(&name, file.compression())?;
+        let (size_bytes, packed_bytes) = (file.size(), file.compressed_size());
+        listing.add(Member { place: index as u64, name, is_decoded, size_bytes, packed_bytes })?;
     }
-    Ok(members)
+    Ok(listing.members)
+}
+
+/// Members as they are added, each name once.
+pub(super) struct Listing<'a> {
+    pub(super) members: Vec<Member>,
+    names: HashSet<String>,
+    total_bytes: u64,
+    archive_bytes: u64,
+    limits: &'a ReadLimits,
+}
+
+impl<'a> Listing<'a> {
+    pub(super) fn new(archive_bytes: u64, limits: &'a ReadLimits) -> Self {
+        Self { members: Vec::new(), names: HashSet::new(), total_bytes: 0, archive_bytes, limits }
+    }
+
+    /// Adds a member whose name was checked.
+    pub(super) fn add(&mut self, member: Member) -> Result<()> {
+        if !self.names.insert(member.name.to_lowercase()) {
+            let name = quoted(&member.name);
+            return Err(Error::invalid_data(format!("names in an archive are unique, found {name} twice")));
+        }
+        check_kind(&member)?;
+        self.total_bytes = self.total_bytes.saturating_add(member.size_bytes);
+        check_ratio(&member.name, member.packed_bytes, member.size_bytes, self.limits)?;
+        check_ratio("the archive", self.archive_bytes, self.total_bytes, self.limits)?;
+        self.members.push(member);
+        check_count(self.members.len(), self.limits)
+    }
+}
+
+fn check_count(members: usize, limits: &ReadLimits) -> Result<()> {
+    if members > limits.archive_members_max {
+        return Err(Error::limit_reached(format!(
+            "an archive has at most {} members, found {members}",
+            limits.archive_members_max
+        )));
+    }
+    Ok(())
+}
+
+pub(super) fn no_plain_file(name: &str) -> Error {
+    Error::invalid_data(format!("an archive holds plain files, {} is a link", quoted(name)))
+}
+
+fn check_method(name: &str, method: CompressionMethod) -> Result<()> {
+    match method {
+        CompressionMethod::Stored
+        | CompressionMethod::Deflated
+        | CompressionMethod::Deflate64
+        | CompressionMethod::Lzma
+        | CompressionMethod::Xz
+        | CompressionMethod::Zstd => Ok(()),
+        other => Err(Error::invalid_data(format!(
+            "member {} of the zip archive is packed by {other}, which is not served: pack it by Deflate",
+            quoted(name)
+        ))),
+    }
 }
 
 /// A name that stays inside its folder.
-fn check_name(name: &str) -> Result<()> {
+pub(super) fn check_name(name: &str) -> Result<()> {
     let is_outside = name.starts_with(['/', '\\'])
         || name.contains(['\0', '\\'])
         || name.get(1..2) == Some(":")
@@ -133,9 +188,9 @@ fn check_name(name: &str) -> Result<()> {
 
 fn check_kind(member: &Member) -> Result<()> {
     let ending = member.full_extension();
-    if ARCHIVES.contains(&ending.as_str()) {
+    if UNSERVED_ARCHIVES.contains(&ending.as_str()) {
         return Err(Error::invalid_data(format!(
-            "an archive holds no other archives, found member {}",
+            "an archive holds zip, tar or gzip archives only, found member {}: send it as a zip",
             quoted(&member.name)
         )));
     }
@@ -154,29 +209,15 @@ fn check_kind(member: &Member) -> Result<()> {
 }
 
 /// What operating systems leave in archives.
-fn is_litter(name: &str) -> bool {
+pub(super) fn is_litter(name: &str) -> bool {
     let base = name.rsplit('/').next().unwrap_or(name);
     let is_lock = extension(base) == "lock";
-    is_lock || name.starts_with("__MACOSX/") || base == ".DS_Store" || base == "Thumbs.db" || base == "desktop.ini"
-}
-
-/// Checks how much something unpacks to.
-pub(super) fn check_ratio(what: &str, packed_bytes: u64, size_bytes: u64, limits: &ReadLimits) -> Result<()> {
-    if size_bytes > limits.unpacked_bytes_max {
-        return Err(Error::limit_reached(format!(
-            "{} unpacks to at most {} bytes, found more",
-            quoted(what),
-            limits.unpacked_bytes_max
-        )));
-    }
-    if size_bytes > RATIO_FREE_BYTES && size_bytes / limits.unpack_ratio_max > packed_bytes.max(1) {
-        return Err(Error::limit_reached(format!(
-            "{} unpacks to at most {} times its size (ratio limit), found {packed_bytes} packed bytes for {size_bytes} or more",
-            quoted(what),
-            limits.unpack_ratio_max
-        )));
-    }
-    Ok(())
+    is_lock
+        || name.starts_with("__MACOSX/")
+        || base.starts_with("._")
+        || base == ".DS_Store"
+        || base == "Thumbs.db"
+        || base == "desktop.ini"
 }
 
 fn broken(error: &zip::result::ZipError) -> Error {
@@ -185,11 +226,11 @@ fn broken(error: &zip::result::ZipError) -> Error {
 
 /// A member's name: UTF-8 if it is, else the DOS code page for Cyrillic, which is what old archivers here wrote.
 ///
-/// Names name layers; they never decide where a file goes.
-fn decoded_name(raw: &[u8]) -> String {
+/// Names name layers; they never decide where a file goes. The second value says whether it was decoded.
+pub(super) fn decoded_name(raw: &[u8]) -> (String, bool) {
     match std::str::from_utf8(raw) {
-        Ok(name) => name.to_owned(),
-        Err(_) => encoding_rs::IBM866.decode_without_bom_handling(raw).0.into_owned(),
+        Ok(name) => (name.to_owned(), false),
+        Err(_) => (encoding_rs::IBM866.decode_without_bom_handling(raw).0.into_owned(), true),
     }
 }
 
@@ -207,7 +248,10 @@ mod tests {
 
     #[test]
     fn names_are_utf8_or_the_dos_code_page() {
-        assert_eq!(decoded_name("районы.shp".as_bytes()), "районы.shp");
-        assert_eq!(decoded_name(&[0xe0, 0xa0, 0xa9, 0xae, 0xad, 0xeb, b'.', b's', b'h', b'p']), "районы.shp");
+        assert_eq!(decoded_name("районы.shp".as_bytes()), ("районы.shp".to_owned(), false));
+        assert_eq!(
+            decoded_name(&[0xe0, 0xa0, 0xa9, 0xae, 0xad, 0xeb, b'.', b's', b'h', b'p']),
+            ("районы.shp".to_owned(), true)
+        );
     }
 }

@@ -16,19 +16,16 @@ const MAGIC: &[(usize, &[u8], &str)] = &[
     (0, b"CDF", "netCDF"),
     (0, b"GRIB", "GRIB"),
     (0, b"SQLite format 3\0", "an SQLite database"),
-    (0, b"\x1f\x8b", "gzip"),
-    (0, b"7z\xbc\xaf", "7-Zip"),
-    (0, b"Rar!", "RAR"),
-    (0, b"BZh", "bzip2"),
-    (0, b"\xfd7zXZ", "xz"),
-    (0, b"\x28\xb5\x2f\xfd", "Zstandard"),
-    (257, b"ustar", "tar"),
+    (0, b"7z\xbc\xaf", "a 7-Zip archive (unpack it and send the files as a zip)"),
+    (0, b"Rar!", "a RAR archive (unpack it and send the files as a zip)"),
+    (0, b"BZh", "bzip2 (unpack it and send the file as it is or in a zip)"),
+    (0, b"\xfd7zXZ", "xz (unpack it and send the file as it is or in a zip)"),
+    (0, b"\x28\xb5\x2f\xfd", "Zstandard (unpack it and send the file as it is or in a zip)"),
     (0, b"LASF", "LAS point cloud"),
     (0, b"\0\0\x27\x0a", "an index of a Shapefile (.shx, to be sent in a zip with the .shp)"),
     (0, b"AC10", "DWG"),
     (0, b"\x7fELF", "a program"),
     (0, b"MZ", "a program"),
-    (4, b"\x0a\x09OSMHeader", "OSM PBF"),
     (0, b"\xd0\xcf\x11\xe0", "an OLE document that is not XLS"),
 ];
 
@@ -36,7 +33,6 @@ const MAGIC: &[(usize, &[u8], &str)] = &[
 pub(super) fn name(clues: &Clues) -> String {
     if let Some(kind) = clues.zip {
         return match kind {
-            ArchiveKind::Gtfs => "a GTFS feed".to_owned(),
             ArchiveKind::Package(name) => name.to_owned(),
             _ => "a zip archive".to_owned(),
         };

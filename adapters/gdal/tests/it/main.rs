@@ -4,6 +4,7 @@
 
 mod adapter;
 mod addresses;
+mod archives;
 mod cases;
 mod columnar;
 mod csv;
@@ -12,13 +13,17 @@ mod data;
 mod dbase;
 mod demo;
 mod doors;
+mod feeds;
 mod flatgeobuf;
 mod formats;
 mod geojson;
 mod geopackage;
+mod json_kinds;
 mod limits;
 mod mapping;
 mod places;
 mod process;
 mod tables;
+mod tiles;
+mod tracks_and_maps;
 mod xml;

@@ -35,7 +35,7 @@ fn normalize(columns: &[(&str, ArrayRef)], declared: &Declared) -> Result<Normal
     let mut normalizer = survey.finish()?.normalizer();
     let rows = normalizer.normalize(&raw)?.into_rows();
     let quarantined = normalizer.take_quarantined();
-    Ok(Normalized { rows, report: normalizer.finish().0, quarantined })
+    Ok(Normalized { rows, report: normalizer.finish()?.0, quarantined })
 }
 
 fn by(mapping: &str) -> Declared {

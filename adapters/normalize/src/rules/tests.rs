@@ -218,7 +218,7 @@ fn a_refused_row_is_quarantined_with_its_source_values_and_named_by_a_verdict() 
         assert_eq!(normalizer.take_quarantined(), [QuarantinedRow { row: 1, values }]);
         let refused = (Some(1), "geometry.unsupported".to_owned());
         assert_eq!(rules(normalizer.take_verdicts()).contains(&refused), verdicts_max > 0);
-        let (report, verdicts) = normalizer.finish();
+        let (report, verdicts) = normalizer.finish().expect("rows are left");
         assert!(verdicts.is_empty(), "taken before");
         assert_eq!(rules_of(&report).contains(&"verdicts.unlisted"), verdicts_max == 0);
     }
