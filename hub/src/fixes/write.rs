@@ -86,7 +86,8 @@ impl FixWriter {
         let mut transaction = self.catalog.begin(intent)?;
         let mut layer = transaction.begin_addition(base.first.dataset.id.clone(), base.version.number)?;
         let message = "rows that were corrected and taken before were not taken again";
-        for row in corrected.row_numbers() {
+        let again: Vec<u64> = corrected.row_numbers().filter(|row| taken.contains(row)).collect();
+        for row in again.iter().copied() {
             let place = ukimet_model::Example { row: Some(row), field: None, found: String::new(), taken: None };
             layer.add_verdict(&Verdict::new(RULE, Severity::Note, message, place))?;
         }
@@ -95,7 +96,7 @@ impl FixWriter {
             rule: RULE.to_owned(),
             severity: Severity::Note,
             message: message.to_owned(),
-            count: corrected.rows.len() as u64,
+            count: again.len() as u64,
             examples: Vec::new(),
         };
         let LayerReport { layer: name, format, source_encoding, .. } = corrected.report.clone();

@@ -7,3 +7,4 @@ mod lifecycle;
 mod protocol;
 mod pushes;
 mod refusals;
+mod reports;

@@ -2,7 +2,7 @@
 
 use super::ServeConfig;
 use crate::adapter::{AssetFile, ReadOptions};
-use arrow_schema::SchemaRef;
+use arrow_schema::{Schema, SchemaRef};
 use std::path::Path;
 use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
@@ -69,6 +69,9 @@ fn read_options(options: &v1::AssetOptions) -> Result<ReadOptions> {
 }
 
 fn expected_schema(message: &[u8]) -> Result<SchemaRef> {
+    if message.is_empty() {
+        return Ok(SchemaRef::new(Schema::empty()));
+    }
     let wrong =
         |error: Error| Error::invalid_request("expected_schema is no Arrow IPC schema message").caused_by(error);
     decode_schema(message, &IpcLimits::default()).map_err(wrong)
