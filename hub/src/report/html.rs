@@ -40,8 +40,8 @@ fn add(body: &mut String, block: &Block) -> std::fmt::Result {
             let (label, what, count) = (escaped(label), escaped(what), escaped(count));
             write!(body, "<section class=\"{class}\"><h3>{label}: {what}</h3><code>{count}</code>")?;
             if !places.is_empty() {
-                let items: String = places.iter().map(|place| format!("<li>{}</li>", escaped(place))).collect();
-                write!(body, "<ul>{items}</ul>")?;
+                let items: Vec<String> = places.iter().map(|place| escaped(place)).collect();
+                write!(body, "<ul><li>{}</li></ul>", items.join("</li><li>"))?;
             }
             if let Some(next) = next {
                 write!(body, "<p>→ {}</p>", escaped(next))?;

@@ -1,3 +1,4 @@
 //! Behaviour of the crate from outside, with hostile input.
 
+mod expected;
 mod hostile;
