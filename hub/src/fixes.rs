@@ -58,14 +58,13 @@ impl Ingest {
         let intent = push_intent(upload, sha256);
         let stop = CancellationToken::new();
         let _stop_when_dropped = stop.clone().drop_guard();
-        let folder = upload.path().with_file_name("fixed.arrows");
-        let (corrected, base) = blocking(move || {
+        let path = upload.path().with_file_name("fixed.arrows");
+        let (corrected, base, path) = blocking(move || {
             let corrected = canonical::Corrected::of(&base, sheet)?;
-            corrected.write(&base, &folder)?;
-            Ok((corrected, (base, folder)))
+            corrected.write(&path)?;
+            Ok((corrected, base, path))
         })
         .await?;
-        let (base, path) = base;
         let writer = FixWriter { catalog: self.catalog.clone(), limits: self.ipc_limits, stop };
         if base.is_taken(&corrected, &sha256)? {
             let outcome = blocking(move || writer.write_nothing(&base, &corrected, intent)).await?;
