@@ -5,6 +5,7 @@ import uuid
 
 import openpyxl
 import pandas
+import pyarrow as pa
 import pytest
 from pyarrow import flight
 
@@ -23,8 +24,8 @@ def places(hub, tmp_path):
 
 
 def table(client, *path):
-    [endpoint] = client.get_flight_info(flight.FlightDescriptor.for_path(*path)).endpoints
-    return client.do_get(endpoint.ticket).read_all()
+    endpoints = client.get_flight_info(flight.FlightDescriptor.for_path(*path)).endpoints
+    return pa.concat_tables([client.do_get(endpoint.ticket).read_all() for endpoint in endpoints])
 
 
 def get(hub, path):
