@@ -171,7 +171,26 @@ impl ReadLayer {
             format!("rows_repaired {} exceeds rows_taken {}", report.rows_repaired, report.rows_taken)
         })?;
         require(!report.format.is_empty(), || "the report names no format".to_owned())?;
+        self.verdicts_are_reported(report)?;
         self.geometry_is_reported(report)
+    }
+
+    /// Holds if places are rows of the layer, and if refused rows have a verdict and no others are given back.
+    fn verdicts_are_reported(&self, report: &LayerReport) -> Verdict {
+        let rows = self.verdicts.iter().filter_map(|verdict| verdict.row);
+        let last = rows.chain(self.quarantined.iter().map(|row| row.row)).max();
+        require(last.is_none_or(|row| row < report.rows_read), || {
+            format!("a place is row {}, of {} that were read", last.unwrap_or_default(), report.rows_read)
+        })?;
+        let given_back = self.quarantined.len() as u64;
+        require(given_back <= report.rows_refused, || {
+            format!("{given_back} rows are given back, {} were refused", report.rows_refused)
+        })?;
+        let errors = self.verdicts.iter().filter(|verdict| verdict.severity() == v1::Severity::Error).count();
+        let is_listed = !report.diagnostics.iter().any(|found| found.rule == "verdicts.unlisted");
+        require(report.rows_refused == 0 || errors > 0 || !is_listed, || {
+            format!("{} rows were refused, no verdict says why", report.rows_refused)
+        })
     }
 
     fn geometry_is_reported(&self, report: &LayerReport) -> Verdict {

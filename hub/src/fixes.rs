@@ -59,16 +59,15 @@ impl Ingest {
         let intent = push_intent(upload, sha256);
         let stop = CancellationToken::new();
         let _stop_when_dropped = stop.clone().drop_guard();
-        let folder = upload.path().with_file_name("fixed.arrows");
-        let (corrected, base) = blocking(move || {
+        let path = upload.path().with_file_name("fixed.arrows");
+        let (corrected, base, path) = blocking(move || {
             let corrected = canonical::Corrected::of(&base, sheet)?;
-            corrected.write(&base, &folder)?;
-            Ok((corrected, (base, folder)))
+            corrected.write(&path)?;
+            Ok((corrected, base, path))
         })
         .await?;
-        let (base, path) = base;
         let writer = FixWriter { catalog: self.catalog.clone(), limits: self.ipc_limits, stop };
-        if base.is_taken(&corrected)? {
+        if base.is_taken(&corrected, &sha256)? {
             let outcome = blocking(move || writer.write_nothing(&base, &corrected, intent)).await?;
             return Ok(Ingested { outcome, replayed: false });
         }
@@ -131,14 +130,14 @@ impl Base {
         Ok(rows.map(|rows| (self.version.push_id.clone(), rows)))
     }
 
-    /// Whether the newest version has these rows already.
+    /// Whether the newest version has what this sheet brings already.
     ///
     /// # Errors
     ///
     /// `Conflict` if it has some of them, or others of the same push.
-    fn is_taken(&self, corrected: &canonical::Corrected) -> Result<bool> {
+    fn is_taken(&self, corrected: &canonical::Corrected, sheet: &Sha256) -> Result<bool> {
         let Some((push, taken)) = &self.taken_before else { return Ok(false) };
-        if corrected.row_numbers().all(|row| taken.contains(&row)) {
+        if self.version.asset.sha256 == *sheet || corrected.row_numbers().all(|row| taken.contains(&row)) {
             return Ok(true);
         }
         Err(Error::conflict(format!(

@@ -147,3 +147,16 @@ pub struct PushOutcome {
     /// The commit that recorded it.
     pub snapshot: SnapshotId,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_from_before_tables_were_kept_is_read_and_written_as_it_was() {
+        let before = r#"{"dataset":"a/b","version":1,"status":"published","rows_added":1,"rows_removed":0,"layer":"l","format":"CSV","rows_read":1,"rows_taken":1,"rows_repaired":0,"rows_refused":0,"geometry_types":{},"geometry_nulls":0,"source_crs":null,"source_encoding":null,"bbox":null,"diagnostics":[],"steps":[]}"#;
+        let outcome: LayerOutcome = serde_json::from_str(before).expect("an outcome");
+        assert_eq!((outcome.verdicts, outcome.quarantine), (None, None));
+        assert_eq!(serde_json::to_string(&outcome).expect("JSON"), before);
+    }
+}

@@ -98,11 +98,14 @@ pub(crate) trait Rows {
     }
 }
 
+/// Places that a reader's finding keeps of one layer: each becomes a verdict, the first few stay with the diagnostic.
+pub(crate) const EXAMPLES_MAX: usize = 10_000;
+
 /// A finding about a whole file.
 pub(crate) fn finding(rule: &str, severity: Severity, message: String, count: u64, found: &[String]) -> Diagnostic {
     let examples = found
         .iter()
-        .take(Diagnostic::EXAMPLES_MAX)
+        .take(EXAMPLES_MAX)
         .map(|text| Example { row: None, field: None, found: short(text), taken: None })
         .collect();
     Diagnostic { rule: rule.to_owned(), severity, message, count, examples }
@@ -138,7 +141,7 @@ impl Tallies {
         let known = &mut self.0[at];
         known.count += 1;
         known.severity = known.severity.max(severity);
-        if known.examples.len() < Diagnostic::EXAMPLES_MAX {
+        if known.examples.len() < EXAMPLES_MAX {
             let (field, taken) = (field.map(str::to_owned), taken.map(short));
             known.examples.push(Example { row, field, found: short(found), taken });
         }

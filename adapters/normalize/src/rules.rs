@@ -28,7 +28,7 @@ use ukimet_model::error::quoted;
 use ukimet_model::{Batch, Error, LayerReport, QuarantinedRow, Result, Severity, Verdict};
 
 /// The version of the rule set, in every receipt. It changes when the same bytes would give other rows.
-pub const RULES_VERSION: &str = "1";
+pub const RULES_VERSION: &str = "2";
 
 struct Decisions {
     text: TextPlan,

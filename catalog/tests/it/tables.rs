@@ -8,17 +8,15 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use ukimet_catalog::{Catalog, CatalogOptions, SOURCE_COLUMNS_KEY, TableLimits, verify};
+use ukimet_catalog::{Catalog, CatalogOptions, SOURCE_COLUMNS_KEY, TableLimits, Transaction, verify};
 use ukimet_model::{
     ErrorKind, Example, LayerOutcome, LayerReport, PushStatus, QuarantinedRow, Result, RowQuery, Severity, SystemClock,
     Verdict, VersionNumber,
 };
 
-/// A push with verdicts on rows, each of which was refused.
-fn send(catalog: &Catalog, push: &Push, refused: u64, onto: Option<u64>) -> Result<LayerOutcome> {
-    let mut raw = tempfile::NamedTempFile::new().expect("a temporary file");
-    raw.write_all(&push.bytes).expect("room");
-    let mut transaction = catalog.begin(push.intent(raw.path()))?;
+/// A push with verdicts on rows, each of which was refused; all but the commit.
+fn prepare(catalog: &Catalog, push: &Push, raw: &Path, refused: u64, onto: Option<u64>) -> Result<Transaction> {
+    let mut transaction = catalog.begin(push.intent(raw))?;
     let dataset = push.dataset.parse()?;
     let mut layer = match onto {
         Some(base) => transaction.begin_addition(dataset, VersionNumber(base))?,
@@ -42,6 +40,13 @@ fn send(catalog: &Catalog, push: &Push, refused: u64, onto: Option<u64>) -> Resu
         ..LayerReport::default()
     };
     transaction.end_layer(layer, report)?;
+    Ok(transaction)
+}
+
+fn send(catalog: &Catalog, push: &Push, refused: u64, onto: Option<u64>) -> Result<LayerOutcome> {
+    let mut raw = tempfile::NamedTempFile::new().expect("a temporary file");
+    raw.write_all(&push.bytes).expect("room");
+    let transaction = prepare(catalog, push, raw.path(), refused, onto)?;
     Ok(transaction.commit()?.0.layers.remove(0))
 }
 
@@ -110,15 +115,15 @@ fn a_damaged_table_is_found_and_not_served() {
 }
 
 #[test]
-fn a_push_that_fails_leaves_no_table() {
+fn a_push_that_is_not_committed_leaves_no_table() {
     let dir = tempfile::tempdir().expect("a directory");
     let catalog = open(dir.path());
-    let mut push = Push::new("p1", "almaty/schools", &points(0..3));
-    send(&catalog, &push, 2, None).expect("published");
+    send(&catalog, &Push::new("p1", "almaty/schools", &points(0..3)), 2, None).expect("published");
     let before = files(&dir.path().join("receipts"));
-    push.id = "p2".to_owned();
-    push.expected_version = Some(7);
-    assert_eq!(send(&catalog, &push, 3, None).expect_err("another version").kind(), ErrorKind::Conflict);
+    let push = Push::new("p2", "almaty/schools", &points(0..4));
+    let transaction = prepare(&catalog, &push, Path::new("nowhere"), 3, None).expect("prepared");
+    assert!(files(&dir.path().join("receipts")).len() > before.len(), "tables are durable before the commit");
+    drop(transaction);
     assert_eq!(files(&dir.path().join("receipts")), before);
     assert_eq!(files(&dir.path().join("scratch")), []);
 }

@@ -6,7 +6,7 @@ use crate::generate;
 use crate::reading::ReadLayer;
 use crate::requirement::{Class, requirements};
 use ukimet_model::wkb;
-use ukimet_proto::v1::AssetOptions;
+use ukimet_proto::v1::{AssetOptions, Severity};
 
 /// The class. That messages stand in order, batches decode, counts, boxes and types agree with the report, and
 /// geometries are canonical WKB within range is checked for every reading.
@@ -22,6 +22,7 @@ pub fn class() -> Class<Adapter> {
             a_null_and_an_empty_text_are_kept_apart,
             a_table_with_longitude_and_latitude_has_places,
             a_table_without_places_is_read_without_geometry,
+            a_refused_row_comes_back_with_a_verdict,
             a_declared_crs_is_used_and_named,
             every_layer_is_read_when_all_are_asked,
             one_layer_is_read_when_it_is_named,
@@ -110,6 +111,24 @@ async fn a_table_with_longitude_and_latitude_has_places(adapter: &Adapter) -> Ve
     let layer = reading.only_layer()?;
     require_equal("places", &120, &geometries(layer)?.len())?;
     require_equal("column id", &numbered(120), &layer.column("id")?)
+}
+
+async fn a_refused_row_comes_back_with_a_verdict(adapter: &Adapter) -> Verdict {
+    adapter.reads("csv").await?;
+    let bytes = "id,wkt\n1,POINT(76.95 43.25)\n007,POINT(76.95\n3,POINT(71.43 51.13)\n";
+    let file = generate::File::new("places.csv", bytes);
+    let declared = AssetOptions { crs: Some("OGC:CRS84".to_owned()), ..options(&file) };
+    let reading = adapter.read(asset(declared, &file.bytes, 1 << 16)).await?;
+    let layer = reading.only_layer()?;
+    let report = layer.report.clone().unwrap_or_default();
+    require_equal("rows taken and refused", &(2, 1), &(report.rows_taken, report.rows_refused))?;
+    let rows: Vec<u64> = layer.quarantined.iter().map(|row| row.row).collect();
+    require_equal("rows given back", &vec![1], &rows)?;
+    let said = |row| layer.verdicts.iter().any(|verdict| verdict.row == row && verdict.severity() == Severity::Error);
+    require(said(Some(1)), || format!("no verdict refuses row 1: {:?}", layer.verdicts))?;
+    let texts = layer.quarantined.iter().flat_map(|row| &row.values).map(|value| value.text.clone());
+    let expected = vec![Some("007".to_owned()), Some("POINT(76.95".to_owned())];
+    require_equal("its values, as the source has them", &expected, &texts.collect())
 }
 
 async fn a_table_without_places_is_read_without_geometry(adapter: &Adapter) -> Verdict {

@@ -62,10 +62,7 @@ fn request_of(descriptor: &FlightDescriptor) -> Result<ExportRequest> {
         DescriptorType::Path => {
             let selector = match descriptor.path.as_slice() {
                 [dataset] => dataset.parse()?,
-                [dataset, version] => {
-                    VersionSelector { dataset: dataset.parse()?, version: Some(version.parse::<VersionNumber>()?) }
-                }
-                [dataset, version, _] => {
+                [dataset, version] | [dataset, version, _] => {
                     VersionSelector { dataset: dataset.parse()?, version: Some(version.parse::<VersionNumber>()?) }
                 }
                 path => {

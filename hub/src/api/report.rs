@@ -129,8 +129,8 @@ fn report_request(
 /// The first language of the browser's list that a report has.
 fn preferred(headers: &HeaderMap) -> Language {
     let list = headers.get(header::ACCEPT_LANGUAGE).and_then(|list| list.to_str().ok()).unwrap_or_default();
-    let codes = list.split(',').filter_map(|entry| entry.trim().split(['-', ';']).next());
-    codes.filter_map(|code| code.parse().ok()).next().unwrap_or_default()
+    let mut codes = list.split(',').filter_map(|entry| entry.trim().split(['-', ';']).next());
+    codes.find_map(|code| code.parse().ok()).unwrap_or_default()
 }
 
 async fn report(pages: Pages, request: ReportRequest) -> Result<Response> {

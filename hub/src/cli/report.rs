@@ -78,7 +78,7 @@ enum Table {
 }
 
 /// The name of a choice as the hub takes it.
-fn name(choice: impl ValueEnum) -> String {
+fn name(choice: &impl ValueEnum) -> String {
     choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
@@ -96,7 +96,7 @@ impl Report {
             push_id: self.id.clone(),
             format: self.format(),
             language: self.lang.clone(),
-            table: name(self.table),
+            table: name(&self.table),
             rule: self.rule.clone(),
             severity: severity.map_or(0, |severity| v1::Severity::from(severity).into()),
         };
@@ -115,7 +115,7 @@ impl Report {
     fn format(&self) -> String {
         let ending = self.output.as_ref().and_then(|path| path.extension()).map(|e| e.to_string_lossy().to_lowercase());
         let known = ending.filter(|ending| Format::from_str(ending, false).is_ok());
-        self.format.map(name).or(known).unwrap_or_else(|| name(Format::Text))
+        self.format.as_ref().map(name).or(known).unwrap_or_else(|| name(&Format::Text))
     }
 }
 

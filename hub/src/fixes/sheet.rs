@@ -27,7 +27,6 @@ impl Sheet {
     pub(super) async fn read(ingest: &Ingest, upload: &Upload) -> Result<Self> {
         let header = &upload.header;
         let is_book = [".xlsx", ".xlsm", ".ods"].iter().any(|ending| header.file_name.to_lowercase().ends_with(ending));
-        let no_columns = ipc::encode_schema(&Schema::empty())?;
         let reading = Reading {
             path: upload.path(),
             file_name: header.file_name.clone(),
@@ -41,7 +40,8 @@ impl Sheet {
             },
             mapping: None,
             references: Vec::new(),
-            expected_schema: Some(no_columns),
+            // Every column as text.
+            expected_schema: Some(bytes::Bytes::new()),
         };
         let mut stream = ingest.adapters.read(&reading).await?;
         let mut sheet = Self {

@@ -12,9 +12,6 @@ use ukimet_model::{
 use ukimet_proto::ipc::{self, IpcLimits};
 use ukimet_proto::v1::read_response::Message;
 
-/// Findings about a sheet that say nothing about the rows.
-const ABOUT_THE_SHEET: [&str; 2] = ["geometry.none", "crs.none"];
-
 pub(super) struct FixWriter {
     pub(super) catalog: Catalog,
     pub(super) limits: IpcLimits,
@@ -52,7 +49,7 @@ impl FixWriter {
             let (sent, found) = (numbers.len(), reread.report.rows_read);
             return Err(Error::data_loss(format!("{sent} corrected rows were to be read, the adapter read {found}")));
         }
-        let of_sheet = corrected.verdicts.iter().filter(|verdict| !is_about_the_sheet(&verdict.rule)).cloned();
+        let of_sheet = corrected.verdicts.iter().cloned();
         let of_rows = reread.verdicts.into_iter().filter_map(|verdict| match verdict.row {
             None => Some(verdict),
             Some(row) => Some(Verdict { row: Some(number_of(row)?), ..verdict }),
@@ -86,7 +83,8 @@ impl FixWriter {
         let mut transaction = self.catalog.begin(intent)?;
         let mut layer = transaction.begin_addition(base.first.dataset.id.clone(), base.version.number)?;
         let message = "rows that were corrected and taken before were not taken again";
-        for row in corrected.row_numbers() {
+        let again: Vec<u64> = corrected.row_numbers().filter(|row| taken.contains(row)).collect();
+        for row in again.iter().copied() {
             let place = ukimet_model::Example { row: Some(row), field: None, found: String::new(), taken: None };
             layer.add_verdict(&Verdict::new(RULE, Severity::Note, message, place))?;
         }
@@ -95,7 +93,7 @@ impl FixWriter {
             rule: RULE.to_owned(),
             severity: Severity::Note,
             message: message.to_owned(),
-            count: corrected.rows.len() as u64,
+            count: again.len() as u64,
             examples: Vec::new(),
         };
         let LayerReport { layer: name, format, source_encoding, .. } = corrected.report.clone();
@@ -133,10 +131,6 @@ impl FixWriter {
     }
 }
 
-fn is_about_the_sheet(rule: &str) -> bool {
-    ABOUT_THE_SHEET.contains(&rule)
-}
-
 /// Keeps what is still refused: rows of the sheet as they stand there, the others as they were, and why.
 fn keep_refused(base: &Base, corrected: &Corrected, taken: &BTreeSet<u64>, layer: &mut LayerWriter) -> Result<()> {
     let mut left = BTreeSet::new();
@@ -161,7 +155,7 @@ fn keep_refused(base: &Base, corrected: &Corrected, taken: &BTreeSet<u64>, layer
 fn report(fixes: ProcessStep, sheet: &LayerReport, rows: LayerReport) -> LayerReport {
     let of_sheet = sheet.steps.iter().filter(|step| matches!(step.step.as_str(), "read" | "text")).cloned();
     let of_rows = rows.steps.into_iter().filter(|step| !matches!(step.step.as_str(), "read" | "text" | "names"));
-    let found = sheet.diagnostics.iter().filter(|found| !is_about_the_sheet(&found.rule)).cloned();
+    let found = sheet.diagnostics.iter().cloned();
     LayerReport {
         layer: sheet.layer.clone(),
         format: sheet.format.clone(),

@@ -269,7 +269,7 @@ impl Writer<'_> {
         if place.row.is_some() || place.field.is_none() {
             match &place.taken {
                 Some(taken) => {
-                    parts.push(self.say("value_taken", &[("found", Text(&found)), ("taken", Text(&shown(taken)))]))
+                    parts.push(self.say("value_taken", &[("found", Text(&found)), ("taken", Text(&shown(taken)))]));
                 }
                 None if !found.is_empty() => parts.push(self.say("value_found", &[("found", Text(&found))])),
                 None if place.field.is_some() => parts.push(self.say("value_empty", &[])),

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use ukimet_model::Severity;
 
 const STYLE: &str = "body{font:17px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}\
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}pre{background:#f0f0f0;padding:.7rem;overflow-x:auto}\
+h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}pre{background:#f0f0f0;padding:.7rem;white-space:pre-wrap;overflow-wrap:anywhere}\
 section{border-left:.3rem solid #767676;padding:0 0 0 1rem;margin:1rem 0}section.error{border-color:#b3261e}\
 section.warning{border-color:#8a5a00}section h3{font-size:1rem;margin:0}section code{color:#595959}\
 li{overflow-wrap:anywhere}";
@@ -40,8 +40,8 @@ fn add(body: &mut String, block: &Block) -> std::fmt::Result {
             let (label, what, count) = (escaped(label), escaped(what), escaped(count));
             write!(body, "<section class=\"{class}\"><h3>{label}: {what}</h3><code>{count}</code>")?;
             if !places.is_empty() {
-                let items: String = places.iter().map(|place| format!("<li>{}</li>", escaped(place))).collect();
-                write!(body, "<ul>{items}</ul>")?;
+                let items: Vec<String> = places.iter().map(|place| escaped(place)).collect();
+                write!(body, "<ul><li>{}</li></ul>", items.join("</li><li>"))?;
             }
             if let Some(next) = next {
                 write!(body, "<p>→ {}</p>", escaped(next))?;

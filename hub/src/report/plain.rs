@@ -10,16 +10,14 @@ pub(super) fn text(document: &Document) -> String {
     let mut out = format!("{}\n{}\n", document.title, "=".repeat(document.title.chars().count()));
     for block in &document.blocks {
         match block {
-            Block::Heading(text) => out.push_str(&format!("\n{text}\n{}\n", "-".repeat(text.chars().count()))),
+            Block::Heading(text) => out.extend(["\n", text, "\n", &"-".repeat(text.chars().count()), "\n"]),
             Block::Paragraph(text) => out.push_str(&wrapped(text, "", "")),
             Block::Finding { label, what, count, places, next, .. } => {
                 out.push_str(&wrapped(&format!("{label}: {what} ({count})"), "* ", "  "));
-                places.iter().for_each(|place| out.push_str(&wrapped(place, "    - ", "      ")));
-                next.iter().for_each(|next| out.push_str(&wrapped(next, "  → ", "    ")));
+                out.extend(places.iter().map(|place| wrapped(place, "    - ", "      ")));
+                out.extend(next.iter().map(|next| wrapped(next, "  → ", "    ")));
             }
-            Block::Commands(commands) => {
-                commands.iter().for_each(|command| out.push_str(&format!("    {command}\n")));
-            }
+            Block::Commands(commands) => out.extend(commands.iter().flat_map(|command| ["    ", command, "\n"])),
         }
     }
     out

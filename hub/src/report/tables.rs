@@ -124,9 +124,11 @@ pub(super) fn write_json(
     }
     write!(out, "\"verdicts\":[").map_err(write_failed)?;
     let mut is_first = true;
-    each_verdict(snapshot, &subject.layer, &mut |verdict| match request.filter.takes_verdict(&verdict) {
-        true => write_line(out, &mut is_first, &json!(verdict)),
-        false => Ok(()),
+    each_verdict(snapshot, &subject.layer, &mut |verdict| {
+        if request.filter.takes_verdict(&verdict) {
+            write_line(out, &mut is_first, &json!(verdict))?;
+        }
+        Ok(())
     })?;
     write!(out, "],\n\"quarantine\":[").map_err(write_failed)?;
     let mut is_first = true;
@@ -244,8 +246,8 @@ pub fn table_of(layer: &LayerOutcome, table: ReportTable) -> (Option<TableRef>, 
 
 fn filtered(batch: &RecordBatch, filter: &Filter) -> Result<RecordBatch> {
     let takes = |i| verdict(batch, i).map(|verdict| filter.takes_verdict(&verdict));
-    let taken = (0..batch.num_rows()).map(takes).collect::<Result<Vec<bool>>>()?;
-    arrow_select::filter::filter_record_batch(batch, &BooleanArray::from(taken))
+    let chosen = (0..batch.num_rows()).map(takes).collect::<Result<Vec<bool>>>()?;
+    arrow_select::filter::filter_record_batch(batch, &BooleanArray::from(chosen))
         .map_err(|e| Error::internal("choosing verdicts").caused_by(e))
 }
 

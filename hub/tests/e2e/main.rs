@@ -10,3 +10,4 @@ mod protocol;
 mod pushes;
 mod refusals;
 mod renormalizing;
+mod reports;

@@ -167,7 +167,7 @@ impl CsvRows<'_> {
                 )));
             }
             self.short.count += 1;
-            if self.short.examples.len() < Diagnostic::EXAMPLES_MAX {
+            if self.short.examples.len() < crate::source::EXAMPLES_MAX {
                 let found = format!("{cells} of {columns} cells");
                 self.short.examples.push(Example { row: Some(self.row), field: None, found, taken: None });
             }

@@ -13,7 +13,7 @@ use gdal::vector::{Feature, OwnedFeatureIterator};
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{Offset, TimeZone};
 use std::sync::Arc;
-use ukimet_model::{Diagnostic, Error, Result};
+use ukimet_model::{Error, Result};
 
 /// Drivers whose own Arrow stream has the days right.
 const RIGHT: [&str; 2] = ["GPKG", "FlatGeobuf"];
@@ -153,7 +153,7 @@ impl Moments {
         let value = read(text);
         if value.is_none() {
             self.impossible_count += 1;
-            if self.impossible.len() < Diagnostic::EXAMPLES_MAX {
+            if self.impossible.len() < crate::source::EXAMPLES_MAX {
                 self.impossible.push(text.to_owned());
             }
         }

@@ -31,7 +31,7 @@ struct Tally {
 impl Tally {
     fn add(&mut self, example: impl FnOnce() -> Example) {
         self.count += 1;
-        if self.examples.len() < Diagnostic::EXAMPLES_MAX {
+        if self.examples.len() < crate::source::EXAMPLES_MAX {
             self.examples.push(example());
         }
     }

@@ -19,13 +19,17 @@ pub(super) fn expected_plan(
     expected: &SchemaRef,
     (layer, limits, declared): (SourceLayer, Limits, Declared),
     roles: &[Role],
-    (text, places): (TextPlan, PlacePlan),
+    (text, mut places): (TextPlan, PlacePlan),
     crs: CrsSurvey,
     has_places: bool,
 ) -> Result<Plan> {
     let wants_places = geometry_index(expected).is_some();
     if wants_places && !has_places {
         return Err(Error::invalid_data("a geometry was expected, found no column of coordinates or WKT"));
+    }
+    if !wants_places {
+        // That there are no places is expected, and so no finding.
+        places.findings = Findings::default();
     }
     let crs = crs.decide(wants_places)?;
     let mut findings = Findings::default();

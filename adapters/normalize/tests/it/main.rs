@@ -1,4 +1,5 @@
 //! Behaviour of the crate from outside, with hostile input.
 
+mod expected;
 mod hostile;
 mod typed;

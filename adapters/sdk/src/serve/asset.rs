@@ -3,7 +3,7 @@
 use super::ServeConfig;
 use crate::adapter::{AssetFile, ReadOptions};
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_schema::{Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use std::path::Path;
 use tempfile::NamedTempFile;
@@ -91,6 +91,9 @@ fn reference(table: &v1::ReferenceTable) -> Result<(String, RecordBatch)> {
 }
 
 fn expected_schema(message: &[u8]) -> Result<SchemaRef> {
+    if message.is_empty() {
+        return Ok(SchemaRef::new(Schema::empty()));
+    }
     let wrong =
         |error: Error| Error::invalid_request("expected_schema is no Arrow IPC schema message").caused_by(error);
     ipc::decode_schema(message, &IpcLimits::default()).map_err(wrong)

@@ -92,7 +92,7 @@ fn short_rows(found: &[(&Grid, &Table)], widths: &Widths) -> Option<Diagnostic> 
         }));
     }
     let count = short.len() as u64;
-    short.truncate(Diagnostic::EXAMPLES_MAX);
+    short.truncate(crate::source::EXAMPLES_MAX);
     let message = "rows with fewer cells than the header were filled up with nulls".to_owned();
     let (rule, severity) = ("csv.short_row".to_owned(), Severity::Warning);
     (count > 0).then_some(Diagnostic { rule, severity, message, count, examples: short })

@@ -1,0 +1,96 @@
+//! Rows that have to fit a schema that is there already.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use std::sync::Arc;
+use ukimet_model::batch::{attribute_field, geometry_field};
+use ukimet_model::{ErrorKind, LayerReport, QuarantinedRow, Result};
+use ukimet_normalize::{Declared, Limits, SourceEncoding, SourceLayer, Survey};
+
+fn run(
+    expected: &SchemaRef,
+    columns: Vec<(&str, ArrayRef)>,
+) -> Result<(RecordBatch, LayerReport, Vec<QuarantinedRow>)> {
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, column)| Field::new(*name, column.data_type().clone(), true)).collect();
+    let layer = SourceLayer {
+        name: "rows".to_owned(),
+        format: "test".to_owned(),
+        schema: Arc::new(Schema::new(fields)),
+        raw_names: None,
+        crs: None,
+        encoding: SourceEncoding::Utf8 { transcoded_from: None },
+        untyped: true,
+    };
+    let columns = columns.into_iter().map(|(_, column)| column).collect();
+    let raw = RecordBatch::try_new(Arc::clone(&layer.schema), columns).expect("columns fit");
+    let has_places = expected.fields().iter().any(|field| field.name() == "geometry");
+    let declared = Declared { crs: has_places.then(|| "OGC:CRS84".to_owned()), encoding: None };
+    let mut survey = Survey::begin(&layer, &declared, &Limits::default())?;
+    survey.expect(expected)?;
+    survey.observe(&raw)?;
+    let mut normalizer = survey.finish()?.normalizer();
+    let rows = normalizer.normalize(&raw)?.into_rows();
+    let refused = normalizer.take_quarantined();
+    Ok((rows, normalizer.finish().0, refused))
+}
+
+fn text(values: &[&str]) -> ArrayRef {
+    Arc::new(StringArray::from(values.to_vec()))
+}
+
+#[test]
+fn every_column_takes_the_type_it_has_and_a_misfit_refuses_its_row() {
+    let expected: SchemaRef = Arc::new(Schema::new(vec![
+        attribute_field("kod", "Код", DataType::Utf8),
+        attribute_field("n", "Население", DataType::Int64),
+        Arc::new(geometry_field()),
+    ]));
+    let columns = vec![
+        ("wkt", text(&["POINT(76 43)", "POINT(76", "POINT(77 43)", ""])),
+        ("Население", text(&["1 200", "5", "many", ""])),
+        ("Код", text(&["007", "8", "9", "10"])),
+    ];
+    let (rows, report, refused) = run(&expected, columns).expect("normalizes");
+    let names: Vec<_> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
+    assert_eq!(names, ["kod", "n", "geometry"]);
+    assert_eq!(rows.column(0).as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["007", "10"]);
+    let numbers = rows.column(1).as_primitive::<Int64Type>();
+    assert_eq!((numbers.value(0), numbers.is_null(1)), (1200, true));
+    assert!(rows.column(2).is_valid(0) && rows.column(2).is_null(1), "no geometry is no misfit");
+    assert_eq!((report.rows_read, report.rows_taken, report.rows_refused), (4, 2, 2));
+    assert_eq!(refused.iter().map(|row| row.row).collect::<Vec<_>>(), [1, 2]);
+    let rules: Vec<_> = report.diagnostics.iter().map(|found| (found.rule.as_str(), found.count)).collect();
+    assert!(rules.contains(&("types.expected", 1)) && rules.contains(&("geometry.malformed", 1)), "{rules:?}");
+}
+
+#[test]
+fn rows_of_which_most_have_no_readable_geometry_do_not_lose_it_silently() {
+    let expected: SchemaRef =
+        Arc::new(Schema::new(vec![attribute_field("a", "a", DataType::Utf8), Arc::new(geometry_field())]));
+    let columns = vec![("a", text(&["x", "y"])), ("wkt", text(&["POINT(76", "POINT"]))];
+    let (rows, report, _) = run(&expected, columns).expect("normalizes");
+    assert_eq!((rows.num_rows(), report.rows_refused), (0, 2));
+}
+
+#[test]
+fn a_missing_column_or_geometry_is_named() {
+    let expected: SchemaRef =
+        Arc::new(Schema::new(vec![attribute_field("a", "Имя", DataType::Utf8), Arc::new(geometry_field())]));
+    let without_name = run(&expected, vec![("wkt", text(&["POINT(76 43)"]))]).expect_err("no name");
+    assert!(without_name.message().contains("\"Имя\""), "{without_name}");
+    let without_place = run(&expected, vec![("Имя", text(&["x"]))]).expect_err("no place");
+    assert_eq!(without_place.kind(), ErrorKind::InvalidData);
+}
+
+#[test]
+fn a_schema_without_columns_asks_for_text_as_it_stands() {
+    let numbers: ArrayRef = Arc::new(Float64Array::from(vec![5.0, 76.95]));
+    let columns = vec![("lon", text(&["76,5", "007"])), ("lat", text(&["43", ""])), ("n", numbers)];
+    let (rows, report, _) = run(&Arc::new(Schema::empty()), columns).expect("normalizes");
+    let column = |at: usize| rows.column(at).as_string::<i32>().iter().flatten().collect::<Vec<_>>();
+    assert_eq!((column(0), column(1), column(2)), (vec!["76,5", "007"], vec!["43", ""], vec!["5", "76.95"]));
+    assert!(report.diagnostics.is_empty() && rows.num_columns() == 3, "{:?}", report.diagnostics);
+}
