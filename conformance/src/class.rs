@@ -9,13 +9,17 @@ pub mod query_refusal;
 pub mod read;
 pub mod refusal;
 pub mod resume;
+pub mod sample;
 pub mod served;
 pub mod snapshot;
+pub mod stress;
+pub mod verdict;
 pub mod visibility;
 
 use crate::adapter::Adapter;
 use crate::hub::Hub;
 use crate::requirement::Class;
+use crate::samples::Sampled;
 
 /// The classes for a hub.
 pub fn hub() -> Vec<Class<Hub>> {
@@ -34,4 +38,9 @@ pub fn hub() -> Vec<Class<Hub>> {
 /// The classes for an adapter.
 pub fn adapter() -> Vec<Class<Adapter>> {
     vec![describe::class(), inspect::class(), read::class(), adapter_refusal::class()]
+}
+
+/// The classes for an adapter with samples of what it reads.
+pub fn sampled() -> Vec<Class<Sampled>> {
+    vec![sample::class(), stress::class(), verdict::class()]
 }

@@ -17,8 +17,9 @@ pub mod random;
 pub mod reading;
 pub mod report;
 pub mod requirement;
+pub mod samples;
 pub mod suite;
 
 pub use failure::{Failure, Verdict};
 pub use report::{Finding, Report, Status};
-pub use suite::{Options, run_adapter, run_hub};
+pub use suite::{AdapterOptions, Options, run_adapter, run_hub};

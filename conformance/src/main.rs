@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use ukimet_conformance::{Options, Report, run_adapter, run_hub};
+use ukimet_conformance::{AdapterOptions, Options, Report, run_adapter, run_hub};
 use ukimet_model::{Error, Result};
 
 /// Tests a hub or an adapter of Ukimet Hub from outside, over the wire.
@@ -32,8 +32,20 @@ enum Target {
         /// Where the adapter is: a URL, or unix:PATH.
         address: String,
         #[command(flatten)]
+        kit: Kit,
+        #[command(flatten)]
         run: Run,
     },
+}
+
+#[derive(Args)]
+struct Kit {
+    /// Folder with files of the adapter's own format and samples.toml, which says what is in them.
+    #[arg(long, value_name = "DIR")]
+    samples: Option<PathBuf>,
+    /// The adapter was told that it may read files below the folder of the samples.
+    #[arg(long, requires = "samples")]
+    granted: bool,
 }
 
 #[derive(Args)]
@@ -95,8 +107,9 @@ async fn run(cli: Cli) -> Result<bool> {
             let report = run_hub(&url, &run.options()).await?;
             (run, report)
         }
-        Target::Adapter { address, run } => {
-            let report = run_adapter(&address, &run.options()).await?;
+        Target::Adapter { address, kit, run } => {
+            let more = AdapterOptions { samples: kit.samples, is_granted: kit.granted };
+            let report = run_adapter(&address, &run.options(), &more).await?;
             (run, report)
         }
     };
