@@ -1,6 +1,7 @@
 //! The conformance classes, one a file, one requirement a function.
 
 pub mod adapter_refusal;
+pub mod corpus;
 pub mod describe;
 pub mod ending;
 pub mod idempotence;
@@ -17,6 +18,7 @@ pub mod verdict;
 pub mod visibility;
 
 use crate::adapter::Adapter;
+use crate::corpus::Corpus;
 use crate::hub::Hub;
 use crate::requirement::Class;
 use crate::samples::Sampled;
@@ -43,4 +45,9 @@ pub fn adapter() -> Vec<Class<Adapter>> {
 /// The classes for an adapter with samples of what it reads.
 pub fn sampled() -> Vec<Class<Sampled>> {
     vec![sample::class(), stress::class(), verdict::class()]
+}
+
+/// The classes for an adapter and a hostile corpus.
+pub fn hostile() -> Vec<Class<Corpus>> {
+    vec![corpus::class()]
 }

@@ -7,7 +7,9 @@
 #![forbid(unsafe_code)]
 
 pub mod adapter;
+pub mod certify;
 pub mod class;
+pub mod corpus;
 pub mod failure;
 pub mod generate;
 pub mod hub;

@@ -3,10 +3,14 @@
 #![forbid(unsafe_code)]
 
 use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use ukimet_conformance::certify::{self, Terms};
+use ukimet_conformance::corpus;
+use ukimet_conformance::suite::describe_adapter;
 use ukimet_conformance::{AdapterOptions, Options, Report, run_adapter, run_hub};
 use ukimet_model::{Error, Result};
 
@@ -36,6 +40,39 @@ enum Target {
         #[command(flatten)]
         run: Run,
     },
+    /// Writes files with known defects and a manifest that says for each what must happen.
+    Corpus {
+        /// Where they are to be; made if it does not exist.
+        folder: PathBuf,
+        /// Equal seeds give equal files.
+        #[arg(long)]
+        seed: u64,
+        /// How many files at least; each defect is there once or more.
+        #[arg(long, default_value_t = 1)]
+        count: usize,
+    },
+    /// Makes a key for signing certificates; prints the public one.
+    Keygen {
+        /// Where the secret key is to be; only its owner may read it.
+        file: PathBuf,
+    },
+    /// Looks at certificates.
+    Certificate {
+        #[command(subcommand)]
+        command: CertificateCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum CertificateCommand {
+    /// Says whether a certificate counts.
+    Verify {
+        /// The certificate.
+        file: PathBuf,
+        /// The public key of who should have signed it.
+        #[arg(long, value_name = "PUBKEY")]
+        authority: String,
+    },
 }
 
 #[derive(Args)]
@@ -46,6 +83,43 @@ struct Kit {
     /// The adapter was told that it may read files below the folder of the samples.
     #[arg(long, requires = "samples")]
     granted: bool,
+    /// Folder with a corpus that `ukimet-conformance corpus` made.
+    #[arg(long, value_name = "DIR")]
+    corpus: Option<PathBuf>,
+    /// Write a certificate if everything holds. Needs samples, and a run of every class.
+    #[arg(long, value_name = "FILE", requires = "samples", requires = "key", conflicts_with = "class")]
+    certificate: Option<PathBuf>,
+    /// The secret key that signs the certificate.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// The adapter's program, to which the certificate is bound as well.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// How many days the certificate counts.
+    #[arg(long, value_name = "COUNT", default_value_t = 365)]
+    valid_days: u32,
+}
+
+impl Kit {
+    /// Asks, and signs if it is to.
+    async fn run(&self, address: &str, run: &Run) -> Result<Report> {
+        let options = run.options();
+        let more =
+            AdapterOptions { samples: self.samples.clone(), corpus: self.corpus.clone(), is_granted: self.granted };
+        let (Some(out), Some(key)) = (&self.certificate, &self.key) else {
+            return run_adapter(address, &options, &more).await;
+        };
+        let program_sha256 = self.program.as_deref().map(certify::file_sha256).transpose()?;
+        let secret = certify::read_key(key)?;
+        let before = describe_adapter(address, &options).await?;
+        let report = run_adapter(address, &options, &more).await?;
+        if report.is_success() {
+            let after = describe_adapter(address, &options).await?;
+            let terms = Terms { program_sha256, issued: Timestamp::now(), valid_days: self.valid_days };
+            certify::write(&certify::certify(&report, &before, &after, &terms, &secret)?, out)?;
+        }
+        Ok(report)
+    }
 }
 
 #[derive(Args)]
@@ -81,11 +155,12 @@ impl Run {
             std::fs::write(path, report.to_junit())
                 .map_err(|e| Error::unavailable(format!("writing {}", path.display())).caused_by(e))?;
         }
-        let text = if self.json { report.to_json() + "\n" } else { report.to_text() };
-        std::io::stdout()
-            .write_all(text.as_bytes())
-            .map_err(|e| Error::unavailable("writing the report to the standard output").caused_by(e))
+        if self.json { print(&report.to_json()) } else { print(report.to_text().trim_end()) }
     }
+}
+
+fn print(text: &str) -> Result<()> {
+    writeln!(std::io::stdout(), "{text}").map_err(|e| Error::unavailable("writing to the standard output").caused_by(e))
 }
 
 /// Exit codes: 0 everything holds, 1 something does not, 2 the run could not be made.
@@ -108,9 +183,19 @@ async fn run(cli: Cli) -> Result<bool> {
             (run, report)
         }
         Target::Adapter { address, kit, run } => {
-            let more = AdapterOptions { samples: kit.samples, is_granted: kit.granted };
-            let report = run_adapter(&address, &run.options(), &more).await?;
+            let report = kit.run(&address, &run).await?;
             (run, report)
+        }
+        Target::Corpus { folder, seed, count } => {
+            let files = corpus::write(&folder, seed, count)?;
+            return print(&format!("{files} files in {}", folder.display())).map(|()| true);
+        }
+        Target::Keygen { file } => return print(&certify::make_key(&file)?).map(|()| true),
+        Target::Certificate { command: CertificateCommand::Verify { file, authority } } => {
+            let certificate = certify::verify(&file, &authority, Timestamp::now())?;
+            let subject = &certificate.subject;
+            let words = format!("{} {} is certified until {}", subject.adapter, subject.version, certificate.expires);
+            return print(&words).map(|()| true);
         }
     };
     run.write(&report)?;

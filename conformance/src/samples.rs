@@ -32,6 +32,8 @@ struct Entry {
     media_type: Option<String>,
     crs: Option<String>,
     encoding: Option<String>,
+    #[serde(default)]
+    open_ended: bool,
     layer: Vec<Expected>,
 }
 
@@ -61,6 +63,8 @@ pub struct Sample {
     pub path: PathBuf,
     /// What is declared about it; every layer is asked for.
     pub options: AssetOptions,
+    /// Whether its format has no end of its own, as lines of text: a cut file is a shorter one and nobody can tell.
+    pub is_open_ended: bool,
     /// What it holds.
     pub layers: Vec<Expected>,
 }
@@ -168,7 +172,13 @@ fn sample(folder: &Path, entry: Entry) -> Result<Sample> {
         all_layers: true,
         ..AssetOptions::default()
     };
-    Ok(Sample { file: File::new(&entry.file, bytes), path, options, layers: entry.layer })
+    Ok(Sample {
+        file: File::new(&entry.file, bytes),
+        path,
+        options,
+        is_open_ended: entry.open_ended,
+        layers: entry.layer,
+    })
 }
 
 fn unusable(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {

@@ -2,6 +2,7 @@
 
 use crate::adapter::Adapter;
 use crate::class;
+use crate::corpus::{self, Corpus};
 use crate::failure::Failure;
 use crate::hub::Hub;
 use crate::known;
@@ -11,6 +12,7 @@ use crate::samples::{self, Sampled};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use ukimet_model::{Error, Result};
+use ukimet_proto::v1::DescribeResponse;
 
 /// What a run is told.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub struct Options {
 pub struct AdapterOptions {
     /// Folder with samples of what it reads.
     pub samples: Option<PathBuf>,
+    /// Folder with a hostile corpus.
+    pub corpus: Option<PathBuf>,
     /// Whether it was told that it may read files below that folder.
     pub is_granted: bool,
 }
@@ -54,15 +58,22 @@ pub async fn run_hub(url: &str, options: &Options) -> Result<Report> {
 pub async fn run_adapter(address: &str, options: &Options, more: &AdapterOptions) -> Result<Report> {
     let samples = more.samples.as_deref().map(samples::load).transpose()?;
     let with_samples = if samples.is_some() { class::sampled() } else { Vec::new() };
+    let cases = more.corpus.as_deref().map(corpus::load).transpose()?;
+    let hostile = if cases.is_some() { class::hostile() } else { Vec::new() };
     let plain = class::adapter();
-    let names: Vec<_> = names(&plain).chain(names(&with_samples)).collect();
+    let names: Vec<_> = names(&plain).chain(names(&with_samples)).chain(names(&hostile)).collect();
     let (plain, with_samples) = (chosen(plain, &names, options)?, chosen(with_samples, &names, options)?);
+    let hostile = chosen(hostile, &names, options)?;
     let adapter =
         Adapter::connect(address, options.seed).await.map_err(|failure| unreachable_target(address, failure))?;
     let mut report = ask(address, &adapter, &plain, options).await;
     if let Some(samples) = samples {
-        let target = Sampled { adapter, samples, is_granted: more.is_granted };
+        let target = Sampled { adapter: adapter.clone(), samples, is_granted: more.is_granted };
         report.findings.extend(ask(address, &target, &with_samples, options).await.findings);
+    }
+    if let Some(cases) = cases {
+        let target = Corpus { adapter, cases };
+        report.findings.extend(ask(address, &target, &hostile, options).await.findings);
     }
     Ok(report)
 }
@@ -85,6 +96,17 @@ fn chosen<T>(mut classes: Vec<Class<T>>, names: &[&str], options: &Options) -> R
     }
     classes.retain(|class| class.name == name);
     Ok(classes)
+}
+
+/// What the adapter at this address says it is.
+///
+/// # Errors
+///
+/// `Unavailable` if it does not answer.
+pub async fn describe_adapter(address: &str, options: &Options) -> Result<DescribeResponse> {
+    let adapter =
+        Adapter::connect(address, options.seed).await.map_err(|failure| unreachable_target(address, failure))?;
+    adapter.describe().await.map_err(|status| unreachable_target(address, status.into()))
 }
 
 async fn ask<T>(address: &str, target: &T, classes: &[Class<T>], options: &Options) -> Report {
@@ -115,6 +137,7 @@ mod tests {
     fn every_requirement_has_a_name_of_its_own_and_every_known_failure_names_one() {
         let names: Vec<_> = (class::hub().into_iter().flat_map(|c| names_of(&c)))
             .chain(class::adapter().into_iter().flat_map(|c| names_of(&c)))
+            .chain(class::hostile().into_iter().flat_map(|c| names_of(&c)))
             .chain(class::sampled().into_iter().flat_map(|c| names_of(&c)))
             .collect();
         assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());

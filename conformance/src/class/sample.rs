@@ -55,7 +55,8 @@ async fn inspecting_a_sample_names_the_layers_that_reading_gives(target: &Sample
         )?;
         for (layer, read) in inspected.layers.iter().zip(&reading.layers) {
             let has_geometry = batch::geometry_index(&read.schema).is_some();
-            require_equal("has_geometry", &has_geometry, &layer.has_geometry)?;
+            // What the values show, such as columns of degrees, a look at the head of the file may not have found yet.
+            require(has_geometry || !layer.has_geometry, || format!("layer {} was to have a geometry", layer.name))?;
         }
         let media_type = reading.summary.map(|summary| summary.media_type);
         require_equal("media type", &media_type, &Some(inspected.media_type))?;

@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, clippy::panic, reason = "modules of one test program, which says what it expects by failing")]
 
+mod certificates;
 mod hub;
 mod lifecycle;
 mod mappings;
