@@ -27,7 +27,7 @@ pub const MANIFEST: &str = "corpus.json";
 pub enum Outcome {
     /// Every row is taken as it is; findings are welcome.
     Taken,
-    /// Every row is taken, and at least one finding says what was seen or changed.
+    /// Every row is taken, and at least one finding, which sound files of the ending do not have, says what was seen.
     TakenWithFinding,
     /// At least one row is refused with a verdict and given back, the others are taken.
     RowRefused,
@@ -50,8 +50,6 @@ pub struct Case {
     pub outcomes: Vec<Outcome>,
     /// Rows that its source holds, taken and refused together.
     pub rows: u64,
-    /// How the rule of a finding begins, e.g. `geometry.`; `None` if any finding will do.
-    pub group_of_rule: Option<&'static str>,
 }
 
 /// What a publisher declares.
@@ -66,7 +64,7 @@ pub struct Declared {
 impl Case {
     fn new(name: &str, defect: &'static str, bytes: impl Into<bytes::Bytes>, rows: u64, outcomes: &[Outcome]) -> Self {
         let file = File::new(name, bytes);
-        Self { file, defect, declared: Declared::default(), outcomes: outcomes.to_vec(), rows, group_of_rule: None }
+        Self { file, defect, declared: Declared::default(), outcomes: outcomes.to_vec(), rows }
     }
 
     fn with_crs(mut self, crs: &'static str) -> Self {
@@ -136,7 +134,6 @@ struct Entry<'a> {
     declared: Declared,
     outcomes: &'a [Outcome],
     rows: u64,
-    group_of_rule: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -165,9 +162,9 @@ pub fn write(folder: &Path, seed: u64, count: usize) -> Result<usize> {
         std::fs::write(folder.join(&case.file.name), &case.file.bytes).map_err(unusable)?;
     }
     let files = cases.iter().map(|case| {
-        let Case { defect, declared, outcomes, rows, group_of_rule, .. } = case;
-        let (declared, rows, group_of_rule) = (*declared, *rows, *group_of_rule);
-        (case.file.name.as_str(), Entry { defect, declared, outcomes, rows, group_of_rule })
+        let Case { defect, declared, outcomes, rows, .. } = case;
+        let (declared, rows) = (*declared, *rows);
+        (case.file.name.as_str(), Entry { defect, declared, outcomes, rows })
     });
     let manifest = Manifest { seed, count, files: files.collect() };
     let json = serde_json::to_string_pretty(&manifest).expect("a manifest has string keys only");

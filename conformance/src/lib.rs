@@ -14,6 +14,7 @@ pub mod failure;
 pub mod generate;
 pub mod hub;
 pub mod known;
+pub mod proxy;
 pub mod push;
 pub mod random;
 pub mod reading;

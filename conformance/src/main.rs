@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use ukimet_conformance::certify::{self, Terms};
 use ukimet_conformance::corpus;
+use ukimet_conformance::proxy::{Fault, Proxy, ProxyOptions};
 use ukimet_conformance::suite::describe_adapter;
 use ukimet_conformance::{AdapterOptions, Options, Report, run_adapter, run_hub};
 use ukimet_model::{Error, Result};
@@ -51,6 +52,8 @@ enum Target {
         #[arg(long, default_value_t = 1)]
         count: usize,
     },
+    /// Passes on connections and breaks what is answered, e.g. between a hub and its adapter; ends when it is told to.
+    Proxy(ProxyFlags),
     /// Makes a key for signing certificates; prints the public one.
     Keygen {
         /// Where the secret key is to be; only its owner may read it.
@@ -73,6 +76,49 @@ enum CertificateCommand {
         #[arg(long, value_name = "PUBKEY")]
         authority: String,
     },
+}
+
+#[derive(Args)]
+struct ProxyFlags {
+    /// Where to listen: HOST:PORT or unix:PATH; port 0 takes a free one.
+    #[arg(long)]
+    listen: String,
+    /// Where to pass to: HOST:PORT or unix:PATH.
+    #[arg(long)]
+    to: String,
+    /// What to break.
+    #[arg(long, value_enum)]
+    fault: Fault,
+    /// Where the offsets come from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The fault comes behind at least this many answered bytes of each connection.
+    #[arg(long, value_name = "BYTES", default_value_t = 8 << 10)]
+    offset_bytes_min: u64,
+    /// And behind at most this many.
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 10)]
+    offset_bytes_max: u64,
+    /// How many milliseconds a slow piece of 1 KiB waits.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 20)]
+    pause: u64,
+}
+
+impl ProxyFlags {
+    async fn run(self) -> Result<()> {
+        let options = ProxyOptions {
+            listen: self.listen,
+            to: self.to,
+            fault: self.fault,
+            seed: self.seed,
+            offset_bytes_min: self.offset_bytes_min,
+            offset_bytes_max: self.offset_bytes_max,
+            pause: Duration::from_millis(self.pause),
+        };
+        let proxy = Proxy::bind(options).await?;
+        print(&format!("ready {}", proxy.address()))?;
+        proxy.run().await;
+        Ok(())
+    }
 }
 
 #[derive(Args)]
@@ -190,6 +236,7 @@ async fn run(cli: Cli) -> Result<bool> {
             let files = corpus::write(&folder, seed, count)?;
             return print(&format!("{files} files in {}", folder.display())).map(|()| true);
         }
+        Target::Proxy(flags) => return flags.run().await.map(|()| true),
         Target::Keygen { file } => return print(&certify::make_key(&file)?).map(|()| true),
         Target::Certificate { command: CertificateCommand::Verify { file, authority } } => {
             let certificate = certify::verify(&file, &authority, Timestamp::now())?;

@@ -138,7 +138,7 @@ impl Certificate {
             return Err(refused(format!("it is for {what} {}, found {}", quoted(expected), quoted(found))));
         }
         if certified.description_sha256 != subject.description_sha256 {
-            return Err(refused("the adapter's libraries or formats are others than those that were certified".into()));
+            return Err(refused("the adapter's libraries or formats are others than those that were certified"));
         }
         match (self.program_sha256, program_sha256) {
             (Some(expected), Some(found)) if expected != found => {
@@ -176,13 +176,13 @@ impl SignedCertificate {
         let signature: [u8; 64] = bytes_of_hex(&self.signature)
             .ok_or_else(|| refused(format!("a signature is 128 hex digits, found {}", quoted(&self.signature))))?;
         key.verify_strict(&self.certificate.signed_bytes(), &Signature::from_bytes(&signature)).map_err(|_| {
-            refused("its signature does not fit what it says: it was changed since it was signed".into())
+            refused("its signature does not fit what it says: it was changed since it was signed")
         })?;
         Ok(&self.certificate)
     }
 }
 
-fn refused(why: String) -> Error {
+fn refused(why: impl std::fmt::Display) -> Error {
     Error::invalid_request(format!("the certificate does not count: {why}"))
 }
 

@@ -102,3 +102,48 @@ def test_an_error_of_the_portal_is_refused_in_its_own_words(python_pusher, datas
         python_pusher.push(dataset, f"{dataset}#1", "answer.egov", answer)
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert "apiKey қате" in refused.value.details()
+
+
+# What an author may get wrong, as a change to the adapter, and the requirement that says so.
+MISTAKES = {
+    "read = lambda o, c, r=adapter.read: (m for m in r(o, c) if m[0] != 'verdicts')": "a_row_that_cannot_be_taken_is_given_back_with_its_verdict",
+    "read = lambda o, c, r=adapter.read: (m for m in r(o, c) if m[0] != 'quarantined')": "every_sample_holds_what_its_manifest_says",
+    "parse = lambda c, p=adapter.parse: p(c if c.rstrip().endswith(b']') else c[:c.rfind(b'}') + 1] + b']')": "a_cut_sample_never_gives_a_whole_answer_in_silence",
+    "BATCH_ROWS_MAX, min = 9, lambda *rows: 9": "batches_of_a_sample_keep_the_limit_that_was_asked",
+    "check = lambda options: None": "options_that_cannot_be_met_are_not_passed_over",
+    "VERSION, inspect = '1', lambda o, c, i=adapter.inspect: adapter.v1.InspectResponse(format='x')": "inspecting_a_sample_names_the_layers_that_reading_gives",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_the_kit_finds_a_mistake_of_an_adapter(mistake):
+    names, _, values = mistake.partition(" = ")
+    targets = ", ".join(f"adapter.{name.strip()}" for name in names.split(","))
+    code = f"import sys; sys.path.insert(0, {str(EXAMPLE)!r}); import adapter, wire; {targets} = {values}; wire.serve(adapter, '127.0.0.1:0')"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    try:
+        kit = str(ukimet_bin().with_name("ukimet-conformance"))
+        command = [kit, "adapter", read_ready_line(process), "--samples", str(SAMPLES), "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    assert done.returncode == 1, done.stderr
+    assert MISTAKES[mistake] in [f["requirement"] for f in json.loads(done.stdout)["findings"] if f["status"] == "failed"]
+
+
+def test_a_certificate_is_made_of_a_run_and_its_authority_verifies_it(adapter_url, tmp_path):
+    kit = str(ukimet_bin().with_name("ukimet-conformance"))
+    run = lambda *arguments: subprocess.run([kit, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    key, file = tmp_path / "authority.key", tmp_path / "egov.json"
+    authority = run("keygen", key).stdout.strip()
+    assert len(authority) == 64 and key.stat().st_mode & 0o077 == 0
+    assert run("keygen", key).returncode == 2, "a key is never overwritten"
+    made = run("adapter", adapter_url, "--samples", SAMPLES, "--granted", "--certificate", file, "--key", key)
+    assert made.returncode == 0, made.stdout
+    verified = run("certificate", "verify", file, "--authority", authority)
+    assert verified.returncode == 0 and "egov-python 1.0.0" in verified.stdout
+    file.write_text(file.read_text().replace("1.0.0", "1.0.1"))
+    refused = run("certificate", "verify", file, "--authority", authority)
+    assert refused.returncode == 2 and "changed since it was signed" in refused.stderr

@@ -52,7 +52,7 @@ pub(super) fn cases(random: &mut Seeded) -> Vec<Case> {
             "nan",
             "a coordinate that is no number",
             format!(r#"{{"type":"Point","coordinates":[NaN,{y:.4}]}}"#),
-            &[RowRefused, FileRefused],
+            &[RowRefused, FileRefused, TakenWithFinding],
         ),
         (
             "huge",
