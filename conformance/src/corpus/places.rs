@@ -3,6 +3,7 @@
 use super::Case;
 use super::Outcome::{Asked, FileRefused, RowRefused, Taken, TakenWithFinding};
 use crate::random::Seeded;
+use std::fmt::Write as _;
 
 const ROWS: u64 = 30;
 
@@ -10,7 +11,7 @@ fn table(random: &mut Seeded, header: &str, mut place: impl FnMut(&mut Seeded) -
     let mut text = format!("id,{header}\n");
     for id in 0..ROWS {
         let (x, y) = place(random);
-        text.push_str(&format!("{id},{x:.5},{y:.5}\n"));
+        let _ = writeln!(text, "{id},{x:.5},{y:.5}");
     }
     text
 }

@@ -25,14 +25,17 @@ fn square(x: f64, y: f64, size: f64) -> [[f64; 2]; 5] {
 fn collection(random: &mut Seeded, broken: &str) -> String {
     let at = random.up_to(ROWS - 1);
     let features: Vec<_> = (0..ROWS)
-        .map(|id| match id == at {
-            true => feature(id, broken),
-            false => feature(id, &polygon(&[&square(random.between(60.0, 80.0), random.between(43.0, 52.0), 0.01)])),
+        .map(|id| {
+            if id == at {
+                return feature(id, broken);
+            }
+            feature(id, &polygon(&[&square(random.between(60.0, 80.0), random.between(43.0, 52.0), 0.01)]))
         })
         .collect();
     format!(r#"{{"type":"FeatureCollection","features":[{}]}}"#, features.join(",\n"))
 }
 
+#[allow(clippy::many_single_char_names, reason = "corners of one square")]
 pub(super) fn cases(random: &mut Seeded) -> Vec<Case> {
     let (x, y) = (random.between(60.0, 80.0), random.between(43.0, 52.0));
     let d = 0.01;

@@ -3,6 +3,7 @@
 use super::Case;
 use super::Outcome::{Asked, FileRefused, RowRefused, Taken, TakenWithFinding};
 use crate::random::Seeded;
+use std::fmt::Write as _;
 
 const ROWS: u64 = 40;
 
@@ -12,7 +13,7 @@ fn table(random: &mut Seeded, words: &[&str]) -> String {
     for id in 0..ROWS {
         let word = |n: u64| words[n as usize % words.len()];
         let (a, b) = (word(random.next_u64() >> 8), word(random.next_u64() >> 8));
-        text.push_str(&format!("{id};{a} {b};{b}\n"));
+        let _ = writeln!(text, "{id};{a} {b};{b}");
     }
     text
 }
