@@ -8,8 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from hub_process import HubProcess, tail, ukimet_bin
+from hub_process import REPO, HubProcess, tail, ukimet_bin
 
+SAMPLES = REPO / "adapters" / "gdal" / "samples"
 START_SECONDS_MAX = 20
 
 
@@ -32,12 +33,12 @@ def ask_hub(folder: Path, arguments: list[str]) -> int:
 def ask_adapter(folder: Path) -> int:
     socket = folder / "adapter.socket"
     (folder / "scratch").mkdir()
-    command = [str(ukimet_bin().with_name("ukimet-adapter-gdal")), "--listen", f"unix:{socket}", "--scratch", str(folder / "scratch")]
+    command = [str(ukimet_bin().with_name("ukimet-adapter-gdal")), "--listen", f"unix:{socket}", "--scratch", str(folder / "scratch"), "--grant", str(SAMPLES)]
     with open(folder / "adapter.log", "ab") as log:
         adapter = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
             wait_for(socket, adapter, folder / "adapter.log")
-            code = conformance("adapter", f"unix:{socket}")
+            code = conformance("adapter", f"unix:{socket}", "--samples", SAMPLES, "--granted")
             if adapter.poll() is not None:
                 print(f"the adapter ended by itself; its log: {tail(folder / 'adapter.log')}")
                 return 1

@@ -5,6 +5,8 @@ use crate::generate::File;
 use crate::random::Seeded;
 use crate::reading::Reading;
 use bytes::Bytes;
+use futures::StreamExt;
+use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use ukimet_proto::v1::adapter_service_client::AdapterServiceClient;
@@ -64,6 +66,35 @@ impl Adapter {
             reading.take(response)?;
         }
         Ok(reading)
+    }
+
+    /// Reads some messages, then drops the call. A status is an answer like another.
+    pub async fn read_some(&self, requests: Vec<AssetRequest>, messages: usize) -> Verdict {
+        let Ok(response) = self.client().read(tokio_stream::iter(requests)).await else { return Ok(()) };
+        let mut stream = response.into_inner();
+        for _ in 0..messages {
+            if !matches!(stream.message().await, Ok(Some(_))) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends everything but the finish, leaves the stream open, and lets the deadline end the call.
+    pub async fn read_endless(&self, mut requests: Vec<AssetRequest>, deadline: Duration) -> Result<(), Status> {
+        requests.pop();
+        let open = tokio_stream::iter(requests).chain(futures::stream::pending());
+        let mut request = tonic::Request::new(open);
+        request.set_timeout(deadline);
+        let call = async {
+            let mut stream = self.client().read(request).await?.into_inner();
+            while stream.message().await?.is_some() {}
+            Ok(())
+        };
+        // The client's own patience, should neither side know the deadline.
+        tokio::time::timeout(deadline * 10, call)
+            .await
+            .unwrap_or_else(|_| Err(Status::unknown("the deadline passed and the call goes on")))
     }
 
     /// Everything the adapter reads from a file about which nothing is declared.

@@ -130,6 +130,11 @@ pub fn bomb(size_bytes: usize) -> File {
     archive("bomb.zip", &[("rows.csv", &vec![b'0'; size_bytes])])
 }
 
+/// The first 200 characters of a text.
+pub fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
 /// Bytes of no format.
 pub fn garbage(count: usize, random: &mut Seeded) -> Vec<u8> {
     (0..count).map(|_| random.next_u64() as u8).collect()

@@ -7,18 +7,22 @@
 #![forbid(unsafe_code)]
 
 pub mod adapter;
+pub mod certify;
 pub mod class;
+pub mod corpus;
 pub mod failure;
 pub mod generate;
 pub mod hub;
 pub mod known;
+pub mod proxy;
 pub mod push;
 pub mod random;
 pub mod reading;
 pub mod report;
 pub mod requirement;
+pub mod samples;
 pub mod suite;
 
 pub use failure::{Failure, Verdict};
 pub use report::{Finding, Report, Status};
-pub use suite::{Options, run_adapter, run_hub};
+pub use suite::{AdapterOptions, Options, run_adapter, run_hub};

@@ -5,8 +5,9 @@ use arrow_array::{Array, RecordBatch, cast::AsArray};
 use arrow_buffer::Buffer;
 use arrow_ipc::convert::try_schema_from_ipc_buffer;
 use arrow_ipc::reader::StreamDecoder;
+use arrow_schema::Schema;
 use bytes::Bytes;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use ukimet_model::batch;
 use ukimet_proto::v1::read_response::Message;
 use ukimet_proto::v1::{self, LayerBegin, LayerReport, QuarantinedRow, QuarantinedRows, ReadResponse, ReadSummary};
@@ -26,6 +27,8 @@ pub struct ReadLayer {
     pub verdicts: Vec<v1::Verdict>,
     /// Its rows that were refused.
     pub quarantined: Vec<QuarantinedRow>,
+    /// Its schema.
+    pub schema: Schema,
     schema_message: Bytes,
 }
 
@@ -75,6 +78,7 @@ impl Reading {
             name: begin.layer,
             batches: Vec::new(),
             report: None,
+            schema,
             schema_message: begin.schema,
             source_columns: begin.source_columns,
             verdicts: Vec::new(),
@@ -115,7 +119,73 @@ impl Reading {
     }
 }
 
+/// What a verdict says at most, characters.
+const FOUND_CHARACTERS_MAX: usize = 1_000;
+
+impl Reading {
+    /// How many rules and places were told, over all layers: more of them mean that something more was said.
+    pub fn findings(&self) -> usize {
+        let told = |layer: &ReadLayer| {
+            layer.verdicts.len() + layer.report.as_ref().map_or(0, |report| report.diagnostics.len())
+        };
+        self.layers.iter().map(told).sum()
+    }
+
+    /// Whether every layer has the same batches.
+    pub fn has_rows_of(&self, other: &Self) -> bool {
+        self.layers.len() == other.layers.len()
+            && self.layers.iter().zip(&other.layers).all(|(a, b)| a.batches == b.batches)
+    }
+
+    /// Holds if both are the same in rows, verdicts, refused rows and report.
+    pub fn is_same_as(&self, other: &Self) -> Verdict {
+        require_equal("summary", &self.summary, &other.summary)?;
+        require(self.has_rows_of(other), || "two readings give other rows".to_owned())?;
+        for (a, b) in self.layers.iter().zip(&other.layers) {
+            require_equal("layer", &a.name, &b.name)?;
+            require_equal("report", &a.report, &b.report)?;
+            require_equal("verdicts", &a.verdicts, &b.verdicts)?;
+            require_equal("quarantined rows", &a.quarantined, &b.quarantined)?;
+        }
+        Ok(())
+    }
+
+    /// Holds if the verdicts and the refused rows of every layer agree with its report.
+    pub fn verdicts_agree(&self) -> Verdict {
+        self.layers.iter().try_for_each(|layer| layer.verdicts_agree().map_err(|f| f.context(&layer.name)))
+    }
+}
+
 impl ReadLayer {
+    /// The names of its columns.
+    pub fn columns(&self) -> Vec<String> {
+        self.schema.fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    fn verdicts_agree(&self) -> Verdict {
+        let report = self.report.clone().unwrap_or_default();
+        let rows: BTreeSet<u64> = self.quarantined.iter().map(|row| row.row).collect();
+        require_equal("rows quarantined, each once", &self.quarantined.len(), &rows.len())?;
+        require_equal("rows quarantined", &report.rows_refused, &(rows.len() as u64))?;
+        require(rows.last().is_none_or(|row| *row < report.rows_read), || {
+            format!("row {:?} is quarantined, rows_read is {}", rows.last(), report.rows_read)
+        })?;
+        let errors: BTreeSet<u64> =
+            self.verdicts.iter().filter(|v| v.severity() == v1::Severity::Error).filter_map(|v| v.row).collect();
+        require_equal("rows with an error and rows quarantined", &errors, &rows)?;
+        self.verdicts.iter().try_for_each(|verdict| is_sound(verdict, report.rows_read))?;
+        for diagnostic in &report.diagnostics {
+            require(is_rule(&diagnostic.rule) && diagnostic.severity() != v1::Severity::Unspecified, || {
+                format!("a diagnostic has a rule group.snake_case and a severity, found {diagnostic:?}")
+            })?;
+        }
+        let told = |verdict: &v1::Verdict| report.diagnostics.iter().any(|d| d.rule == verdict.rule);
+        match self.verdicts.iter().find(|verdict| !told(verdict)) {
+            Some(verdict) => broken(format!("the report has no diagnostic {}, which has a verdict", verdict.rule)),
+            None => Ok(()),
+        }
+    }
+
     /// The schema's message and this one together are a whole stream.
     fn take_batch(&mut self, message: &[u8]) -> Verdict {
         let mut bytes = Buffer::from([&self.schema_message, message].concat());
@@ -217,6 +287,28 @@ impl ReadLayer {
     }
 }
 
+fn is_sound(verdict: &v1::Verdict, rows_read: u64) -> Verdict {
+    let is_sound = is_rule(&verdict.rule)
+        && verdict.severity() != v1::Severity::Unspecified
+        && !verdict.note.is_empty()
+        && verdict.row.is_none_or(|row| row < rows_read)
+        && verdict.found.chars().count() <= FOUND_CHARACTERS_MAX;
+    require(is_sound, || {
+        format!(
+            "a verdict has a rule group.snake_case, a severity, a note, a row below {rows_read} and at most {FOUND_CHARACTERS_MAX} characters, found {verdict:?}"
+        )
+    })
+}
+
+/// Whether a rule is named `group.snake_case`.
+fn is_rule(name: &str) -> bool {
+    let is_word = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_lowercase())
+            && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    name.split_once('.').is_some_and(|(group, rule)| is_word(group) && is_word(rule))
+}
+
 /// Whether two boxes agree within 1e-9 degrees, about 0.1 mm.
 fn boxes_are_near(a: Option<[f64; 4]>, b: Option<[f64; 4]>) -> bool {
     match (a, b) {
@@ -245,7 +337,7 @@ mod tests {
     use super::*;
     use arrow_array::Int64Array;
     use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions, write_message};
-    use arrow_schema::{DataType, Schema};
+    use arrow_schema::DataType;
     use std::sync::Arc;
 
     fn rows() -> RecordBatch {

@@ -86,6 +86,11 @@ impl Report {
         self.findings.iter().any(|f| f.status == Status::Passed) && self.findings.iter().all(Finding::is_good)
     }
 
+    /// How many requirements came out like this.
+    pub fn count(&self, is_counted: fn(&Status) -> bool) -> usize {
+        self.findings.iter().filter(|finding| is_counted(&finding.status)).count()
+    }
+
     /// One line a requirement, a line of figures at the end.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
@@ -103,15 +108,14 @@ impl Report {
                 let _ = writeln!(text, "        {message}");
             }
         }
-        let count = |f: fn(&Status) -> bool| self.findings.iter().filter(|x| f(&x.status)).count();
         let _ = writeln!(
             text,
             "{}: {} passed, {} failed, {} skipped, {} known failures; seed {}",
             self.target,
-            count(|s| *s == Status::Passed),
-            count(|s| matches!(s, Status::Failed(_) | Status::UnexpectedPass(_))),
-            count(|s| matches!(s, Status::Skipped(_))),
-            count(|s| matches!(s, Status::KnownFailure(_))),
+            self.count(|s| *s == Status::Passed),
+            self.count(|s| matches!(s, Status::Failed(_) | Status::UnexpectedPass(_))),
+            self.count(|s| matches!(s, Status::Skipped(_))),
+            self.count(|s| matches!(s, Status::KnownFailure(_))),
             self.seed
         );
         text

@@ -4,7 +4,9 @@
 //! its standard input, so that no one else can reach it and a crash, a hang or a kill ends one push only.
 //! Other adapters are reached by address.
 
+use crate::certificates::Certificates;
 use crate::config::Config;
+use crate::hashing::Hasher;
 use futures::Stream;
 use hyper_util::rt::TokioIo;
 use std::os::fd::OwnedFd;
@@ -20,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint, Uri};
 use ukimet_model::error::quoted;
-use ukimet_model::{Error, ErrorKind, LayerSelection, Result};
+use ukimet_model::{Error, ErrorKind, LayerSelection, Result, Sha256, SystemClock};
 use ukimet_proto::status::from_status;
 use ukimet_proto::v1;
 use ukimet_proto::v1::adapter_service_client::AdapterServiceClient;
@@ -57,6 +59,13 @@ pub struct Adapters {
     remote: Arc<Vec<Remote>>,
     jobs: Arc<Semaphore>,
     time_max: Duration,
+    certified: Option<Arc<Certified>>,
+}
+
+/// The certificates that adapters need, and the bundled adapter's program as it was at the start.
+struct Certified {
+    certificates: Certificates,
+    program_sha256: Sha256,
 }
 
 struct Bundled {
@@ -88,9 +97,10 @@ impl Adapters {
     ///
     /// # Errors
     ///
-    /// `Unavailable` naming the adapter that does not answer.
+    /// `Unavailable` naming the adapter that does not answer, `InvalidRequest` naming the one that lacks a certificate.
     pub async fn open(config: &Config, scratch: &Path) -> Result<Self> {
         let program = config.adapter_program.clone().map_or_else(beside_this_program, Ok)?;
+        let certified = Certified::open(config, &program)?.map(Arc::new);
         let mut remote = Vec::new();
         for url in &config.adapters {
             remote.push(Remote::connect(url).await?);
@@ -100,8 +110,13 @@ impl Adapters {
             remote: Arc::new(remote),
             jobs: Arc::new(Semaphore::new(config.adapter_jobs_max.max(1))),
             time_max: config.adapter_time_max,
+            certified,
         };
         let described = adapters.describe().await?;
+        adapters.check_bundled(&described)?;
+        for remote in adapters.remote.iter() {
+            adapters.check_remote(remote).await?;
+        }
         tracing::info!(adapter = described.name, version = described.version, libraries = ?described.libraries, "adapter answers");
         if let Some(missing) = described.libraries.get("not confined by") {
             tracing::warn!(adapter = described.name, missing, "the adapter is not confined in full");
@@ -126,8 +141,26 @@ impl Adapters {
         }
     }
 
+    fn check_bundled(&self, described: &v1::DescribeResponse) -> Result<()> {
+        let Some(certified) = &self.certified else { return Ok(()) };
+        certified.certificates.check(described, Some(certified.program_sha256))
+    }
+
+    /// Asks again who is there: behind an address another adapter may stand than before.
+    async fn check_remote(&self, remote: &Remote) -> Result<()> {
+        let Some(certified) = &self.certified else { return Ok(()) };
+        let described = client(remote.channel.clone()).describe(v1::DescribeRequest {}).await;
+        let described =
+            described.map_err(|status| from_status(&status).context(format_args!("adapter {}", remote.url)))?;
+        certified
+            .certificates
+            .check(described.get_ref(), None)
+            .map_err(|e| e.context(format_args!("adapter {}", remote.url)))
+    }
+
     async fn read_remote(&self, remote: &Remote, reading: &Reading) -> Result<ReadStream> {
         let mut stream = ReadStream::new(Source::Remote(remote.url.clone()), self.job().await, self.time_max);
+        self.check_remote(remote).await?;
         let requests = bytes_requests(reading).await?;
         stream.begin(client(remote.channel.clone()), requests).await?;
         Ok(stream)
@@ -145,6 +178,20 @@ impl Adapters {
     /// Waits while too many files are being read.
     async fn job(&self) -> OwnedSemaphorePermit {
         Arc::clone(&self.jobs).acquire_owned().await.expect("the semaphore is never closed")
+    }
+}
+
+impl Certified {
+    fn open(config: &Config, program: &Path) -> Result<Option<Self>> {
+        let (Some(folder), Some(authority)) = (&config.adapter_certificates, &config.adapter_authority) else {
+            return Ok(None);
+        };
+        let certificates = Certificates::open(folder, authority, Arc::new(SystemClock))?;
+        let bytes = std::fs::read(program)
+            .map_err(|e| Error::unavailable(format!("adapter {} cannot be read", program.display())).caused_by(e))?;
+        let mut hasher = Hasher::default();
+        hasher.update(&bytes);
+        Ok(Some(Self { certificates, program_sha256: hasher.finish() }))
     }
 }
 

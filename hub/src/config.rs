@@ -58,6 +58,14 @@ pub struct Config {
     #[arg(long = "adapter", value_name = "URL")]
     pub adapters: Vec<String>,
 
+    /// Folder of certificates (*.json): no adapter is used that none of them is for, the bundled one included.
+    #[arg(long, value_name = "DIR", requires = "adapter_authority")]
+    pub adapter_certificates: Option<PathBuf>,
+
+    /// Public key of who signs these certificates, 64 hex digits.
+    #[arg(long, value_name = "PUBKEY", requires = "adapter_certificates")]
+    pub adapter_authority: Option<String>,
+
     /// Wall-clock time an adapter may take for one file.
     #[arg(long, value_name = "TIME", default_value = "30min", value_parser = parse_time)]
     pub adapter_time_max: Duration,

@@ -7,6 +7,7 @@
 pub mod adapters;
 pub mod api;
 pub mod bundle;
+pub mod certificates;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod certificate;
 pub mod convert;
 pub mod ipc;
 pub mod status;

@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, clippy::panic, reason = "modules of one test program, which says what it expects by failing")]
 
+mod certificates;
 mod containment;
 mod hub;
 mod lifecycle;
