@@ -1,5 +1,6 @@
 //! An immutable view of the catalog: every read starts from one.
 
+use crate::assets::AssetBytes;
 use crate::index::text::TextSnapshot;
 use crate::layer::schema_of;
 use crate::objects::Objects;
@@ -17,7 +18,7 @@ use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 use ukimet_model::{
-    Asset, Dataset, DatasetId, DatasetQuery, Error, LayerReport, PushId, Result, RowQuery, Sha256, SnapshotId,
+    Asset, Dataset, DatasetId, DatasetQuery, DerivedAsset, Error, LayerReport, PushId, Result, RowQuery, Sha256, SnapshotId,
     TableRef, Version, VersionNumber, VersionSelector,
 };
 
@@ -168,6 +169,15 @@ impl Snapshot {
             return Ok(());
         }
         Err(Error::internal(format!("object {key} is damaged: what it decompresses to is not what was pushed")))
+    }
+
+    /// A file of a version, for reading any part of it. The first time, all of its bytes are read and hashed.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` naming the object if it is damaged.
+    pub fn asset(&self, dataset: &Dataset, asset: &DerivedAsset) -> Result<AssetBytes> {
+        self.segments.open(&paths::asset(&dataset.uuid, &asset.sha256), &asset.sha256).map(AssetBytes::new)
     }
 
     /// A table that is kept with a push.

@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint, Uri};
 use ukimet_model::error::quoted;
-use ukimet_model::{Error, ErrorKind, LayerSelection, Result};
+use ukimet_model::{BoundingBox, Error, ErrorKind, LayerSelection, Result};
 use ukimet_proto::status::from_status;
 use ukimet_proto::v1;
 use ukimet_proto::v1::adapter_service_client::AdapterServiceClient;
@@ -46,6 +46,8 @@ pub struct Reading {
     pub references: Vec<v1::ReferenceTable>,
     /// The schema that the rows have to fit, as an Arrow IPC message; `None` if types are told from the values.
     pub expected_schema: Option<bytes::Bytes>,
+    /// The part of a raster that is wanted instead of rows.
+    pub window: Option<BoundingBox>,
 }
 
 /// Every adapter of this hub.
@@ -184,6 +186,7 @@ fn options(reading: &Reading, grant_path: bool) -> v1::AssetRequest {
         mapping: reading.mapping.clone(),
         references: reading.references.clone(),
         expected_schema: reading.expected_schema.clone(),
+        window: reading.window.map(Into::into),
         ..v1::AssetOptions::default()
     };
     v1::AssetRequest { message: Some(v1::asset_request::Message::Options(options)) }

@@ -10,9 +10,11 @@ mod geojson;
 mod geojson_sequence;
 mod geopackage;
 mod geoparquet;
+mod geotiff;
 mod gml;
 mod kml;
 mod mapinfo;
+mod netcdf;
 mod shapefile;
 mod spreadsheet;
 mod topojson;
@@ -67,6 +69,8 @@ pub(crate) const FORMATS: &[Format] = &[
     spreadsheet::XLS,
     geodatabase::FORMAT,
     dxf::FORMAT,
+    geotiff::FORMAT,
+    netcdf::FORMAT,
     csv::FORMAT,
 ];
 

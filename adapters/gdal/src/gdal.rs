@@ -9,6 +9,7 @@
 mod linearize;
 mod moments;
 mod raised;
+mod raster;
 
 use arrow_array::ffi::{FFI_ArrowArray, from_ffi_and_data_type};
 use arrow_array::{Array, RecordBatch, RecordBatchOptions, StructArray};
@@ -28,6 +29,7 @@ pub(crate) use linearize::linearize;
 pub(crate) use moments::{MomentColumns, Moments};
 pub(crate) use raised::Raised;
 use raised::{MESSAGES_MAX, watched};
+pub(crate) use raster::{BandHead, Copying, PixelWindow, RasterHead, RasterSource, declared_spatial_ref, number};
 
 /// Options that hold for the whole process. What a build does not know it ignores, so the tests try each door.
 const CONFIG: &[(&str, &str)] = &[

@@ -12,6 +12,7 @@ mod gdal;
 mod head;
 mod json;
 mod limits;
+mod raster;
 mod reader;
 mod source;
 mod stage;

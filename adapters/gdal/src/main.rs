@@ -78,6 +78,18 @@ struct Flags {
     /// Rows of a layer.
     #[arg(long, default_value_t = ReadLimits::default().rows_max, value_name = "COUNT")]
     rows_max: u64,
+    /// Values of a raster: pixels of all bands.
+    #[arg(long, default_value_t = ReadLimits::default().raster_values_max, value_name = "COUNT")]
+    raster_values_max: u64,
+    /// Bands of a raster.
+    #[arg(long, default_value_t = ReadLimits::default().raster_bands_max, value_name = "COUNT")]
+    raster_bands_max: usize,
+    /// Bytes of a tile or strip of a raster, unpacked.
+    #[arg(long, default_value_t = ReadLimits::default().raster_block_bytes_max, value_name = "BYTES")]
+    raster_block_bytes: u64,
+    /// Bytes of a raster as it is kept.
+    #[arg(long, default_value_t = ReadLimits::default().raster_bytes_max, value_name = "BYTES")]
+    raster_bytes: u64,
 }
 
 fn main() -> ExitCode {
@@ -127,6 +139,10 @@ async fn serve(flags: Flags) -> Result<()> {
         fields_max: flags.fields_max,
         vertices_max: flags.vertices_max,
         rows_max: flags.rows_max,
+        raster_values_max: flags.raster_values_max,
+        raster_bands_max: flags.raster_bands_max,
+        raster_block_bytes_max: flags.raster_block_bytes,
+        raster_bytes_max: flags.raster_bytes,
     };
     let adapter = Arc::new(GdalAdapter::new(flags.scratch.clone(), limits)?);
     let config = ServeConfig {

@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use ukimet_adapter_sdk::{LayerInfo, ReadOptions};
+use ukimet_adapter_sdk::{DerivedFile, LayerInfo, ReadOptions};
 use ukimet_model::{Diagnostic, Result};
 use ukimet_normalize::SourceLayer;
 
@@ -56,6 +56,12 @@ pub(crate) trait Source {
 
     /// Begins to read a layer, batches of at most `rows_max`.
     fn rows(&self, layer: usize, rows_max: usize) -> Result<Box<dyn Rows + '_>>;
+
+    /// The file that was made of the only row of a layer, if that is what the source does; known once its rows were read.
+    fn asset(&self, layer: usize) -> Option<DerivedFile> {
+        let _ = layer;
+        None
+    }
 
     /// What was found when it was opened, for every layer.
     fn findings(&self) -> Vec<Diagnostic>;

@@ -6,10 +6,12 @@
 
 mod candidates;
 mod definition;
+mod inverse;
 mod operation;
 mod qaztrf;
 mod transform;
 
+pub use inverse::from_crs84;
 pub(crate) use transform::Transform;
 
 use crate::findings::{Findings, step};

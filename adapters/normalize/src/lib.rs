@@ -23,6 +23,7 @@ mod rules;
 pub mod text;
 mod types;
 
+pub use crs::from_crs84;
 pub use layer::{Declared, GEOMETRY_KEY, Limits, SourceEncoding, SourceLayer, TEXT_KEY};
 pub use places::is_geometry_name;
 pub use rules::{Normalizer, Plan, RULES_VERSION, Survey};

@@ -7,7 +7,7 @@ pub mod memory;
 pub mod serve;
 
 pub use adapter::{
-    Adapter, AdapterDescription, AssetFile, Format, Inspection, LayerInfo, ReadEnd, ReadOptions, RowSink,
+    Adapter, AdapterDescription, AssetFile, DerivedFile, Format, Inspection, LayerInfo, ReadEnd, ReadOptions, RowSink,
 };
 pub use memory::MemoryAdapter;
 pub use serve::{Listen, ServeConfig, ServeLimits, Server};

@@ -41,6 +41,7 @@ impl Sheet {
             mapping: None,
             references: Vec::new(),
             expected_schema: Some(no_columns),
+            window: None,
         };
         let mut stream = ingest.adapters.read(&reading).await?;
         let mut sheet = Self {

@@ -11,3 +11,4 @@ mod formats;
 mod limits;
 mod mapping;
 mod process;
+mod rasters;
