@@ -18,8 +18,8 @@ use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 use ukimet_model::{
-    Asset, Dataset, DatasetId, DatasetQuery, DerivedAsset, Error, LayerReport, PushId, Result, RowQuery, Sha256, SnapshotId,
-    TableRef, Version, VersionNumber, VersionSelector,
+    Asset, Dataset, DatasetId, DatasetQuery, DerivedAsset, Error, LayerReport, PushId, Result, RowQuery, Sha256,
+    SnapshotId, TableRef, Version, VersionNumber, VersionSelector,
 };
 
 /// The catalog as of one commit, for as long as it is held. Cheap to clone.
@@ -178,6 +178,17 @@ impl Snapshot {
     /// `Internal` naming the object if it is damaged.
     pub fn asset(&self, dataset: &Dataset, asset: &DerivedAsset) -> Result<AssetBytes> {
         self.segments.open(&paths::asset(&dataset.uuid, &asset.sha256), &asset.sha256).map(AssetBytes::new)
+    }
+
+    /// Gives a file of a version, whose bytes are whole, a second name: `to` is a path below the data directory, outside
+    /// of the truth. Whoever asked removes it.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` naming the object if it is damaged, `Unavailable` if the name cannot be given.
+    pub fn link_asset(&self, dataset: &Dataset, asset: &DerivedAsset, to: &str) -> Result<()> {
+        self.asset(dataset, asset)?;
+        self.objects.link_out(&paths::asset(&dataset.uuid, &asset.sha256), to)
     }
 
     /// A table that is kept with a push.

@@ -97,6 +97,8 @@ impl Adapters {
             ("--unpacked-bytes", config.unpacked_bytes_max.to_string()),
             ("--file-bytes", config.push_bytes_max.max(config.unpacked_bytes_max).to_string()),
             ("--rows-max", config.rows_max.to_string()),
+            ("--raster-values-max", config.raster_values_max.to_string()),
+            ("--raster-bytes", config.raster_bytes_max.to_string()),
         ];
         let arguments = arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
         let mut remote = Vec::new();
@@ -129,6 +131,11 @@ impl Adapters {
             Some(index) => self.read_remote(&self.remote[index], reading).await,
             None => self.read_bundled(reading).await,
         }
+    }
+
+    /// Begins to cut a window out of a kept raster, which the bundled adapter wrote.
+    pub async fn read_window(&self, reading: &Reading) -> Result<ReadStream> {
+        self.read_bundled(reading).await
     }
 
     async fn read_remote(&self, remote: &Remote, reading: &Reading) -> Result<ReadStream> {

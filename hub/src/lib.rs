@@ -10,6 +10,7 @@ pub mod bundle;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod coverage;
 pub mod export;
 pub mod files;
 pub mod fixes;

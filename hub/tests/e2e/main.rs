@@ -1,11 +1,17 @@
 //! The built hub, from outside, over real sockets.
 
-#![allow(unreachable_pub, clippy::panic, reason = "modules of one test program, which says what it expects by failing")]
+#![allow(
+    unreachable_pub,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "modules of one test program, which says what it expects by failing"
+)]
 
 mod hub;
 mod lifecycle;
 mod mappings;
 mod protocol;
 mod pushes;
+mod rasters;
 mod refusals;
 mod renormalizing;
