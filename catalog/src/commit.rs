@@ -325,6 +325,7 @@ fn draft_layer(
             bbox: layer.bounds,
             geometry_types: layer.geometry_types.clone(),
             segments: layer.segments.clone(),
+            assets: layer.assets.clone(),
         };
         changes.push(Change::VersionPublished { dataset: layer.dataset.clone(), version: Box::new(version) });
     }

@@ -171,5 +171,6 @@ pub(crate) fn objects_of(dataset: &Dataset, version: &Version) -> Vec<String> {
         keys.push(paths::keys(&dataset.uuid, &segment.keys));
         keys.extend(segment.rtree.map(|rtree| paths::rtree(&dataset.uuid, &rtree)));
     }
+    keys.extend(version.assets.iter().map(|asset| paths::asset(&dataset.uuid, &asset.sha256)));
     keys
 }

@@ -1,5 +1,6 @@
 //! One layer on its way into a version: rows are checked, hashed and sorted, then written as segments.
 
+use crate::assets::LayerAssets;
 use crate::claims::{Claims, ObjectClaim};
 use crate::objects::Objects;
 use crate::options::CatalogOptions;
@@ -14,7 +15,8 @@ use ukimet_model::batch::{attribute_field, check_schema, geometry_field, geometr
 use ukimet_model::error::quoted;
 use ukimet_model::wkb::Shape;
 use ukimet_model::{
-    Batch, BoundingBox, DatasetId, DatasetUuid, Error, Field, QuarantinedRow, Result, SegmentRef, Verdict, Version,
+    Batch, BoundingBox, DatasetId, DatasetUuid, Error, Field, QuarantinedRow, Result, SegmentRef, Sha256, Verdict,
+    Version,
 };
 
 /// Takes a layer's rows; memory stays bounded, whatever the number of rows, but for 16 bytes a row.
@@ -27,6 +29,7 @@ pub struct LayerWriter {
     sorter: Sorter,
     hashes: Vec<u128>,
     tables: LayerTables,
+    assets: LayerAssets,
 }
 
 impl LayerWriter {
@@ -44,7 +47,35 @@ impl LayerWriter {
         let schema = published_schema(schema);
         let sorter = Sorter::new(objects, Arc::clone(&schema), options.sort_run_bytes);
         let tables = LayerTables::new(objects, options);
-        Ok(Self { dataset, uuid, schema, base: None, sorter, hashes: Vec::new(), tables })
+        let assets = LayerAssets::new(objects, options.asset_bytes_max);
+        Ok(Self { dataset, uuid, schema, base: None, sorter, hashes: Vec::new(), tables, assets })
+    }
+
+    /// Begins a file made of the row with this number in the source; it becomes a part of the version.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if another file has no end yet, `LimitReached` if the disk is full.
+    pub fn begin_asset(&mut self, name: String, media_type: String, row: u64) -> Result<()> {
+        self.assets.begin(name, media_type, row)
+    }
+
+    /// Takes bytes of the file that has begun.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if none has begun, `LimitReached` for more bytes than a file may have, or if the disk is full.
+    pub fn append_asset(&mut self, bytes: &[u8]) -> Result<()> {
+        self.assets.append(bytes)
+    }
+
+    /// Ends the file that has begun and makes it durable.
+    ///
+    /// # Errors
+    ///
+    /// `DataLoss` if it has not this hash and size, `Internal` if none has begun.
+    pub fn end_asset(&mut self, sha256: Sha256, size_bytes: u64) -> Result<()> {
+        self.assets.end(sha256, size_bytes)
     }
 
     /// Takes what a rule said about a place of the layer; kept with the push, in this order.
@@ -120,10 +151,11 @@ impl LayerWriter {
             .map_err(|e| Error::invalid_data("a batch does not fit the layer's schema").caused_by(e))
     }
 
-    /// The sorted hashes of the rows, what is left to write, and the tables.
-    pub(crate) fn into_parts(mut self) -> (Vec<u128>, UnwrittenRows, LayerTables) {
+    /// The sorted hashes of the rows, what is left to write, the tables, and the files.
+    pub(crate) fn into_parts(mut self) -> (Vec<u128>, UnwrittenRows, LayerTables, LayerAssets) {
         self.hashes.sort_unstable();
-        (self.hashes, UnwrittenRows { sorter: self.sorter, schema: self.schema, uuid: self.uuid }, self.tables)
+        let rows = UnwrittenRows { sorter: self.sorter, schema: self.schema, uuid: self.uuid };
+        (self.hashes, rows, self.tables, self.assets)
     }
 }
 

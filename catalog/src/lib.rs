@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod assets;
 mod catalog;
 mod checkpoint;
 mod claims;
@@ -38,6 +39,7 @@ mod tables;
 mod transaction;
 mod verify;
 
+pub use assets::AssetBytes;
 pub use catalog::Catalog;
 pub use layer::LayerWriter;
 pub use opening::{OpeningReport, ProjectionOpening};

@@ -132,6 +132,11 @@ impl Objects {
         }
     }
 
+    /// Gives an object a second name outside of the truth, which may be removed at any time.
+    pub(crate) fn link_out(&self, key: &str, to: &str) -> Result<()> {
+        self.0.disk.link(key, to).map_err(|e| self.write_error("linking", to, e))
+    }
+
     /// The names in a directory, sorted; none if there is no such directory.
     pub(crate) fn list(&self, path: &str) -> Result<Vec<String>> {
         let mut names: Vec<String> = match self.0.disk.list(path) {

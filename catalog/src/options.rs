@@ -27,6 +27,8 @@ pub struct CatalogOptions {
     pub verdict_limits: TableLimits,
     /// What is kept of the refused rows of one layer; a push with more is refused.
     pub quarantine_limits: TableLimits,
+    /// Bytes of one file made of a row; a push with a larger one is refused.
+    pub asset_bytes_max: u64,
 }
 
 /// How large a table of a push may be.
@@ -53,6 +55,7 @@ impl Default for CatalogOptions {
             group_commits_max: 64,
             verdict_limits: TableLimits { rows_max: 2_000_000, bytes_max: 1 << 30 },
             quarantine_limits: TableLimits { rows_max: 1_000_000, bytes_max: 1 << 30 },
+            asset_bytes_max: 32 << 30,
         }
     }
 }

@@ -48,6 +48,10 @@ pub(crate) fn keys(dataset: &DatasetUuid, hash: &Sha256) -> String {
     format!("{DATA}/{dataset}/{hash}.keys")
 }
 
+pub(crate) fn asset(dataset: &DatasetUuid, hash: &Sha256) -> String {
+    format!("{DATA}/{dataset}/{hash}.tif")
+}
+
 pub(crate) fn raw(hash: &Sha256) -> String {
     format!("{RAW}/{hash}")
 }

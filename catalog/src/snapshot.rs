@@ -1,5 +1,6 @@
 //! An immutable view of the catalog: every read starts from one.
 
+use crate::assets::AssetBytes;
 use crate::index::text::TextSnapshot;
 use crate::layer::schema_of;
 use crate::objects::Objects;
@@ -17,8 +18,8 @@ use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 use ukimet_model::{
-    Asset, Dataset, DatasetId, DatasetQuery, Error, LayerReport, PushId, Result, RowQuery, Sha256, SnapshotId,
-    TableRef, Version, VersionNumber, VersionSelector,
+    Asset, Dataset, DatasetId, DatasetQuery, DerivedAsset, Error, LayerReport, PushId, Result, RowQuery, Sha256,
+    SnapshotId, TableRef, Version, VersionNumber, VersionSelector,
 };
 
 /// The catalog as of one commit, for as long as it is held. Cheap to clone.
@@ -168,6 +169,26 @@ impl Snapshot {
             return Ok(());
         }
         Err(Error::internal(format!("object {key} is damaged: what it decompresses to is not what was pushed")))
+    }
+
+    /// A file of a version, for reading any part of it. The first time, all of its bytes are read and hashed.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` naming the object if it is damaged.
+    pub fn asset(&self, dataset: &Dataset, asset: &DerivedAsset) -> Result<AssetBytes> {
+        self.segments.open(&paths::asset(&dataset.uuid, &asset.sha256), &asset.sha256).map(AssetBytes::new)
+    }
+
+    /// Gives a file of a version, whose bytes are whole, a second name: `to` is a path below the data directory, outside
+    /// of the truth. Whoever asked removes it.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` naming the object if it is damaged, `Unavailable` if the name cannot be given.
+    pub fn link_asset(&self, dataset: &Dataset, asset: &DerivedAsset, to: &str) -> Result<()> {
+        self.asset(dataset, asset)?;
+        self.objects.link_out(&paths::asset(&dataset.uuid, &asset.sha256), to)
     }
 
     /// A table that is kept with a push.

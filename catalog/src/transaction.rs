@@ -17,7 +17,8 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use ukimet_model::{
-    BoundingBox, DatasetId, Error, Field, LayerReport, PushOutcome, Result, SegmentRef, Sha256, Version, VersionNumber,
+    BoundingBox, DatasetId, DerivedAsset, Error, Field, LayerReport, PushOutcome, Result, SegmentRef, Sha256, Version,
+    VersionNumber,
 };
 
 /// Compression of the bytes as sent: they are read again only to be replayed.
@@ -51,6 +52,8 @@ pub(crate) struct PreparedLayer {
     /// Rows of the version by geometry type.
     pub(crate) geometry_types: BTreeMap<String, u64>,
     pub(crate) tables: WrittenTables,
+    pub(crate) assets: Vec<DerivedAsset>,
+    asset_claims: Vec<ObjectClaim>,
     /// The version that the rows were added to; its segments come before the new ones.
     onto: Option<VersionNumber>,
     claims: Vec<ObjectClaim>,
@@ -119,7 +122,11 @@ impl Transaction {
         self.shared.check_takes_commits()?;
         let (dataset, schema) = (layer.dataset.clone(), Arc::clone(&layer.schema));
         let (uuid, base) = (layer.uuid.clone(), layer.base.clone());
-        let (mut hashes, unwritten, tables) = layer.into_parts();
+        let (mut hashes, unwritten, tables, written_assets) = layer.into_parts();
+        let (mut assets, asset_claims) = written_assets.publish(&self.shared.claims, &uuid)?;
+        if let Some(base) = &base {
+            assets.splice(0..0, base.assets.clone());
+        }
         let mut geometry_types = report.geometry_types.clone();
         if let Some(base) = &base {
             hashes.extend(rows_of(&self.shared.objects, &uuid, &base.segments)?);
@@ -133,6 +140,8 @@ impl Transaction {
             report,
             geometry_types,
             tables: tables.finish(&self.shared.claims)?,
+            assets,
+            asset_claims,
             onto: base.as_ref().map(|base| base.number),
             fields: fields_of(&schema),
             root_hash: root_hash(&schema, &hashes),
@@ -192,7 +201,8 @@ impl Transaction {
                     // An unchanged layer names no object of its own; what it wrote goes with its claims.
                     let named = layers.iter().filter(|layer| layer.receipt.is_some());
                     let tables = layers.iter().flat_map(|layer| &layer.tables.claims);
-                    named.flat_map(|layer| &layer.claims).chain(tables).chain([&raw]).for_each(ObjectClaim::commit);
+                    let of_version = named.flat_map(|layer| layer.claims.iter().chain(&layer.asset_claims));
+                    of_version.chain(tables).chain([&raw]).for_each(ObjectClaim::commit);
                     return Ok((*outcome, snapshot));
                 }
                 Answer::Moved => {

@@ -53,6 +53,10 @@ impl Reading {
                 Ok(())
             }
             Some(Message::Quarantined(rows)) => self.open_layer("a quarantined row")?.take_quarantined(rows),
+            // Files made of rows are not looked into.
+            Some(Message::AssetBegin(_) | Message::AssetData(_) | Message::AssetEnd(_)) => {
+                self.open_layer("a file made of a row").map(|_| ())
+            }
             Some(Message::LayerEnd(report)) => {
                 self.open_layer("a layer_end")?.report = Some(report);
                 Ok(())

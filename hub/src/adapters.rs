@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint, Uri};
 use ukimet_model::error::quoted;
-use ukimet_model::{Error, ErrorKind, LayerSelection, Result, Sha256, SystemClock};
+use ukimet_model::{BoundingBox, Error, ErrorKind, LayerSelection, Result, Sha256, SystemClock};
 use ukimet_proto::status::from_status;
 use ukimet_proto::v1;
 use ukimet_proto::v1::adapter_service_client::AdapterServiceClient;
@@ -50,6 +50,8 @@ pub struct Reading {
     pub references: Vec<v1::ReferenceTable>,
     /// The schema that the rows have to fit, as an Arrow IPC message; `None` if types are told from the values.
     pub expected_schema: Option<bytes::Bytes>,
+    /// The part of a raster that is wanted instead of rows.
+    pub window: Option<BoundingBox>,
 }
 
 /// Every adapter of this hub.
@@ -158,6 +160,11 @@ impl Adapters {
             .map_err(|e| e.context(format_args!("adapter {}", remote.url)))
     }
 
+    /// Begins to cut a window out of a kept raster, which the bundled adapter wrote.
+    pub async fn read_window(&self, reading: &Reading) -> Result<ReadStream> {
+        self.read_bundled(reading).await
+    }
+
     async fn read_remote(&self, remote: &Remote, reading: &Reading) -> Result<ReadStream> {
         let mut stream = ReadStream::new(Source::Remote(remote.url.clone()), self.job().await, self.time_max);
         self.check_remote(remote).await?;
@@ -229,6 +236,7 @@ fn options(reading: &Reading, grant_path: bool) -> v1::AssetRequest {
         mapping: reading.mapping.clone(),
         references: reading.references.clone(),
         expected_schema: reading.expected_schema.clone(),
+        window: reading.window.map(Into::into),
         ..v1::AssetOptions::default()
     };
     v1::AssetRequest { message: Some(v1::asset_request::Message::Options(options)) }
@@ -300,6 +308,8 @@ impl Bundled {
             ("--asset-bytes", config.push_bytes_max.to_string()),
             ("--unpacked-bytes", config.unpacked_bytes_max.to_string()),
             ("--rows-max", config.rows_max.to_string()),
+            ("--raster-values-max", config.raster_values_max.to_string()),
+            ("--raster-bytes", config.raster_bytes_max.to_string()),
             ("--nesting-max", config.nesting_max.to_string()),
             ("--misplaced-share-max", config.misplaced_share_max.to_string()),
             ("--repair-area-change-max", config.repair_area_change_max.to_string()),

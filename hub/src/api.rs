@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod catalog;
+pub mod coverage;
 pub mod flight;
 pub mod http;
 pub mod push;

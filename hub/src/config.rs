@@ -108,6 +108,14 @@ pub struct Config {
     #[arg(long, value_name = "COUNT", default_value_t = 200_000_000)]
     pub rows_max: u64,
 
+    /// Values of a raster: pixels of all bands.
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000_000_000)]
+    pub raster_values_max: u64,
+
+    /// A raster as it is kept, and a part of one that is cut out.
+    #[arg(long, value_name = "SIZE", default_value = "16GiB", value_parser = parse_bytes)]
+    pub raster_bytes_max: u64,
+
     /// Verdicts that are kept of one layer; an adapter that tells more fails its push. The bundled one tells fewer.
     #[arg(long, value_name = "COUNT", default_value_t = 2_000_000)]
     pub verdict_rows_max: u64,
@@ -176,6 +184,7 @@ impl Config {
             disk_reserve_bytes: self.disk_reserve,
             verdict_limits: TableLimits { rows_max: self.verdict_rows_max, bytes_max: self.verdict_bytes_max },
             quarantine_limits: TableLimits { rows_max: self.quarantine_rows_max, bytes_max: self.quarantine_bytes_max },
+            asset_bytes_max: self.raster_bytes_max,
             ..CatalogOptions::default()
         }
     }

@@ -187,7 +187,7 @@ impl Export {
         Ok(file)
     }
 
-    fn permit(&self) -> Result<OwnedSemaphorePermit> {
+    pub(crate) fn permit(&self) -> Result<OwnedSemaphorePermit> {
         Arc::clone(&self.running)
             .try_acquire_owned()
             .map_err(|_| Error::limit_reached("as many exports are running as exports-max allows, try again shortly"))

@@ -162,6 +162,7 @@ impl Base {
             mapping: mapping.text.clone(),
             references: mapping.references.clone(),
             expected_schema: Some(expected_schema),
+            window: None,
         }
     }
 }

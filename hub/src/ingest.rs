@@ -138,6 +138,7 @@ fn reading(header: &PushHeader, path: PathBuf, mapping: &MappingInForce) -> Read
         mapping: mapping.text.clone(),
         references: mapping.references.clone(),
         expected_schema: None,
+        window: None,
     }
 }
 
@@ -200,6 +201,19 @@ struct OpenLayer {
     told: Told,
 }
 
+/// The media type of a raster that is kept.
+pub const COG_MEDIA_TYPE: &str = "image/tiff; application=geotiff; profile=cloud-optimized";
+
+/// The hash that the end of a file declares.
+///
+/// # Errors
+///
+/// `Internal` if it has not 32 bytes.
+pub(crate) fn asset_sha256(end: &v1::AssetEnd) -> Result<Sha256> {
+    let bytes = end.sha256.as_ref().try_into();
+    bytes.map(Sha256).map_err(|_| Error::internal(format!("a sha256 has 32 bytes, found {}", end.sha256.len())))
+}
+
 /// What an adapter told about places of a layer, to be compared with its report.
 #[derive(Default)]
 struct Told {
@@ -224,6 +238,15 @@ impl OpenLayer {
             self.writer.add_verdict(&verdict)?;
         }
         Ok(())
+    }
+
+    fn begin_asset(&mut self, begin: v1::AssetBegin) -> Result<()> {
+        if begin.media_type != COG_MEDIA_TYPE {
+            let found = quoted(&begin.media_type);
+            return Err(Error::internal(format!("a file made of a row is {COG_MEDIA_TYPE}, found {found}")));
+        }
+        self.told.row_last = self.told.row_last.max(Some(begin.row));
+        self.writer.begin_asset(begin.name, begin.media_type, begin.row)
     }
 
     fn take_quarantined(&mut self, rows: v1::QuarantinedRows) -> Result<()> {
@@ -282,6 +305,11 @@ impl Writer {
                 Message::Batch(batch) => self.append(open_layer(&mut layer)?, &batch, &mut counts)?,
                 Message::Verdicts(verdicts) => open_layer(&mut layer)?.take_verdicts(verdicts)?,
                 Message::Quarantined(rows) => open_layer(&mut layer)?.take_quarantined(rows)?,
+                Message::AssetBegin(begin) => open_layer(&mut layer)?.begin_asset(begin)?,
+                Message::AssetData(data) => open_layer(&mut layer)?.writer.append_asset(&data)?,
+                Message::AssetEnd(end) => {
+                    open_layer(&mut layer)?.writer.end_asset(asset_sha256(&end)?, end.size_bytes)?;
+                }
                 Message::LayerEnd(report) => {
                     let open = layer.take().ok_or_else(|| out_of_order("a layer's end before its begin"))?;
                     end_layer(&mut transaction, open, report)?;

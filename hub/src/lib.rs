@@ -11,6 +11,7 @@ pub mod certificates;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod coverage;
 pub mod export;
 pub mod files;
 pub mod fixes;

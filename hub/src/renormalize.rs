@@ -197,6 +197,7 @@ impl Pushes {
             mapping: mapping.text,
             references: mapping.references,
             expected_schema: None,
+            window: None,
         };
         let mut messages = self.ingest.adapters.read(&reading).await?;
         let limits = IpcLimits::default();
@@ -217,6 +218,7 @@ impl Pushes {
                     open.observe(&ipc::decode_batch(&batch, &open.schema(), &limits)?)?;
                 }
                 Message::Summary(_) => break,
+                Message::AssetBegin(_) | Message::AssetData(_) | Message::AssetEnd(_) => (),
                 Message::Verdicts(_) | Message::Quarantined(_) | Message::LayerEnd(_) => (),
             }
         }

@@ -7,6 +7,7 @@ use crate::api::flight::Flight;
 use crate::api::http::{Pages, router};
 use crate::api::push::Pushes;
 use crate::config::Config;
+use crate::coverage::Coverages;
 use crate::export::Export;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
@@ -42,6 +43,8 @@ pub struct Hub {
     staging: Staging,
 }
 
+/// The folder of what is being received, below the data directory.
+const STAGED: &str = "staging";
 /// Streams of one connection at a time.
 const STREAMS_MAX: u32 = 100;
 /// Largest set of headers of one call, bytes.
@@ -70,7 +73,7 @@ impl Hub {
             .map_err(|e| Error::unavailable(format!("cannot listen on {}", config.listen)).caused_by(e))?;
         let address = listener.local_addr().map_err(|e| Error::internal("asking for the port").caused_by(e))?;
         let catalog = open_catalog(&config).await?;
-        let staged = config.data.join("staging");
+        let staged = config.data.join(STAGED);
         let adapters = Adapters::open(&config, catalog.scratch_dir()).await?;
         let limits = StagingLimits {
             bytes_max: config.push_bytes_max,
@@ -174,6 +177,14 @@ async fn routes(
     let message_bytes_max = config.message_bytes_max as usize;
     let metrics = Arc::new(Metrics::default());
     let export = Export::new(catalog.clone(), config.exports_max);
+    let coverages = Coverages {
+        export: export.clone(),
+        adapters: adapters.clone(),
+        staged: config.data.join(STAGED),
+        staged_name: STAGED.to_owned(),
+        scratch: catalog.scratch_dir().to_owned(),
+        bytes_max: config.raster_bytes_max,
+    };
     let pushes = Pushes {
         staging,
         ingest: Ingest {
@@ -204,10 +215,10 @@ async fn routes(
     let reflection = described().build_v1().map_err(undescribed)?;
     // Several clients still ask for the older version.
     let reflection_alpha = described().build_v1alpha().map_err(undescribed)?;
-    let pages = Pages { export: export.clone(), metrics, draining: draining.clone() };
+    let pages = Pages { export: export.clone(), coverages: coverages.clone(), metrics, draining: draining.clone() };
     let routes = Routes::from(router(pages))
         .add_service(IngestServiceServer::new(pushes).max_decoding_message_size(message_bytes_max))
-        .add_service(CatalogServiceServer::new(Questions { export }))
+        .add_service(CatalogServiceServer::new(Questions { export, coverages }))
         .add_service(FlightServiceServer::new(flight).max_decoding_message_size(message_bytes_max))
         .add_service(health_service)
         .add_service(reflection)

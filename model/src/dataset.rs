@@ -97,6 +97,21 @@ pub struct SegmentRef {
     pub size_bytes: u64,
 }
 
+/// A file that was made of a row, e.g. a raster as a Cloud Optimized GeoTIFF.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DerivedAsset {
+    /// A name for people.
+    pub name: String,
+    /// Its media type.
+    pub media_type: String,
+    /// Number of the row in the source, from 0.
+    pub row: u64,
+    /// Hash of its bytes; names it in the folder of its dataset.
+    pub sha256: Sha256,
+    /// How many bytes.
+    pub size_bytes: u64,
+}
+
 /// A published version of a dataset. Never changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Version {
@@ -126,4 +141,7 @@ pub struct Version {
     pub geometry_types: BTreeMap<String, u64>,
     /// The files that hold the rows, in the order of the rows.
     pub segments: Vec<SegmentRef>,
+    /// Files made of its rows; none in versions from before there were any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assets: Vec<DerivedAsset>,
 }

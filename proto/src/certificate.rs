@@ -175,9 +175,8 @@ impl SignedCertificate {
         let key = public_key(authority)?;
         let signature: [u8; 64] = bytes_of_hex(&self.signature)
             .ok_or_else(|| refused(format!("a signature is 128 hex digits, found {}", quoted(&self.signature))))?;
-        key.verify_strict(&self.certificate.signed_bytes(), &Signature::from_bytes(&signature)).map_err(|_| {
-            refused("its signature does not fit what it says: it was changed since it was signed")
-        })?;
+        key.verify_strict(&self.certificate.signed_bytes(), &Signature::from_bytes(&signature))
+            .map_err(|_| refused("its signature does not fit what it says: it was changed since it was signed"))?;
         Ok(&self.certificate)
     }
 }

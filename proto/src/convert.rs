@@ -269,6 +269,13 @@ impl From<model::Field> for v1::Field {
     }
 }
 
+impl From<model::DerivedAsset> for v1::DerivedAsset {
+    fn from(a: model::DerivedAsset) -> Self {
+        let sha256 = a.sha256.0.to_vec().into();
+        Self { name: a.name, media_type: a.media_type, row: a.row, sha256, size_bytes: a.size_bytes }
+    }
+}
+
 impl From<model::Version> for v1::Version {
     fn from(v: model::Version) -> Self {
         Self {
@@ -284,7 +291,8 @@ impl From<model::Version> for v1::Version {
             rows: v.rows,
             bbox: v.bbox.map(Into::into),
             geometry_types: v.geometry_types.into_iter().collect(),
-            size_bytes: v.segments.iter().map(|s| s.size_bytes).sum(),
+            size_bytes: v.segments.iter().map(|s| s.size_bytes).chain(v.assets.iter().map(|a| a.size_bytes)).sum(),
+            assets: map(v.assets),
         }
     }
 }

@@ -80,6 +80,18 @@ pub(crate) struct Flags {
     /// Cells of a sheet of a workbook.
     #[arg(long, default_value_t = ReadLimits::default().cells_max, value_name = "COUNT")]
     pub(crate) cells_max: u64,
+    /// Values of a raster: pixels of all bands.
+    #[arg(long, default_value_t = ReadLimits::default().raster_values_max, value_name = "COUNT")]
+    pub(crate) raster_values_max: u64,
+    /// Bands of a raster.
+    #[arg(long, default_value_t = ReadLimits::default().raster_bands_max, value_name = "COUNT")]
+    pub(crate) raster_bands_max: usize,
+    /// Bytes of a tile or strip of a raster, unpacked.
+    #[arg(long, default_value_t = ReadLimits::default().raster_block_bytes_max, value_name = "BYTES")]
+    pub(crate) raster_block_bytes: u64,
+    /// Bytes of a raster as it is kept.
+    #[arg(long, default_value_t = ReadLimits::default().raster_bytes_max, value_name = "BYTES")]
+    pub(crate) raster_bytes: u64,
     /// Folder of grids for datum shifts, such as `qazgrid_kz.gsb`; nothing else may be in it.
     #[arg(long, value_name = "DIR")]
     pub(crate) grids: Option<PathBuf>,
@@ -114,6 +126,10 @@ impl Flags {
             rows_max: self.rows_max,
             nesting_max: self.nesting_max,
             cells_max: self.cells_max,
+            raster_values_max: self.raster_values_max,
+            raster_bands_max: self.raster_bands_max,
+            raster_block_bytes_max: self.raster_block_bytes,
+            raster_bytes_max: self.raster_bytes,
         }
     }
 

@@ -10,11 +10,13 @@ mod geojson;
 mod geojson_sequence;
 mod geopackage;
 mod geoparquet;
+mod geotiff;
 mod gml;
 mod gpx;
 mod gtfs;
 mod kml;
 mod mapinfo;
+mod netcdf;
 mod osm;
 mod shapefile;
 mod spreadsheet;
@@ -83,6 +85,8 @@ pub(crate) const FORMATS: &[Format] = &[
     geodatabase::FORMAT,
     dxf::FORMAT,
     tiles::MVT,
+    geotiff::FORMAT,
+    netcdf::FORMAT,
     csv::FORMAT,
 ];
 

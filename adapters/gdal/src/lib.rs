@@ -13,6 +13,7 @@ mod head;
 mod json;
 mod limits;
 mod protobuf;
+mod raster;
 mod reader;
 mod source;
 mod stage;

@@ -21,6 +21,14 @@ pub struct ReadLimits {
     pub nesting_max: u32,
     /// Cells of a sheet of a workbook that are not empty.
     pub cells_max: u64,
+    /// Values of a raster: pixels of all bands.
+    pub raster_values_max: u64,
+    /// Bands of a raster.
+    pub raster_bands_max: usize,
+    /// Bytes that have to be read at once for one pixel: a tile or strip of a raster, unpacked.
+    pub raster_block_bytes_max: u64,
+    /// Bytes of a raster as it is kept.
+    pub raster_bytes_max: u64,
 }
 
 impl Default for ReadLimits {
@@ -35,6 +43,10 @@ impl Default for ReadLimits {
             rows_max: 200_000_000,
             nesting_max: 128,
             cells_max: 20_000_000,
+            raster_values_max: 10_000_000_000,
+            raster_bands_max: 4_096,
+            raster_block_bytes_max: 256 << 20,
+            raster_bytes_max: 16 << 30,
         }
     }
 }

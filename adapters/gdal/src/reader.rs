@@ -3,6 +3,7 @@
 use crate::formats::{self, FORMATS};
 use crate::gdal;
 use crate::limits::ReadLimits;
+use crate::raster::{RASTER_DRIVERS, cut};
 use crate::source::{Context, Rows, Source, Staged, finding};
 use crate::stage::{Stage, stage};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -43,7 +44,7 @@ impl GdalAdapter {
         std::fs::create_dir_all(&scratch)
             .map_err(|error| Error::unavailable("the scratch folder could not be made").caused_by(error))?;
         let drivers: Vec<&str> = FORMATS.iter().filter_map(|format| format.driver).collect();
-        gdal::set_up(&drivers, &scratch)?;
+        gdal::set_up(&[drivers.as_slice(), RASTER_DRIVERS].concat(), &scratch)?;
         Ok(Self { scratch, limits, rules: Limits::default() })
     }
 
@@ -83,6 +84,11 @@ impl Adapter for GdalAdapter {
     }
 
     fn read(&self, asset: &AssetFile, options: &ReadOptions, sink: &mut dyn RowSink) -> Result<ReadEnd> {
+        if let Some(window) = options.window {
+            let stage = stage(asset, &self.scratch, &self.limits)?;
+            sink.derived_asset(cut(&stage.datasets, window)?)?;
+            return Ok(ReadEnd { media_type: stage.media_type.to_owned() });
+        }
         let opened = Opened::open(asset, options, self)?;
         let mut rows = 0;
         for layer in opened.selected(&options.layers)? {
@@ -189,6 +195,9 @@ impl Opened {
             let batch = normalizer.normalize(&batch)?;
             if batch.rows().num_rows() > 0 {
                 sink.batch(batch)?;
+                if let Some(asset) = source.asset(layer.layer) {
+                    sink.derived_asset(asset)?;
+                }
             }
             give_findings(normalizer.take_verdicts(), normalizer.take_quarantined(), sink)?;
         }

@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use ukimet_adapter_sdk::{LayerInfo, ReadOptions};
+use ukimet_adapter_sdk::{DerivedFile, LayerInfo, ReadOptions};
 use ukimet_model::{Diagnostic, Example, Result, Severity};
 use ukimet_normalize::SourceLayer;
 
@@ -60,6 +60,12 @@ pub(crate) trait Source {
     /// Whether a layer is another form of one before it: it is listed, and read only where it is asked for by name.
     fn is_derived(&self, _layer: usize) -> bool {
         false
+    }
+
+    /// The file that was made of the only row of a layer, if that is what the source does; known once its rows were read.
+    fn asset(&self, layer: usize) -> Option<DerivedFile> {
+        let _ = layer;
+        None
     }
 
     /// What was found when it was opened, for every layer.

@@ -10,6 +10,7 @@ mod definition;
 mod gate;
 mod grids;
 mod inference;
+mod inverse;
 mod operation;
 mod plan;
 mod qaztrf;
@@ -17,6 +18,7 @@ mod region;
 mod transform;
 
 pub use grids::Grids;
+pub use inverse::from_crs84;
 pub(crate) use plan::CrsPlan;
 pub(crate) use region::Region;
 pub(crate) use transform::Transform;

@@ -24,7 +24,7 @@ mod rules;
 pub mod text;
 mod types;
 
-pub use crs::Grids;
+pub use crs::{Grids, from_crs84};
 pub use layer::{
     DATE_CELLS_KEY, Declared, GEOMETRY_KEY, Limits, NUMERIC_CELLS_KEY, ROLE_KEY, SourceEncoding, SourceLayer, TEXT_KEY,
     UNIT_KEY,

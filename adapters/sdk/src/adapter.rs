@@ -5,7 +5,7 @@ use arrow_schema::SchemaRef;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use ukimet_model::error::quoted;
-use ukimet_model::{Batch, Error, LayerReport, LayerSelection, Mapping, QuarantinedRow, Result, Verdict};
+use ukimet_model::{Batch, BoundingBox, Error, LayerReport, LayerSelection, Mapping, QuarantinedRow, Result, Verdict};
 
 /// Reads assets of some formats as normalized rows.
 ///
@@ -56,8 +56,25 @@ pub trait RowSink {
     /// source column.
     fn quarantine(&mut self, rows: Vec<QuarantinedRow>) -> Result<()>;
 
+    /// Takes a file made of a row that was given, before the layer's end; if a window was asked for, without any layer.
+    /// Its bytes are read from `file` before this returns.
+    fn derived_asset(&mut self, asset: DerivedFile) -> Result<()>;
+
     /// Ends the layer. `rows_taken` is the number of rows that were given.
     fn end_layer(&mut self, report: LayerReport) -> Result<()>;
+}
+
+/// A file made of a row, e.g. a raster as a Cloud Optimized GeoTIFF.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DerivedFile {
+    /// A name for people.
+    pub name: String,
+    /// Its media type.
+    pub media_type: String,
+    /// Number of the row in its layer, from 0.
+    pub row: u64,
+    /// Where its bytes are.
+    pub path: PathBuf,
 }
 
 /// Who an adapter is and what it reads.
@@ -120,6 +137,8 @@ pub struct ReadOptions {
     /// type, and a row with one that does not is refused with a verdict. One without columns: every column as text,
     /// no geometry. `None`: types are told from the values.
     pub expected_schema: Option<SchemaRef>,
+    /// A part of a raster, OGC:CRS84, that is wanted instead of rows: [`Adapter::read`] gives one file and no layer.
+    pub window: Option<BoundingBox>,
 }
 
 /// What an asset declares about itself.

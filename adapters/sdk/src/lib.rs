@@ -8,7 +8,7 @@ pub mod memory;
 pub mod serve;
 
 pub use adapter::{
-    Adapter, AdapterDescription, AssetFile, Format, Inspection, LayerInfo, ReadEnd, ReadOptions, RowSink,
+    Adapter, AdapterDescription, AssetFile, DerivedFile, Format, Inspection, LayerInfo, ReadEnd, ReadOptions, RowSink,
 };
 pub use confine::{Confined, Confinement, Layer, ResourceLimits, Strictness};
 pub use memory::MemoryAdapter;

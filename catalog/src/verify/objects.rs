@@ -67,6 +67,11 @@ fn named_objects(truth: &Truth, report: &mut VerifyReport) -> BTreeMap<String, C
             named.extend(segment.rtree.map(|rtree| (paths::rtree(uuid, &rtree), Check::Bytes(rtree))));
         }
     }
+    for (id, version) in &truth.versions {
+        let Some(dataset) = truth.datasets.get(id) else { continue };
+        let assets = version.assets.iter().map(|asset| (paths::asset(&dataset.uuid, &asset.sha256), asset.sha256));
+        named.extend(assets.map(|(key, sha256)| (key, Check::Bytes(sha256))));
+    }
     for push in &truth.pushes {
         named.insert(paths::raw(&push.asset.sha256), Check::Raw(push.asset.sha256, push.asset.size_bytes));
         named.extend(push.tables().map(|table| (paths::receipt(&table.sha256), Check::Bytes(table.sha256))));

@@ -1,5 +1,6 @@
 //! Behavior of the catalog through its public interface, on real directories.
 
+mod assets;
 mod commits;
 mod damage;
 mod fixture;

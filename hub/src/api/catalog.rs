@@ -2,14 +2,16 @@
 
 use crate::api::body::incident;
 use crate::api::report::report_parts;
+use crate::coverage::{Coverages, file_parts};
 use crate::export::Export;
+use crate::ingest::COG_MEDIA_TYPE;
 use crate::report::texts::Language;
 use crate::report::{Filter, ReportRequest};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use tonic::{Request, Response, Status};
 use ukimet_catalog::Snapshot;
-use ukimet_model::{DatasetQuery, Error, Result, VersionNumber, VersionSelector};
+use ukimet_model::{BoundingBox, DatasetQuery, Error, Result, VersionNumber, VersionSelector};
 use ukimet_proto::status::to_status;
 use ukimet_proto::v1;
 use ukimet_proto::v1::catalog_service_server::CatalogService;
@@ -19,6 +21,8 @@ use ukimet_proto::v1::catalog_service_server::CatalogService;
 pub struct Questions {
     /// Where snapshots come from.
     pub export: Export,
+    /// Rasters.
+    pub coverages: Coverages,
 }
 
 /// Largest page.
@@ -36,6 +40,21 @@ impl Questions {
             .map_err(|panic| to_status(&incident(panic.into_panic().as_ref())))?
             .map(Response::new)
             .map_err(|e| to_status(&e))
+    }
+}
+
+impl Questions {
+    async fn coverage(&self, request: v1::GetCoverageRequest) -> Result<BoxStream<'static, Result<bytes::Bytes>>> {
+        let selector = selector(&request.dataset, request.version)?;
+        let bbox = request.bbox.map(BoundingBox::try_from).transpose()?;
+        let coverage = self.coverages.find(selector, request.number.max(1) as usize).await?;
+        match bbox {
+            Some(bbox) => Ok(file_parts(self.coverages.cut(coverage, bbox).await?.0).boxed()),
+            None => {
+                let all = 0..coverage.size_bytes();
+                Ok(coverage.parts(all).boxed())
+            }
+        }
     }
 }
 
@@ -84,6 +103,19 @@ impl CatalogService for Questions {
         let first = v1::GetReportResponse { media_type, data: bytes::Bytes::new() };
         let parts = parts.map_ok(|data| v1::GetReportResponse { media_type: String::new(), data });
         let parts = parts.map_err(|error| to_status(&Error::unavailable("reading a report").caused_by(error)));
+        Ok(Response::new(futures::stream::once(async { Ok(first) }).chain(parts).boxed()))
+    }
+
+    type GetCoverageStream = BoxStream<'static, Result<v1::GetCoverageResponse, Status>>;
+
+    async fn get_coverage(
+        &self,
+        request: Request<v1::GetCoverageRequest>,
+    ) -> Result<Response<Self::GetCoverageStream>, Status> {
+        let parts = self.coverage(request.into_inner()).await.map_err(|e| to_status(&e))?;
+        let first = v1::GetCoverageResponse { media_type: COG_MEDIA_TYPE.to_owned(), data: bytes::Bytes::new() };
+        let parts = parts.map_ok(|data| v1::GetCoverageResponse { media_type: String::new(), data });
+        let parts = parts.map_err(|error| to_status(&error));
         Ok(Response::new(futures::stream::once(async { Ok(first) }).chain(parts).boxed()))
     }
 

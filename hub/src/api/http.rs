@@ -1,6 +1,8 @@
 //! HTTP beside gRPC on the same port: a first page, health, metrics.
 
+use crate::api::coverage::{coverage, numbered_coverage};
 use crate::api::report::{push_report, version_report};
+use crate::coverage::Coverages;
 use crate::export::Export;
 use crate::metrics::Metrics;
 use axum::Router;
@@ -18,6 +20,8 @@ use ukimet_model::{Dataset, DatasetQuery, Version};
 pub struct Pages {
     /// Where snapshots come from.
     pub export: Export,
+    /// Rasters.
+    pub coverages: Coverages,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Cancelled when the hub drains.
@@ -30,6 +34,8 @@ pub fn router(pages: Pages) -> Router {
         .route("/", get(first_page))
         .route("/health", get(health))
         .route("/metrics", get(metrics))
+        .route("/datasets/{agency}/{name}/versions/{version}/coverage.tif", get(coverage))
+        .route("/datasets/{agency}/{name}/versions/{version}/coverage/{file}", get(numbered_coverage))
         .route("/datasets/{agency}/{name}/versions/{version}/{file}", get(version_report))
         .route("/datasets/{agency}/{name}/pushes/{push_id}/{file}", get(push_report))
         .fallback(nothing_here)

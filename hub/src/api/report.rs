@@ -144,7 +144,7 @@ async fn report(pages: Pages, request: ReportRequest) -> Result<Response> {
     Ok((response_headers, Body::from_stream(parts)).into_response())
 }
 
-fn refusal(error: &Error) -> Response {
+pub(super) fn refusal(error: &Error) -> Response {
     let status = match error.kind() {
         ErrorKind::InvalidRequest => StatusCode::BAD_REQUEST,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,

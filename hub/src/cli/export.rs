@@ -6,14 +6,16 @@ use crate::export::ExportRequest;
 use crate::files::RowFile;
 use clap::Args;
 use serde_json::json;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use ukimet_model::{BoundingBox, Result, VersionSelector};
+use ukimet_model::{BoundingBox, Error, Result, VersionSelector};
+use ukimet_proto::v1;
 
 /// Export a dataset or a part of it into a file.
 ///
 /// The ending of the file says the format: .parquet (GeoParquet), .arrow (Arrow IPC), .geojson, .ndjson (a GeoJSON feature a line),
-/// .csv (geometry as WKT).
+/// .csv (geometry as WKT), .tif (the dataset's raster, or with --bbox the part of it that the box touches).
 #[derive(Args)]
 pub struct ExportCommand {
     /// The dataset, and perhaps its version.
@@ -49,12 +51,50 @@ impl ExportCommand {
             ..ExportRequest::all(self.dataset.clone())
         };
         let client = Client::connect(&self.hub).await?;
+        let ending = self.output.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        if ending.is_some_and(|ending| ["tif", "tiff"].contains(&ending.as_str())) {
+            return self.raster(&client).await;
+        }
         let rows = export(&client, &request, &self.output).await?;
         let path = self.output.display();
         if self.json {
             output::document(&json!({ "dataset": self.dataset.to_string(), "rows": rows, "file": path.to_string() }));
         } else {
             output::line(&format!("{} rows of {} in {path}", output::grouped(rows), self.dataset));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl ExportCommand {
+    /// Writes the dataset's raster, or a part of it.
+    async fn raster(&self, client: &Client) -> Result<ExitCode> {
+        if self.columns.is_some() || self.limit.is_some() {
+            return Err(Error::invalid_request(
+                "a raster is exported with --bbox or whole, without --columns and --limit",
+            ));
+        }
+        let from_status = |status| ukimet_proto::status::from_status(&status);
+        let request = v1::GetCoverageRequest {
+            dataset: self.dataset.dataset.to_string(),
+            version: self.dataset.version.map(|version| version.0),
+            number: 0,
+            bbox: self.bbox.map(Into::into),
+        };
+        let mut file = output::NewFile::create(&self.output)?;
+        let mut parts = client.catalog().get_coverage(request).await.map_err(from_status)?.into_inner();
+        let mut size_bytes = 0;
+        while let Some(part) = parts.message().await.map_err(from_status)? {
+            size_bytes += part.data.len() as u64;
+            file.write_all(&part.data).map_err(|e| Error::unavailable("writing the raster failed").caused_by(e))?;
+        }
+        file.publish()?;
+        let path = self.output.display();
+        if self.json {
+            let dataset = self.dataset.to_string();
+            output::document(&json!({ "dataset": dataset, "bytes": size_bytes, "file": path.to_string() }));
+        } else {
+            output::line(&format!("{} bytes of {} in {path}", output::grouped(size_bytes), self.dataset));
         }
         Ok(ExitCode::SUCCESS)
     }

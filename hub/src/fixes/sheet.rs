@@ -42,6 +42,7 @@ impl Sheet {
             references: Vec::new(),
             // Every column as text.
             expected_schema: Some(bytes::Bytes::new()),
+            window: None,
         };
         let mut stream = ingest.adapters.read(&reading).await?;
         let mut sheet = Self {
@@ -61,6 +62,8 @@ impl Sheet {
                 Message::Batch(batch) => sheet.take(&ipc::decode_batch(&batch, &schema, &ingest.ipc_limits)?)?,
                 Message::Verdicts(verdicts) => sheet.verdicts.extend(verdicts.verdicts.into_iter().map(Verdict::from)),
                 Message::Quarantined(_) => return Err(Error::internal("an adapter refused a row that was to be text")),
+                // Sheets are tables; what else an adapter makes of one is not asked for.
+                Message::AssetBegin(_) | Message::AssetData(_) | Message::AssetEnd(_) => (),
                 Message::LayerEnd(report) => sheet.report = report.try_into()?,
                 Message::Summary(_) => is_whole = true,
             }

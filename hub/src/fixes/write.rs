@@ -116,6 +116,9 @@ impl FixWriter {
                 }
                 Message::Verdicts(said) => reread.verdicts.extend(said.verdicts.into_iter().map(Verdict::from)),
                 Message::Quarantined(rows) => reread.refused.extend(rows.rows.iter().map(|row| row.row)),
+                Message::AssetBegin(_) | Message::AssetData(_) | Message::AssetEnd(_) => {
+                    return Err(Error::internal("an adapter made a file of a corrected row"));
+                }
                 Message::LayerEnd(report) => reread.report = report.try_into()?,
                 Message::Summary(_) => reread.is_whole = true,
             }

@@ -1,6 +1,11 @@
 //! The built hub, from outside, over real sockets.
 
-#![allow(unreachable_pub, clippy::panic, reason = "modules of one test program, which says what it expects by failing")]
+#![allow(
+    unreachable_pub,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "modules of one test program, which says what it expects by failing"
+)]
 
 mod certificates;
 mod containment;
@@ -9,6 +14,7 @@ mod lifecycle;
 mod mappings;
 mod protocol;
 mod pushes;
+mod rasters;
 mod refusals;
 mod renormalizing;
 mod reports;

@@ -6,14 +6,12 @@ use ukimet_model::error::quoted;
 
 /// Offset, magic bytes, name.
 const MAGIC: &[(usize, &[u8], &str)] = &[
-    (0, b"II*\0", "GeoTIFF or TIFF"),
-    (0, b"MM\0*", "GeoTIFF or TIFF"),
-    (0, b"II+\0", "BigTIFF"),
-    (0, b"\x89PNG", "PNG"),
-    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG", "PNG (a picture has no place; send a GeoTIFF)"),
+    (0, b"\xff\xd8\xff", "JPEG (a picture has no place; send a GeoTIFF)"),
+    (0, b"ncols", "an ASCII grid (it has no crs; send a GeoTIFF)"),
+    (0, b"NCOLS", "an ASCII grid (it has no crs; send a GeoTIFF)"),
     (0, b"%PDF", "PDF"),
-    (0, b"\x89HDF", "HDF5 or netCDF-4"),
-    (0, b"CDF", "netCDF"),
+    (0, b"\x89HDF", "HDF5 (send a netCDF file, named .nc)"),
     (0, b"GRIB", "GRIB"),
     (0, b"SQLite format 3\0", "an SQLite database"),
     (0, b"7z\xbc\xaf", "a 7-Zip archive (unpack it and send the files as a zip)"),

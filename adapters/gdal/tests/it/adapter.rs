@@ -2,6 +2,7 @@
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use sha2::Digest;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -69,6 +70,7 @@ pub(crate) struct Ask {
     pub(crate) all_layers: bool,
     pub(crate) mapping: Option<String>,
     pub(crate) references: Vec<v1::ReferenceTable>,
+    pub(crate) window: Option<v1::BoundingBox>,
 }
 
 impl Ask {
@@ -87,6 +89,7 @@ impl Ask {
             region: self.region.clone(),
             mapping: self.mapping.clone(),
             references: self.references.clone(),
+            window: self.window,
             ..v1::AssetOptions::default()
         }))
     }
@@ -114,6 +117,8 @@ pub(crate) struct ReadLayer {
     pub(crate) verdicts: Vec<Verdict>,
     pub(crate) quarantined: Vec<QuarantinedRow>,
     pub(crate) report: LayerReport,
+    /// Bytes of the files made of its rows.
+    pub(crate) assets: Vec<Vec<u8>>,
 }
 
 impl ReadLayer {
@@ -148,6 +153,7 @@ pub(crate) async fn read(adapter: &Adapter, ask: &Ask, bytes: &[u8]) -> Result<V
                     verdicts: Vec::new(),
                     quarantined: Vec::new(),
                     report: LayerReport::default(),
+                    assets: Vec::new(),
                 };
                 assert!(open.replace(begun).is_none(), "one layer at a time");
             }
@@ -163,6 +169,20 @@ pub(crate) async fn read(adapter: &Adapter, ask: &Ask, bytes: &[u8]) -> Result<V
             Response::Quarantined(rows) => {
                 let layer = open.as_mut().expect("a layer is open");
                 layer.quarantined.extend(rows.rows.into_iter().map(QuarantinedRow::from));
+            }
+            Response::AssetBegin(begin) => {
+                let layer = open.as_mut().expect("a layer is open");
+                assert!((begin.row as usize) < layer.rows(), "its row came before");
+                layer.assets.push(Vec::new());
+            }
+            Response::AssetData(data) => {
+                let asset = open.as_mut().and_then(|layer| layer.assets.last_mut());
+                asset.expect("an asset has begun").extend(data);
+            }
+            Response::AssetEnd(end) => {
+                let asset = open.as_mut().and_then(|layer| layer.assets.last()).expect("an asset has begun");
+                assert_eq!(end.size_bytes as usize, asset.len());
+                assert_eq!(end.sha256.as_ref(), sha2::Sha256::digest(asset).as_slice());
             }
             Response::LayerEnd(report) => {
                 let mut layer = open.take().expect("a layer is open");

@@ -46,7 +46,7 @@ async fn bytes_that_are_not_what_their_name_or_media_type_says_are_refused_with_
     assert!(error.to_string().contains("text/csv") && error.to_string().contains("GeoJSON"), "{error}");
     check(&adapter, "a.bin", b"", ErrorKind::InvalidData, "empty file").await;
     check(&adapter, "a.bin", &[7, 0, 1, 2, 3], ErrorKind::InvalidData, "unknown bytes").await;
-    check(&adapter, "a.tif", b"II*\0\x08\0\0\0", ErrorKind::InvalidData, "GeoTIFF").await;
+    check(&adapter, "a.tif", b"II*\0\x08\0\0\0", ErrorKind::InvalidData, "driver GTiff").await;
     let empty = br#"{"type":"FeatureCollection","features":[]}"#;
     check(&adapter, "a.geojson", empty, ErrorKind::InvalidData, "GeoJSON").await;
 }

@@ -23,6 +23,7 @@ mod limits;
 mod mapping;
 mod places;
 mod process;
+mod rasters;
 mod tables;
 mod tiles;
 mod tracks_and_maps;

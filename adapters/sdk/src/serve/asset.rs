@@ -75,6 +75,7 @@ fn read_options(options: &v1::AssetOptions) -> Result<ReadOptions> {
         batch_rows_max: Some(options.batch_rows_max as usize).filter(|rows| *rows > 0),
         mapping,
         references: options.references.iter().map(reference).collect::<Result<_>>()?,
+        window: options.window.map(TryInto::try_into).transpose()?,
         expected_schema: options.expected_schema.as_deref().map(expected_schema).transpose()?,
     })
 }

@@ -2,10 +2,13 @@
 
 use super::ServeLimits;
 use super::asset::ReceivedAsset;
-use crate::adapter::{Adapter, RowSink};
+use crate::adapter::{Adapter, DerivedFile, RowSink};
 use crate::confine::or_out_of_resources;
 use arrow_schema::SchemaRef;
 use futures::Stream;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -91,8 +94,8 @@ pub(super) fn run_read(
     let (sender, receiver) = channel(limits.queue_messages.max(1));
     let runtime = Handle::current();
     tokio::task::spawn_blocking(move || {
-        let mut sink =
-            QueueSink { sender, runtime, limits, deadline, layer: None, summary: v1::ReadSummary::default() };
+        let (is_window, summary) = (asset.options.window.is_some(), v1::ReadSummary::default());
+        let mut sink = QueueSink { sender, runtime, limits, deadline, is_window, layer: None, summary };
         let end = unpanicked(|| adapter.read(&asset.file, &asset.options, &mut sink));
         drop(asset);
         let last = end.and_then(|end| sink.finish(end.media_type));
@@ -145,6 +148,8 @@ struct QueueSink {
     runtime: Handle,
     limits: ServeLimits,
     deadline: Instant,
+    /// Whether a part of a raster was asked for, not rows.
+    is_window: bool,
     layer: Option<OpenLayer>,
     summary: v1::ReadSummary,
 }
@@ -230,6 +235,27 @@ impl RowSink for QueueSink {
             self.send(Message::Quarantined(v1::QuarantinedRows { rows }))?;
         }
         Ok(())
+    }
+
+    fn derived_asset(&mut self, asset: DerivedFile) -> Result<()> {
+        let unreadable = |error| Error::unavailable("a derived file could not be read").caused_by(error);
+        if self.layer.as_ref().map_or(!self.is_window, |layer| asset.row >= layer.rows) {
+            return Err(Error::internal(format!("the file {} came before its row", quoted(&asset.name))));
+        }
+        let mut file = File::open(&asset.path).map_err(unreadable)?;
+        let DerivedFile { name, media_type, row, .. } = asset;
+        self.send(Message::AssetBegin(v1::AssetBegin { name, media_type, row }))?;
+        let (mut hasher, mut size_bytes) = (Sha256::new(), 0);
+        loop {
+            let mut part = Vec::with_capacity(MESSAGE_BYTES);
+            if (&mut file).take(MESSAGE_BYTES as u64).read_to_end(&mut part).map_err(unreadable)? == 0 {
+                break;
+            }
+            hasher.update(&part);
+            size_bytes += part.len() as u64;
+            self.send(Message::AssetData(part.into()))?;
+        }
+        self.send(Message::AssetEnd(v1::AssetEnd { sha256: hasher.finalize().to_vec().into(), size_bytes }))
     }
 
     fn end_layer(&mut self, report: LayerReport) -> Result<()> {

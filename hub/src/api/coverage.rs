@@ -1,0 +1,169 @@
+//! Rasters over HTTP: the kept file by ranges, as programs read Cloud Optimized GeoTIFF from afar, or a part by a box.
+
+use crate::api::http::Pages;
+use crate::api::report::refusal;
+use crate::coverage::{Coverage, file_parts};
+use crate::ingest::COG_MEDIA_TYPE;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Deserialize;
+use std::ops::Range;
+use ukimet_model::{BoundingBox, Error, Result, VersionSelector};
+
+/// What may be asked for in an address.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wishes {
+    bbox: Option<String>,
+}
+
+/// `/datasets/{agency}/{name}/versions/{version}/coverage.tif`
+pub(super) async fn coverage(
+    State(pages): State<Pages>,
+    Path((agency, name, version)): Path<(String, String, String)>,
+    Query(wishes): Query<Wishes>,
+    headers: HeaderMap,
+) -> Response {
+    answer(pages, [&agency, &name, &version], 1, wishes, &headers).await.unwrap_or_else(|error| refusal(&error))
+}
+
+/// `/datasets/{agency}/{name}/versions/{version}/coverage/2.tif`
+pub(super) async fn numbered_coverage(
+    State(pages): State<Pages>,
+    Path((agency, name, version, file)): Path<(String, String, String, String)>,
+    Query(wishes): Query<Wishes>,
+    headers: HeaderMap,
+) -> Response {
+    let number = file.strip_suffix(".tif").and_then(|number| number.parse().ok()).unwrap_or(0);
+    answer(pages, [&agency, &name, &version], number, wishes, &headers).await.unwrap_or_else(|error| refusal(&error))
+}
+
+async fn answer(
+    pages: Pages,
+    [agency, name, version]: [&str; 3],
+    number: usize,
+    wishes: Wishes,
+    headers: &HeaderMap,
+) -> Result<Response> {
+    let selector = VersionSelector { dataset: format!("{agency}/{name}").parse()?, version: Some(version.parse()?) };
+    let bbox: Option<BoundingBox> = wishes.bbox.map(|bbox| bbox.parse()).transpose()?;
+    let coverage = pages.coverages.find(selector, number).await?;
+    let file_name = format!("{agency}-{name}-{}.tif", coverage.version.number);
+    let Some(bbox) = bbox else {
+        return whole_or_range(coverage, &file_name, headers);
+    };
+    let (file, size_bytes) = pages.coverages.cut(coverage, bbox).await?;
+    let own = own_headers(&file_name, size_bytes)?;
+    Ok((own, Body::from_stream(file_parts(file))).into_response())
+}
+
+fn own_headers(file_name: &str, size_bytes: u64) -> Result<HeaderMap> {
+    let value = |text: String| {
+        HeaderValue::try_from(text).map_err(|e| Error::internal("a header of a raster is no text").caused_by(e))
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(COG_MEDIA_TYPE));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_LENGTH, size_bytes.into());
+    headers.insert(header::CONTENT_DISPOSITION, value(format!("attachment; filename=\"{file_name}\""))?);
+    Ok(headers)
+}
+
+fn whole_or_range(coverage: Coverage, file_name: &str, asked: &HeaderMap) -> Result<Response> {
+    let size_bytes = coverage.size_bytes();
+    let tag = format!("\"{}\"", coverage.sha256());
+    let text = |name: header::HeaderName| asked.get(name).and_then(|value| value.to_str().ok());
+    let mut headers = own_headers(file_name, size_bytes)?;
+    let value = |text: &str| {
+        HeaderValue::try_from(text).map_err(|e| Error::internal("a header of a raster is no text").caused_by(e))
+    };
+    headers.insert(header::ETAG, value(&tag)?);
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    // A version never changes.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=31536000, immutable"));
+    if text(header::IF_NONE_MATCH).is_some_and(|tags| names(tags, &tag)) {
+        headers.remove(header::CONTENT_LENGTH);
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    let is_same = text(header::IF_RANGE).is_none_or(|known| known == tag);
+    match text(header::RANGE).filter(|_| is_same).map(|range| parse_range(range, size_bytes)) {
+        None | Some(Asked::All) => Ok((headers, Body::from_stream(coverage.parts(0..size_bytes))).into_response()),
+        Some(Asked::Part(range)) => {
+            headers.insert(header::CONTENT_LENGTH, (range.end - range.start).into());
+            let place = format!("bytes {}-{}/{size_bytes}", range.start, range.end - 1);
+            headers.insert(header::CONTENT_RANGE, value(&place)?);
+            Ok((StatusCode::PARTIAL_CONTENT, headers, Body::from_stream(coverage.parts(range))).into_response())
+        }
+        Some(Asked::Nothing) => {
+            headers.remove(header::CONTENT_LENGTH);
+            headers.insert(header::CONTENT_RANGE, value(&format!("bytes */{size_bytes}"))?);
+            Ok((StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response())
+        }
+    }
+}
+
+/// Whether a list of tags has one, weak or strong.
+fn names(tags: &str, tag: &str) -> bool {
+    tags.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+}
+
+/// What a `Range` header means.
+#[derive(Debug, PartialEq)]
+enum Asked {
+    /// All, because it is no range of bytes, or several: then the whole is a right answer too.
+    All,
+    /// These bytes.
+    Part(Range<u64>),
+    /// Bytes that the file does not have.
+    Nothing,
+}
+
+fn parse_range(header: &str, size_bytes: u64) -> Asked {
+    let Some((first, last)) = header.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
+        return Asked::All;
+    };
+    let (first, last) = (first.trim(), last.trim());
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let number = |text: &str| text.parse::<u64>().unwrap_or(u64::MAX);
+    let range = match (is_number(first), is_number(last)) {
+        (true, true) if number(first) > number(last) => return Asked::All,
+        (true, true) => number(first)..number(last).saturating_add(1).min(size_bytes),
+        (true, false) if last.is_empty() => number(first)..size_bytes,
+        (false, true) if first.is_empty() => size_bytes.saturating_sub(number(last))..size_bytes,
+        _ => return Asked::All,
+    };
+    if range.start < range.end { Asked::Part(range) } else { Asked::Nothing }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_one_part_of_the_file() {
+        for (header, expected) in [
+            ("bytes=0-0", Asked::Part(0..1)),
+            ("bytes=10-", Asked::Part(10..100)),
+            ("bytes=-10", Asked::Part(90..100)),
+            ("bytes=-1000", Asked::Part(0..100)),
+            ("bytes=90-1000", Asked::Part(90..100)),
+            ("bytes=100-", Asked::Nothing),
+            ("bytes=-0", Asked::Nothing),
+            ("bytes=99999999999999999999-", Asked::Nothing),
+            ("bytes=5-4", Asked::All),
+            ("bytes=0-1,5-6", Asked::All),
+            ("bytes=-", Asked::All),
+            ("rows=0-1", Asked::All),
+        ] {
+            assert_eq!(parse_range(header, 100), expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_tags_is_looked_through() {
+        assert!(names("\"x\", W/\"a\"", "\"a\"") && names("*", "\"a\""));
+        assert!(!names("\"b\"", "\"a\""));
+    }
+}
