@@ -7,6 +7,7 @@ mod how;
 mod html;
 mod plain;
 mod sheet;
+mod shown;
 mod subject;
 mod summary;
 mod tables;

@@ -1,10 +1,10 @@
 //! What the report says, in one language, before it has a form.
 
+use super::shown::{clock, difference, shown, shown_from, visible};
 use super::summary::{Found, PLACES_MAX, findings};
 use super::texts::{Filling, Language, number, phrase, plain, rule, said};
 use super::{Filter, Subject};
 use Filling::{Number, Text};
-use jiff::Timestamp;
 use ukimet_catalog::Snapshot;
 use ukimet_model::{Example, PushStatus, Result, Severity};
 
@@ -241,7 +241,9 @@ impl Writer<'_> {
         match name.trim() {
             "" => self.say("column_unnamed", &[]),
             // Rows that are no data have the cell where they begin.
-            cell if rule.starts_with("table.totals_") => self.say("cell", &[("name", Text(cell))]),
+            cell if ["table.totals_row", "table.totals_suspected"].contains(&rule) => {
+                self.say("cell", &[("name", Text(cell))])
+            }
             name => self.say("column", &[("name", Text(&shown(name, VALUE_CHARACTERS_MAX)))]),
         }
     }
@@ -297,46 +299,4 @@ pub(super) fn severity_label(language: Language, severity: Severity) -> String {
         Severity::Warning => plain(language, "warning"),
         Severity::Note => plain(language, "note"),
     }
-}
-
-/// A text as it is shown in a sentence: on one line, not too long.
-fn shown(text: &str, characters_max: usize) -> String {
-    shown_from(text, 0, characters_max)
-}
-
-/// A part of a text from a character on, with a little before it if the text is too long to be shown whole.
-fn shown_from(text: &str, from: usize, characters_max: usize) -> String {
-    const BEFORE: usize = 20;
-    let is_long = text.chars().nth(characters_max).is_some();
-    let start = if is_long { from.saturating_sub(BEFORE) } else { 0 };
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    let mut shown: String = if start > 0 { "…" } else { "" }.to_owned();
-    shown.extend(text.chars().skip(start).take(characters_max).map(clean));
-    if text.chars().nth(start + characters_max).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
-/// The first character in which two texts differ.
-fn difference(one: &str, other: &str) -> usize {
-    one.chars().zip(other.chars()).take_while(|(one, other)| one == other).count()
-}
-
-/// A separator as it can be seen.
-fn visible(separator: &str) -> String {
-    match separator {
-        "\t" | "tab" => "⇥ (Tab)".to_owned(),
-        " " => "␣".to_owned(),
-        other => other.to_owned(),
-    }
-}
-
-/// A time, UTC, as the language writes it.
-fn clock(time: Timestamp, language: Language) -> String {
-    let form = match language {
-        Language::En => "%-d %B %Y, %H:%M UTC",
-        Language::Kk | Language::Ru => "%d.%m.%Y, %H:%M UTC",
-    };
-    time.strftime(form).to_string()
 }
