@@ -4,10 +4,10 @@ use super::{Filling, Language, fill};
 use serde::Deserialize;
 use std::sync::LazyLock;
 
-/// One way to say something.
+/// One way to say something: a pattern, and how each language says it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Said {
+struct Wording {
     said: String,
     /// The only rule that says so.
     rule: Option<String>,
@@ -19,15 +19,15 @@ struct Said {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    said: Vec<Said>,
+    said: Vec<Wording>,
 }
 
-static SAID: LazyLock<Vec<Said>> = LazyLock::new(|| {
+static SAID: LazyLock<Vec<Wording>> = LazyLock::new(|| {
     let table: Table = toml::from_str(include_str!("said.toml")).expect("the table is well formed, as a test shows");
     table.said
 });
 
-impl Said {
+impl Wording {
     fn get(&self, language: Language) -> &str {
         match language {
             Language::Kk => &self.kk,
