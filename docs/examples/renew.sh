@@ -9,11 +9,12 @@ server=$!
 trap 'kill "$server"; wait "$server" || true; rm -rf "$data" "$data.log"' EXIT
 until grep -q ready "$data.log"; do sleep 0.2; done
 renew() {
-    target/debug/ukimet push "$1" --dataset "kz/$2" --push-id "$2" --hub "$hub" > /dev/null
+    file=$1 name=$2; shift 2
+    target/debug/ukimet push "$file" --dataset "kz/$name" --push-id "$name" --hub "$hub" "$@" > /dev/null
     for lang in en ru kk; do
-        target/debug/ukimet report "kz/$2" --lang "$lang" --hub "$hub" -o "docs/examples/$2.$lang.txt" --format text
+        target/debug/ukimet report "kz/$name" --lang "$lang" --hub "$hub" -o "docs/examples/$name.$lang.txt" --format text
     done
 }
 renew demo/rayony_s42_cp1251.zip districts
 renew demo/settlements_decimal_comma_cp1251.csv settlements
-renew docs/examples/medical_institutions_2000_2022.xls medical-institutions
+renew docs/examples/medical_institutions_2000_2022.xls medical-institutions --layer "5.21 2"

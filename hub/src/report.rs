@@ -3,9 +3,11 @@
 //! One renderer behind every door: the command line, gRPC and HTTP ask the same question and get the same file.
 
 mod document;
+mod how;
 mod html;
 mod plain;
 mod sheet;
+mod shown;
 mod subject;
 mod summary;
 mod tables;
@@ -138,6 +140,11 @@ impl Filter {
     pub fn takes(&self, rule: &str, severity: Severity) -> bool {
         let is_of = |wanted: &String| rule == wanted || rule.strip_prefix(wanted).is_some_and(|r| r.starts_with('.'));
         self.rule.as_ref().is_none_or(is_of) && self.severity.is_none_or(|wanted| wanted == severity)
+    }
+
+    /// Whether everything is shown.
+    fn is_open(&self) -> bool {
+        self.rule.is_none() && self.severity.is_none()
     }
 
     fn takes_verdict(&self, verdict: &Verdict) -> bool {

@@ -1,10 +1,10 @@
 //! What the report says, in one language, before it has a form.
 
+use super::shown::{clock, difference, shown, shown_from, visible};
 use super::summary::{Found, PLACES_MAX, findings};
-use super::texts::{Filling, Language, number, phrase, plain, rule};
+use super::texts::{Filling, Language, number, phrase, plain, rule, said};
 use super::{Filter, Subject};
 use Filling::{Number, Text};
-use jiff::Timestamp;
 use ukimet_catalog::Snapshot;
 use ukimet_model::{Example, PushStatus, Result, Severity};
 
@@ -33,8 +33,17 @@ pub(super) enum Block {
     Commands(Vec<String>),
 }
 
+/// Notes that the part on how the file was read tells already.
+const TOLD_BEFORE: [&str; 3] = ["crs.from_columns", "crs.none", "geometry.none"];
+
+/// Rules whose place is the file itself, of which nothing more is to be said.
+const OF_FILE: [&str; 3] = ["crs.inferred", "encoding.detected", "text.encoding_detected"];
+
 /// Longest value that is shown in a sentence, characters.
 const VALUE_CHARACTERS_MAX: usize = 80;
+
+/// Longest text that is shown whole, such as a title or the words of a rule, characters.
+const TEXT_CHARACTERS_MAX: usize = 240;
 
 pub(super) fn document(
     snapshot: &Snapshot,
@@ -43,7 +52,10 @@ pub(super) fn document(
     filter: &Filter,
 ) -> Result<Document> {
     let writer = Writer { subject, language };
-    let found = findings(snapshot, subject, filter)?;
+    let mut found = findings(snapshot, subject, filter)?;
+    if filter.is_open() {
+        found.retain(|found| found.severity != Severity::Note || !TOLD_BEFORE.contains(&found.rule.as_str()));
+    }
     let version = number(subject.layer.version.0);
     let names = [("dataset", Text(subject.dataset.id.as_str())), ("version", Text(&version))];
     let mut blocks = writer.came();
@@ -72,13 +84,14 @@ pub(super) fn fix_commands(subject: &Subject) -> [String; 2] {
     ]
 }
 
-struct Writer<'a> {
-    subject: &'a Subject,
-    language: Language,
+/// The subject and the language, for the parts of the document.
+pub(super) struct Writer<'a> {
+    pub(super) subject: &'a Subject,
+    pub(super) language: Language,
 }
 
 impl Writer<'_> {
-    fn say(&self, name: &str, fillings: &[(&str, Filling<'_>)]) -> String {
+    pub(super) fn say(&self, name: &str, fillings: &[(&str, Filling<'_>)]) -> String {
         phrase(self.language, name, fillings)
     }
 
@@ -86,7 +99,7 @@ impl Writer<'_> {
     fn came(&self) -> Vec<Block> {
         let Subject { record, layer, version, .. } = self.subject;
         let report = &layer.report;
-        let size = self.say("bytes", &[("n", Number(record.asset.size_bytes))]);
+        let size = self.size(record.asset.size_bytes);
         let came = self.say(
             "came",
             &[
@@ -105,13 +118,13 @@ impl Writer<'_> {
                 ("refused", Number(report.rows_refused)),
             ],
         );
-        let mut paragraphs = vec![came, counts];
+        let mut paragraphs = vec![came];
+        paragraphs.extend(self.whereabouts());
+        paragraphs.push(counts);
         if report.rows_repaired > 0 {
             paragraphs.push(self.say("repaired", &[("n", Number(report.rows_repaired))]));
         }
-        if let Some(fixes) = self.fixes() {
-            paragraphs.push(fixes);
-        }
+        paragraphs.extend(self.fixes());
         let number = number(layer.version.0);
         paragraphs.push(match layer.status {
             PushStatus::Unchanged => self.say("unchanged", &[("version", Text(&number))]),
@@ -128,7 +141,34 @@ impl Writer<'_> {
         if let Some(time) = self.subject.published() {
             paragraphs.push(self.say("committed", &[("time", Text(&clock(time, self.language)))]));
         }
+        paragraphs.extend(self.other_layers());
         paragraphs.into_iter().map(Block::Paragraph).collect()
+    }
+
+    fn size(&self, size_bytes: u64) -> String {
+        match size_bytes {
+            0..1000 => self.say("bytes", &[("n", Number(size_bytes))]),
+            1000..1_000_000 => self.say("kilobytes", &[("n", Number(size_bytes.div_ceil(1000)))]),
+            _ => self.say("megabytes", &[("n", Number(size_bytes.div_ceil(1_000_000)))]),
+        }
+    }
+
+    /// Where in the file the rows were.
+    fn whereabouts(&self) -> Option<String> {
+        let of_step = |name: &str| self.subject.parameter("read", name).filter(|text| !text.is_empty());
+        let archive = of_step("archive").map(|members| self.say("in_archive", &[("members", Text(members))]));
+        let range = of_step("range").map(|range| self.say("in_range", &[("range", Text(range))]));
+        let separator = of_step("separator").map(|text| self.say("separator", &[("separator", Text(&visible(text)))]));
+        let sentences: Vec<String> = [archive, range, separator].into_iter().flatten().collect();
+        (!sentences.is_empty()).then(|| sentences.join(" "))
+    }
+
+    /// Where the other layers of the file went.
+    fn other_layers(&self) -> Option<String> {
+        let own = &self.subject.dataset.id;
+        let layers = self.subject.record.outcome.layers.iter().map(|layer| &layer.dataset);
+        let others: Vec<String> = layers.filter(|dataset| *dataset != own).map(ToString::to_string).collect();
+        (!others.is_empty()).then(|| self.say("other_layers", &[("list", Text(&others.join(", ")))]))
     }
 
     fn fixes(&self) -> Option<String> {
@@ -137,116 +177,9 @@ impl Writer<'_> {
         Some(self.say("fixes", &[("push", Text(push)), ("base", Text(base.trim_start_matches('v')))]))
     }
 
-    /// How the file was read, a sentence or two a matter.
-    fn how(&self) -> Vec<String> {
-        let mut paragraphs = Vec::new();
-        paragraphs.extend(self.encoding());
-        paragraphs.push(self.crs());
-        paragraphs.extend(self.on_map());
-        paragraphs.extend(self.types());
-        if let Some(names) = self.subject.step("names").filter(|step| step.count > 0) {
-            paragraphs.push(self.say("names", &[("n", Number(names.count))]));
-        }
-        paragraphs
-    }
-
-    fn encoding_name(&self) -> &str {
-        self.subject.layer.report.source_encoding.as_deref().unwrap_or_default()
-    }
-
-    fn encoding(&self) -> Option<String> {
-        let report = &self.subject.layer.report;
-        let encoding = report.source_encoding.as_deref()?;
-        let known_by = self.subject.parameter("text", "known_by").unwrap_or_default();
-        let is_detected = known_by.starts_with("detected")
-            || report.diagnostics.iter().any(|found| found.rule.ends_with("encoding_detected"))
-            || report.diagnostics.iter().any(|found| found.rule == "encoding.detected");
-        let encoding = [("encoding", Text(encoding))];
-        Some(match known_by {
-            _ if is_detected => self.say("encoding_detected", &encoding),
-            "the publisher" => self.say("encoding_publisher", &encoding),
-            "the format" => self.say("encoding_format", &encoding),
-            _ => self.say("encoding_declared", &encoding),
-        })
-    }
-
-    fn crs(&self) -> String {
-        let Some(code) = self.subject.layer.report.source_crs.as_deref() else { return self.say("crs_none", &[]) };
-        let of_step = |name: &str| self.subject.parameter("crs", name).unwrap_or_default();
-        let name = of_step("source_crs_name");
-        let crs = if name.is_empty() { code.to_owned() } else { format!("{code} ({name})") };
-        let (by, crs) = (of_step("source_crs_by"), Text(&crs));
-        let mut sentences = vec![match by {
-            "the publisher" => self.say("crs_publisher", &[("crs", crs)]),
-            "the source" => self.say("crs_source", &[("crs", crs)]),
-            "the columns" => self.say("crs_columns", &[("crs", crs)]),
-            by => self.say("crs_inferred", &[("crs", crs), ("by", Text(by))]),
-        }];
-        let operation = of_step("operation");
-        if operation.starts_with("none") {
-            sentences.push(self.say("crs_kept", &[]));
-        } else {
-            sentences.push(self.say("crs_converted", &[("operation", Text(operation))]));
-            sentences.push(match of_step("accuracy_m") {
-                accuracy if accuracy.parse::<f64>().is_ok() => {
-                    self.say("crs_accuracy", &[("accuracy", Text(accuracy))])
-                }
-                _ => self.say("crs_unknown_accuracy", &[]),
-            });
-        }
-        sentences.join(" ")
-    }
-
-    fn on_map(&self) -> Option<String> {
-        let report = &self.subject.layer.report;
-        report.source_crs.as_ref()?;
-        let rows = |kinds: &[&str]| -> u64 { kinds.iter().filter_map(|kind| report.geometry_types.get(*kind)).sum() };
-        let kinds = [
-            ("kind_Point", rows(&["Point"])),
-            ("kind_MultiPoint", rows(&["MultiPoint"])),
-            ("kind_LineString", rows(&["LineString", "MultiLineString"])),
-            ("kind_Polygon", rows(&["Polygon", "MultiPolygon"])),
-            ("kind_GeometryCollection", rows(&["GeometryCollection"])),
-            ("without_place", report.geometry_nulls),
-        ];
-        let kinds = kinds.into_iter().filter(|(_, rows)| *rows > 0);
-        let list: Vec<String> = kinds.map(|(name, rows)| self.say(name, &[("n", Number(rows))])).collect();
-        (!list.is_empty()).then(|| self.say("places", &[("list", Text(&list.join(", ")))]))
-    }
-
-    fn types(&self) -> Option<String> {
-        let step = self.subject.step("types").filter(|step| step.count > 0)?;
-        let column = |example: &Example| {
-            let taken = self.type_name(example.taken.as_deref().unwrap_or_default());
-            format!("{} — {taken}", example.field.as_deref().unwrap_or_default())
-        };
-        let mut list: Vec<String> = step.examples.iter().map(column).collect();
-        if let Some(more @ 1..) = step.count.checked_sub(list.len() as u64) {
-            list.push(self.say("more", &[("n", Number(more))]));
-        }
-        Some(self.say("types", &[("n", Number(step.count)), ("list", Text(&list.join("; ")))]))
-    }
-
-    /// A type as the receipt names it, in the reader's language; how dates were written is kept.
-    fn type_name(&self, receipt: &str) -> String {
-        let name = match receipt {
-            "integer" => "type_integer",
-            text if text.starts_with("decimal") => "type_decimal",
-            text if text.starts_with("date and time") => "type_time",
-            text if text.starts_with("date") => "type_date",
-            "true or false" => "type_boolean",
-            other => return other.to_owned(),
-        };
-        let layout = receipt.strip_prefix("date ").filter(|layout| layout.starts_with(['D', 'Y', 'M']));
-        layout.map_or_else(|| self.say(name, &[]), |layout| format!("{} {layout}", self.say(name, &[])))
-    }
-
     fn finding(&self, found: &Found) -> Block {
         let text = rule(self.language, &found.rule);
-        let mut places: Vec<String> = found.places.iter().filter_map(|place| self.place(place)).collect();
-        if let Some(more @ 1..) = found.listed.checked_sub(PLACES_MAX as u64) {
-            places.push(self.say("places_more", &[("n", Number(more))]));
-        }
+        let places = self.places(found);
         let cases = self.say("cases", &[("n", Number(found.count))]);
         Block::Finding {
             severity: found.severity,
@@ -258,24 +191,81 @@ impl Writer<'_> {
         }
     }
 
+    /// The first places of a rule; those of the whole file on one line.
+    fn places(&self, found: &Found) -> Vec<String> {
+        if OF_FILE.contains(&found.rule.as_str()) {
+            return Vec::new();
+        }
+        let is_of_file = |place: &&Example| place.row.is_none() && place.field.is_none() && place.taken.is_none();
+        let (of_file, others): (Vec<&Example>, Vec<&Example>) = found.places.iter().partition(is_of_file);
+        let named = of_file.iter().filter(|place| !place.found.is_empty());
+        let named: Vec<String> = named.map(|place| self.quoted(&found.rule, &place.found)).collect();
+        let mut line = named.join(", ");
+        let mut places: Vec<String> = others.iter().filter_map(|place| self.place(&found.rule, place)).collect();
+        if let Some(more @ 1..) = found.listed.checked_sub(PLACES_MAX as u64) {
+            let more = self.say("more", &[("n", Number(more))]);
+            if line.is_empty() {
+                places.push(more);
+            } else {
+                line.push(' ');
+                line.push_str(&more);
+            }
+        }
+        places.extend((!line.is_empty()).then_some(line));
+        places
+    }
+
+    /// The adapter's own words in the reader's language, or a value in quotation marks.
+    fn quoted(&self, rule: &str, text: &str) -> String {
+        let words = said(self.language, rule, text).map(|words| shown(&words, TEXT_CHARACTERS_MAX));
+        words.unwrap_or_else(|| self.say("quoted", &[("text", Text(&shown(text, TEXT_CHARACTERS_MAX)))]))
+    }
+
     /// One place in words; `None` if it is the whole file and nothing more is to be said.
-    fn place(&self, place: &Example) -> Option<String> {
+    fn place(&self, rule: &str, place: &Example) -> Option<String> {
         let mut parts = Vec::new();
         // People count rows from 1.
         parts.extend(place.row.map(|row| self.say("row", &[("n", Number(row + 1))])));
-        parts.extend(place.field.as_ref().map(|name| self.say("column", &[("name", Text(name))])));
-        let found = shown(&place.found);
-        // What is said of a whole column are words of the rule, not values.
+        parts.extend(place.field.as_ref().map(|name| self.column(rule, name)));
         if place.row.is_some() || place.field.is_none() {
-            match &place.taken {
-                Some(taken) => {
-                    parts.push(self.say("value_taken", &[("found", Text(&found)), ("taken", Text(&shown(taken)))]));
-                }
-                None if !found.is_empty() => parts.push(self.say("value_found", &[("found", Text(&found))])),
-                None if place.field.is_some() => parts.push(self.say("value_empty", &[])),
-                None => {}
-            }
+            parts.extend(self.value(rule, place));
+        } else {
+            // What is said of a whole column are words of the rule, not values.
+            let words = said(self.language, rule, &place.found);
+            parts.extend(words.map(|words| shown(&words, TEXT_CHARACTERS_MAX)));
         }
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
+    fn column(&self, rule: &str, name: &str) -> String {
+        match name.trim() {
+            "" => self.say("column_unnamed", &[]),
+            // Rows that are no data have the cell where they begin.
+            cell if ["table.totals_row", "table.totals_suspected"].contains(&rule) => {
+                self.say("cell", &[("name", Text(cell))])
+            }
+            name => self.say("column", &[("name", Text(&shown(name, VALUE_CHARACTERS_MAX)))]),
+        }
+    }
+
+    /// What stood in a place and what was taken.
+    fn value(&self, rule: &str, place: &Example) -> Option<String> {
+        let words = |text: &str| said(self.language, rule, text).map(|words| shown(&words, TEXT_CHARACTERS_MAX));
+        let from = place.taken.as_ref().map_or(0, |taken| difference(&place.found, taken));
+        let cut = |text: &str| shown_from(text, from, VALUE_CHARACTERS_MAX);
+        let found = match words(&place.found) {
+            Some(words) => Some(words),
+            None if !place.found.is_empty() => Some(self.say("value_found", &[("found", Text(&cut(&place.found)))])),
+            None => place.field.as_ref().map(|_| self.say("value_empty", &[])),
+        };
+        let taken = match place.taken.as_deref() {
+            Some("null") => Some(self.say("value_emptied", &[])),
+            Some(taken) => {
+                Some(words(taken).unwrap_or_else(|| self.say("value_taken", &[("taken", Text(&cut(taken)))])))
+            }
+            None => None,
+        };
+        let parts: Vec<String> = [found, taken].into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join(", "))
     }
 
@@ -287,6 +277,13 @@ impl Writer<'_> {
         }
         if found.iter().any(|found| found.severity == Severity::Warning) {
             blocks.push(Block::Paragraph(self.say("next_check", &[])));
+        }
+        let is_cut = |found: &Found| found.severity != Severity::Note && found.listed > PLACES_MAX as u64;
+        if found.iter().any(is_cut) {
+            blocks.push(Block::Paragraph(self.say("next_all", &[])));
+            let (dataset, push) = (&self.subject.dataset.id, &self.subject.record.push_id);
+            let command = format!("ukimet report {dataset} --push {push} --format csv -o verdicts.csv");
+            blocks.push(Block::Commands(vec![command]));
         }
         if blocks.is_empty() {
             blocks.push(Block::Paragraph(self.say("next_nothing", &[])));
@@ -302,23 +299,4 @@ pub(super) fn severity_label(language: Language, severity: Severity) -> String {
         Severity::Warning => plain(language, "warning"),
         Severity::Note => plain(language, "note"),
     }
-}
-
-/// A value as it is shown in a sentence: on one line, not too long.
-fn shown(value: &str) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    let mut shown: String = value.chars().take(VALUE_CHARACTERS_MAX).map(clean).collect();
-    if value.chars().nth(VALUE_CHARACTERS_MAX).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
-/// A time, UTC, as the language writes it.
-fn clock(time: Timestamp, language: Language) -> String {
-    let form = match language {
-        Language::En => "%-d %B %Y, %H:%M UTC",
-        Language::Kk | Language::Ru => "%d.%m.%Y, %H:%M UTC",
-    };
-    time.strftime(form).to_string()
 }

@@ -9,7 +9,8 @@ const STYLE: &str = "body{font:17px/1.5 system-ui,sans-serif;max-width:50rem;mar
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}pre{background:#f0f0f0;padding:.7rem;white-space:pre-wrap;overflow-wrap:anywhere}\
 section{border-left:.3rem solid #767676;padding:0 0 0 1rem;margin:1rem 0}section.error{border-color:#b3261e}\
 section.warning{border-color:#8a5a00}section h3{font-size:1rem;margin:0}section code{color:#595959}\
-li{overflow-wrap:anywhere}";
+h1,h3,p,li,code{overflow-wrap:anywhere}\
+@media print{body{font-size:11pt;max-width:none;margin:0;padding:0}section,pre{break-inside:avoid}h2,h3{break-after:avoid}pre{border:1px solid #767676}}";
 
 /// The document as a page.
 pub(super) fn page(document: &Document, language: Language) -> String {

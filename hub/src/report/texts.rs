@@ -2,6 +2,10 @@
 //!
 //! They stand in two tables beside this file, so that whoever adds a rule adds its texts without a line of code.
 
+mod said;
+
+pub use said::said;
+
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;

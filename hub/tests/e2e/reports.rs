@@ -263,13 +263,14 @@ fn facts(report: &str) -> Vec<String> {
 fn the_examples_in_the_documents_are_what_the_hub_says() {
     let dir = tempfile::tempdir().expect("a folder");
     let hub = Hub::start(&dir.path().join("data"), &[]);
-    for (file, name) in [
-        ("demo/rayony_s42_cp1251.zip", "districts"),
-        ("demo/settlements_decimal_comma_cp1251.csv", "settlements"),
-        ("docs/examples/medical_institutions_2000_2022.xls", "medical-institutions"),
+    let flags: [&str; 2] = ["--layer", "5.21 2"];
+    for (file, name, flags) in [
+        ("demo/rayony_s42_cp1251.zip", "districts", &[][..]),
+        ("demo/settlements_decimal_comma_cp1251.csv", "settlements", &[]),
+        ("docs/examples/medical_institutions_2000_2022.xls", "medical-institutions", &flags),
     ] {
         let dataset = format!("kz/{name}");
-        hub.publish(&root().join(file), &dataset, &[]);
+        hub.publish(&root().join(file), &dataset, flags);
         for lang in ["en", "ru", "kk"] {
             let example = root().join(format!("docs/examples/{name}.{lang}.txt"));
             let example = fs::read_to_string(&example).unwrap_or_else(|e| panic!("{}: {e}", example.display()));
