@@ -238,7 +238,7 @@ impl Normalizer {
         report.steps = vec![text_step, self.places.step, types_step];
         report.steps.extend(codes_step);
         report.steps.extend(self.output.steps);
-        report.steps.push(self.transform.finish()?);
+        report.steps.push(self.transform.finish(!self.is_addition)?);
         report.steps.extend(geometry);
         for findings in [text_findings, self.places.findings, self.crs_findings, self.findings] {
             report.diagnostics.extend(findings.into_diagnostics());
