@@ -141,12 +141,15 @@ impl Normalizer {
     pub fn normalize(&mut self, raw: &RecordBatch) -> Result<Batch> {
         check_raw(raw, &self.layer)?;
         let row_first = self.report.rows_read;
+        // Refused rows are given back as they were found, so both forms are kept; they share what was not repaired.
         let mut decoded = raw.columns().to_vec();
+        let mut repaired = raw.columns().to_vec();
         let mut refused = Vec::new();
         let mut found = Vec::with_capacity(self.columns.columns.len());
         for column in &self.columns.columns {
-            let source = &mut decoded[column.raw];
-            *source = column.decode(source, &mut self.text, row_first)?;
+            let (as_found, source) = (&mut decoded[column.raw], &mut repaired[column.raw]);
+            *as_found = column.decode(as_found, &mut self.text, row_first)?;
+            *source = column.repair(as_found, &mut self.text, row_first);
             let name = &self.text.names[column.raw];
             found.push(column.publish(source, name, &mut refused, row_first, &mut self.findings)?);
         }
@@ -155,7 +158,7 @@ impl Normalizer {
             person.apply(&found, &names, row_first, &mut self.findings);
         }
         let Made { columns: mut arrays, mut refused } =
-            self.output.apply(&decoded, &found, row_first, refused, &mut self.findings)?;
+            self.output.apply(&repaired, &found, row_first, refused, &mut self.findings)?;
         self.add_geometry(raw, &mut arrays, &mut refused, row_first)?;
         self.quarantined.extend(quarantine::rows(&decoded, &self.layer, &refused, row_first)?);
         let options = RecordBatchOptions::new().with_row_count(Some(raw.num_rows()));
