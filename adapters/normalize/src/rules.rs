@@ -11,7 +11,7 @@ mod survey;
 pub use survey::Survey;
 
 use crate::crs::{CrsPlan, Transform};
-use crate::findings::Findings;
+use crate::findings::{Findings, VERDICTS_WAITING_MAX};
 use crate::geometry::GeometryRule;
 use crate::layer::{GEOMETRY_KEY, Limits, SourceLayer, is_marked};
 use crate::mapping::{Made, Output};
@@ -146,10 +146,14 @@ impl Normalizer {
         let mut repaired = raw.columns().to_vec();
         let mut refused = Vec::new();
         let mut found = Vec::with_capacity(self.columns.columns.len());
-        for column in &self.columns.columns {
+        for (at, column) in self.columns.columns.iter().enumerate() {
             let (as_found, source) = (&mut decoded[column.raw], &mut repaired[column.raw]);
             *as_found = column.decode(as_found, &mut self.text, row_first)?;
             *source = column.repair(as_found, &mut self.text, row_first);
+            if !self.output.uses(at) {
+                found.push(Arc::clone(source));
+                continue;
+            }
             let name = &self.text.names[column.raw];
             found.push(column.publish(source, name, &mut refused, row_first, &mut self.findings)?);
         }
@@ -231,7 +235,10 @@ impl Normalizer {
         }
         let verdicts = self.take_verdicts();
         let unlisted = self.verdicts_unlisted;
-        let message = format!("verdicts above the limit of {} a layer are counted, not listed", self.verdicts_max);
+        let message = format!(
+            "verdicts above the limit of {} a layer, or of {VERDICTS_WAITING_MAX} of one rule family in one batch, are counted, not listed",
+            self.verdicts_max
+        );
         self.findings.add("verdicts.unlisted", Severity::Note, message, unlisted, []);
         let mut report = self.report;
         report.rows_refused = report.rows_read - report.rows_taken;
