@@ -5,7 +5,7 @@ use ukimet_model::error::quoted;
 use ukimet_model::{Diagnostic, Example, ProcessStep, Severity, Verdict};
 
 /// Verdicts that wait to be taken; what comes above is counted only. Bounds the memory of one batch.
-const VERDICTS_WAITING_MAX: usize = 100_000;
+pub(crate) const VERDICTS_WAITING_MAX: usize = 100_000;
 
 /// What the rules found in one layer, one entry a rule, in the order of first sight, and the places one by one.
 #[derive(Debug, Default)]

@@ -22,6 +22,8 @@ use ukimet_model::{Error, ProcessStep, Profile, Result, Severity};
 pub(crate) struct Output {
     columns: Vec<OutputColumn>,
     profile: Option<&'static Profile>,
+    /// Which attributes of the source are published or made into something.
+    used: Vec<bool>,
     /// The receipts of names and mapping.
     pub(crate) steps: Vec<ProcessStep>,
 }
@@ -29,6 +31,15 @@ pub(crate) struct Output {
 struct OutputColumn {
     field: Arc<Field>,
     origin: Origin,
+}
+
+impl OutputColumn {
+    fn uses(&self, at: usize, found: &Column) -> bool {
+        match &self.origin {
+            Origin::Found(origin) => *origin == at,
+            Origin::Made(maker) => maker.inputs().contains(&found.raw),
+        }
+    }
 }
 
 enum Origin {
@@ -85,7 +96,8 @@ impl Output {
         let mut steps = vec![add_found(&mut columns, &rest, &source)];
         steps.extend(declared.mapping.as_deref().map(|mapping| receipt(mapping, columns.len())));
         let profile = mapping.profile.as_deref().map(Profile::named).transpose()?;
-        Ok(Self { columns, profile, steps })
+        let used = (0..found.len()).map(|at| columns.iter().any(|column| column.uses(at, &found[at]))).collect();
+        Ok(Self { columns, profile, used, steps })
     }
 
     /// Every attribute as it is, under the names of a schema that they were found for.
@@ -95,7 +107,13 @@ impl Output {
             field: attribute_field(field.name(), source_name(field), field.data_type().clone()),
             origin: Origin::Found(at),
         };
-        Self { columns: attributes.map(column).collect(), profile: None, steps: vec![step("names", [])] }
+        let columns: Vec<OutputColumn> = attributes.map(column).collect();
+        Self { used: vec![true; columns.len()], columns, profile: None, steps: vec![step("names", [])] }
+    }
+
+    /// Whether anything becomes of the attribute with this number; what is wrong with one that is left out is no matter.
+    pub(crate) fn uses(&self, at: usize) -> bool {
+        self.used[at]
     }
 
     /// Checks that the published columns fit the mapping's profile, if it names one.
@@ -108,7 +126,7 @@ impl Output {
         self.columns.iter().map(|column| Arc::clone(&column.field)).collect()
     }
 
-    /// The published attributes of one batch: `decoded` are the source's columns with their text decoded, `found` its
+    /// The published attributes of one batch: `decoded` are the source's columns with their text decoded and repaired, `found` its
     /// attributes as the rules find them, `refused` the rows that earlier rules refused, none if it is empty.
     ///
     /// # Errors
@@ -141,20 +159,13 @@ struct SourceColumns<'a> {
 }
 
 impl SourceColumns<'_> {
-    /// The number of the attribute with this name: written the same, or else the only one that differs in case and
-    /// outer spaces alone.
+    /// The number of the attribute that a mapping calls so.
     fn attribute(&self, name: &str) -> Result<usize> {
-        let name_of = |column: &Column| self.names[column.raw].as_str();
-        let same = |column: &Column| name_of(column) == name;
-        if let Some(at) = self.found.iter().position(same) {
+        let names: Vec<&str> = self.found.iter().map(|column| self.names[column.raw].as_str()).collect();
+        if let Some(at) = position_named(&names, name) {
             return Ok(at);
         }
-        let folded = |text: &str| text.trim().to_lowercase();
-        let mut alike = self.found.iter().enumerate().filter(|(_, column)| folded(name_of(column)) == folded(name));
-        if let (Some((at, _)), None) = (alike.next(), alike.next()) {
-            return Ok(at);
-        }
-        let there: Vec<String> = self.found.iter().map(|column| quoted(name_of(column))).collect();
+        let there: Vec<String> = names.iter().map(|name| quoted(name)).collect();
         let there = there.join(", ");
         Err(Error::invalid_request(format!("the layer has no column {}, only {there}", quoted(name))))
     }
@@ -189,6 +200,17 @@ impl SourceColumns<'_> {
     fn name(&self, at: usize) -> &str {
         &self.names[self.found[at].raw]
     }
+}
+
+/// The place of the column that a mapping calls so: written the same, or else the only one that differs in case and
+/// outer spaces alone.
+pub(crate) fn position_named(names: &[&str], name: &str) -> Option<usize> {
+    if let Some(at) = names.iter().position(|other| *other == name) {
+        return Some(at);
+    }
+    let folded = |text: &str| text.trim().to_lowercase();
+    let mut alike = (0..names.len()).filter(|at| folded(names[*at]) == folded(name));
+    alike.next().filter(|_| alike.next().is_none())
 }
 
 /// Adds attributes as they are, and names them; the receipt of the names rule.

@@ -185,6 +185,14 @@ impl PlacePlan {
         self.places.is_some()
     }
 
+    /// The column of WKT that makes the geometry, if one does.
+    pub(crate) fn cell(&self) -> Option<usize> {
+        match self.places {
+            Some(Candidate::Cell(at)) => Some(at),
+            _ => None,
+        }
+    }
+
     /// The geometry of one batch in the source's coordinates, and the rows to refuse (empty if none).
     pub(crate) fn apply(&mut self, columns: &[ArrayRef], row_first: u64) -> Result<Option<(BinaryArray, Vec<bool>)>> {
         match self.places {

@@ -11,7 +11,7 @@ mod survey;
 pub use survey::Survey;
 
 use crate::crs::{CrsPlan, Transform};
-use crate::findings::Findings;
+use crate::findings::{Findings, VERDICTS_WAITING_MAX};
 use crate::geometry::GeometryRule;
 use crate::layer::{GEOMETRY_KEY, Limits, SourceLayer, is_marked};
 use crate::mapping::{Made, Output};
@@ -141,12 +141,19 @@ impl Normalizer {
     pub fn normalize(&mut self, raw: &RecordBatch) -> Result<Batch> {
         check_raw(raw, &self.layer)?;
         let row_first = self.report.rows_read;
+        // Refused rows are given back as they were found, so both forms are kept; they share what was not repaired.
         let mut decoded = raw.columns().to_vec();
+        let mut repaired = raw.columns().to_vec();
         let mut refused = Vec::new();
         let mut found = Vec::with_capacity(self.columns.columns.len());
-        for column in &self.columns.columns {
-            let source = &mut decoded[column.raw];
-            *source = column.decode(source, &mut self.text, row_first)?;
+        for (at, column) in self.columns.columns.iter().enumerate() {
+            let (as_found, source) = (&mut decoded[column.raw], &mut repaired[column.raw]);
+            *as_found = column.decode(as_found, &mut self.text, row_first)?;
+            *source = column.repair(as_found, &mut self.text, row_first);
+            if !self.output.uses(at) {
+                found.push(Arc::clone(source));
+                continue;
+            }
             let name = &self.text.names[column.raw];
             found.push(column.publish(source, name, &mut refused, row_first, &mut self.findings)?);
         }
@@ -155,7 +162,7 @@ impl Normalizer {
             person.apply(&found, &names, row_first, &mut self.findings);
         }
         let Made { columns: mut arrays, mut refused } =
-            self.output.apply(&decoded, &found, row_first, refused, &mut self.findings)?;
+            self.output.apply(&repaired, &found, row_first, refused, &mut self.findings)?;
         self.add_geometry(raw, &mut arrays, &mut refused, row_first)?;
         self.quarantined.extend(quarantine::rows(&decoded, &self.layer, &refused, row_first)?);
         let options = RecordBatchOptions::new().with_row_count(Some(raw.num_rows()));
@@ -228,7 +235,10 @@ impl Normalizer {
         }
         let verdicts = self.take_verdicts();
         let unlisted = self.verdicts_unlisted;
-        let message = format!("verdicts above the limit of {} a layer are counted, not listed", self.verdicts_max);
+        let message = format!(
+            "verdicts above the limit of {} a layer, or of {VERDICTS_WAITING_MAX} of one rule family in one batch, are counted, not listed",
+            self.verdicts_max
+        );
         self.findings.add("verdicts.unlisted", Severity::Note, message, unlisted, []);
         let mut report = self.report;
         report.rows_refused = report.rows_read - report.rows_taken;
@@ -238,7 +248,7 @@ impl Normalizer {
         report.steps = vec![text_step, self.places.step, types_step];
         report.steps.extend(codes_step);
         report.steps.extend(self.output.steps);
-        report.steps.push(self.transform.finish()?);
+        report.steps.push(self.transform.finish(!self.is_addition)?);
         report.steps.extend(geometry);
         for findings in [text_findings, self.places.findings, self.crs_findings, self.findings] {
             report.diagnostics.extend(findings.into_diagnostics());

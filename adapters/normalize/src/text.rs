@@ -282,26 +282,26 @@ pub(crate) struct TextPlan {
 }
 
 impl TextPlan {
-    /// Decodes and repairs one raw column; `row_first` is the number of its first row in the layer.
+    /// Decodes one raw column; `row_first` is the number of its first row in the layer.
     ///
     /// # Errors
     ///
     /// `InvalidData` naming row, column and offset of a byte that the encoding does not define.
-    pub(crate) fn apply(&mut self, raw: &BinaryArray, column: usize, row_first: u64) -> Result<StringArray> {
+    pub(crate) fn decode(&mut self, raw: &BinaryArray, column: usize, row_first: u64) -> Result<StringArray> {
         if self.encoding == Encoding::UTF_8
             && let Ok(text) = StringArray::try_from_binary(raw.clone())
         {
-            return Ok(self.repair(text, column, row_first));
+            return Ok(text);
         }
         let mut text = StringBuilder::with_capacity(raw.len(), raw.value_data().len());
         for (value, row) in raw.iter().zip(row_first..) {
-            let decoded = value.map(|bytes| self.decode(bytes, column, row)).transpose()?;
+            let decoded = value.map(|bytes| self.decode_value(bytes, column, row)).transpose()?;
             text.append_option(decoded);
         }
-        Ok(self.repair(text.finish(), column, row_first))
+        Ok(text.finish())
     }
 
-    fn decode<'a>(&mut self, bytes: &'a [u8], column: usize, row: u64) -> Result<Cow<'a, str>> {
+    fn decode_value<'a>(&mut self, bytes: &'a [u8], column: usize, row: u64) -> Result<Cow<'a, str>> {
         let at = match self.encoding.decode(bytes) {
             Ok(Cow::Owned(decoded)) => {
                 self.step.count += 1;

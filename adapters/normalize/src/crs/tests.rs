@@ -44,7 +44,7 @@ fn through(plan: CrsPlan, points: &[(f64, f64)]) -> Result<(Places, Vec<String>)
             kept.push(place[0]);
         }
     }
-    transform.finish()?;
+    transform.finish(true)?;
     Ok((kept, findings.into_diagnostics().into_iter().map(|found| found.rule).collect()))
 }
 

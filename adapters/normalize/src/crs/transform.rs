@@ -29,13 +29,15 @@ impl Transform {
         self.plan.operation.pipeline.is_none() && !self.plan.is_swapped
     }
 
-    /// The receipt, counted in positions.
+    /// The receipt, counted in positions; `is_judged` if many rows in impossible places end the layer.
     ///
     /// # Errors
     ///
     /// `InvalidData` if more rows than the configured share are in impossible places.
-    pub(crate) fn finish(mut self) -> Result<ProcessStep> {
-        self.gate.finish()?;
+    pub(crate) fn finish(mut self, is_judged: bool) -> Result<ProcessStep> {
+        if is_judged {
+            self.gate.finish()?;
+        }
         self.plan.step.count = self.positions;
         Ok(self.plan.step)
     }

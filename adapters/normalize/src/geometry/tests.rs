@@ -30,7 +30,7 @@ fn run(rows: &[Option<Vec<u8>>], limits: Limits, crs: &str) -> Result<Run> {
     let (mut rule, mut findings) = (GeometryRule::new(limits), Findings::default());
     let done = rule.apply(&column, Vec::new(), &mut transform, 100, &mut findings)?;
     let mut report = LayerReport::default();
-    transform.finish()?;
+    transform.finish(true)?;
     rule.finish(&mut report, &mut findings);
     report.diagnostics = findings.into_diagnostics();
     Ok(Run { column: done.column, refused: done.refused, report })

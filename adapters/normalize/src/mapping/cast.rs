@@ -64,8 +64,14 @@ impl Reader {
         }
     }
 
-    /// Reads texts that all fit.
-    pub(super) fn read(&self, texts: &StringArray) -> Result<ArrayRef> {
+    /// Reads texts that all fit, as column `name`; what is taken for another value is said.
+    pub(super) fn read(
+        &self,
+        texts: &StringArray,
+        name: &str,
+        row_first: u64,
+        findings: &mut Findings,
+    ) -> Result<ArrayRef> {
         match self {
             Self::Text => Ok(Arc::new(texts.clone())),
             Self::Words { yes, .. } => {
@@ -78,7 +84,7 @@ impl Reader {
             }
             Self::Typed(notation, data_type) => {
                 let target = Target::Typed(Reading::plain(*notation, data_type.clone()));
-                types::apply(texts, &target, "made by the mapping", 0, &mut Findings::default())
+                types::apply(texts, &target, name, row_first, findings)
             }
         }
     }

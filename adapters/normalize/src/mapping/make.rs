@@ -3,10 +3,9 @@
 use super::SourceColumns;
 use super::cast::Reader;
 use crate::findings::{Findings, example};
+use crate::types::expected::as_text;
 use arrow_array::builder::StringBuilder;
-use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
-use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::DataType;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -79,7 +78,7 @@ impl Maker {
         findings: &mut Findings,
     ) -> Result<ArrayRef> {
         let rows = decoded.first().map_or(0, Array::len);
-        let inputs = self.inputs().into_iter().map(|at| texts(&decoded[at])).collect::<Result<Vec<_>>>()?;
+        let inputs = self.inputs().into_iter().map(|at| as_text(&decoded[at])).collect::<Result<Vec<_>>>()?;
         let mut made = StringBuilder::new();
         for i in 0..rows {
             match self.text(&inputs, i) {
@@ -95,10 +94,11 @@ impl Maker {
                 }
             }
         }
-        self.reader.read(&made.finish())
+        self.reader.read(&made.finish(), &self.name, row_first, findings)
     }
 
-    fn inputs(&self) -> Vec<usize> {
+    /// The source columns that it is made of, by their numbers.
+    pub(super) fn inputs(&self) -> Vec<usize> {
         match &self.recipe {
             Recipe::Copy(from) | Recipe::Split { from, .. } | Recipe::Lookup { from, .. } => vec![*from],
             Recipe::Concat { from, .. } => from.clone(),
@@ -148,24 +148,13 @@ impl Maker {
     }
 }
 
-/// A column as text, numbers and dates as they are shown.
-fn texts(column: &ArrayRef) -> Result<StringArray> {
-    if let Some(text) = column.as_string_opt::<i32>() {
-        return Ok(text.clone());
-    }
-    let options = FormatOptions::new();
-    let format = ArrayFormatter::try_new(column.as_ref(), &options)
-        .map_err(|error| Error::internal("a column cannot be shown as text").caused_by(error))?;
-    Ok((0..column.len()).map(|i| column.is_valid(i).then(|| format.value(i).to_string())).collect())
-}
-
 /// Keys and values of a reference table.
 fn table_of(table: &RecordBatch, key: &str, value: &str) -> Result<HashMap<String, Option<String>>> {
     let column = |name: &str| {
         let column = table.column_by_name(name);
         let column = column
             .ok_or_else(|| Error::invalid_request(format!("the looked-up dataset has no column {}", quoted(name))));
-        column.and_then(texts)
+        column.and_then(as_text)
     };
     let (keys, values) = (column(key)?, column(value)?);
     let mut table = HashMap::with_capacity(keys.len());

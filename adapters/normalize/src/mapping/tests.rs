@@ -5,6 +5,7 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_cast::display::array_value_to_string;
 use arrow_schema::{DataType, Field, Schema};
 use std::sync::Arc;
+use ukimet_model::batch::{attribute_field, geometry_field};
 use ukimet_model::{Error, ErrorKind, LayerReport, Mapping, QuarantinedRow};
 
 fn text_column(values: &[Option<&str>]) -> ArrayRef {
@@ -165,4 +166,80 @@ fn a_profile_that_the_columns_do_not_fit_refuses_the_layer() {
     normalize(&schools(), &by(named)).expect("fits");
     let unknown = normalize(&schools(), &by("profile = \"dog\"")).err().expect("no such profile");
     assert!(unknown.to_string().contains("\"dog\""), "{unknown}");
+}
+
+#[test]
+fn whole_numbers_that_a_source_keeps_as_floats_are_whole_numbers() {
+    let mapping = r#"
+[[column]]
+name = "floors"
+from = "n"
+cast = "integer"
+[[column]]
+name = "label"
+concat = ["n", "part"]
+separator = "/"
+"#;
+    let floats: ArrayRef = Arc::new(arrow_array::Float64Array::from(vec![Some(5.0), None]));
+    let columns = [("n", floats), ("part", text_column(&[Some("a"), None]))];
+    let Normalized { rows, quarantined, .. } = normalize(&columns, &by(mapping)).expect("normalizes");
+    assert_eq!((shown(&rows, "floors"), quarantined.len()), (texts(&[Some("5"), None]), 0));
+    assert_eq!(shown(&rows, "label"), texts(&[Some("5/a"), None]));
+}
+
+#[test]
+fn what_a_cast_takes_for_another_value_is_said_with_its_row() {
+    let mapping = "[[column]]\nname = \"seen\"\nfrom = \"t\"\ncast = \"timestamp\"\n";
+    let times = text_column(&[Some("2024-05-30T12:00:00"), Some("2024-05-31T24:00:00")]);
+    let Normalized { rows, report, .. } = normalize(&[("t", times)], &by(mapping)).expect("normalizes");
+    assert_eq!(shown(&rows, "seen")[1].as_deref(), Some("2024-06-01T00:00:00"));
+    let said = report.diagnostics.iter().find(|found| found.rule == "time.end_of_day").expect("said");
+    let places: Vec<_> = said.examples.iter().map(|e| (e.row, e.field.as_deref())).collect();
+    assert!(places.contains(&(Some(1), Some("seen"))), "{places:?}");
+}
+
+#[test]
+fn corrected_rows_fit_a_schema_that_a_mapping_made() {
+    let mapping = r#"
+[[column]]
+name = "code"
+from = "код"
+[[column]]
+name = "part"
+from = "Код"
+split = { separator = "-", part = 1 }
+"#;
+    let expected = Arc::new(Schema::new(vec![
+        attribute_field("code", "код", DataType::Int64),
+        attribute_field("part", "Код", DataType::Utf8),
+        Arc::new(geometry_field()),
+    ]));
+    let fields = ["Код", "wkt"].map(|name| Field::new(name, DataType::Utf8, true)).to_vec();
+    let layer = SourceLayer {
+        name: "rows".to_owned(),
+        format: "Arrow".to_owned(),
+        schema: Arc::new(Schema::new(fields)),
+        raw_names: None,
+        crs: None,
+        encoding: SourceEncoding::Utf8 { transcoded_from: None },
+        untyped: true,
+    };
+    let columns = vec![text_column(&[Some("12")]), text_column(&[Some("POINT(76 43)")])];
+    let raw = RecordBatch::try_new(Arc::clone(&layer.schema), columns).expect("columns fit");
+    let declared = Declared { crs: Some("OGC:CRS84".to_owned()), ..by(mapping) };
+    let mut survey = Survey::begin(&layer, &declared, &Limits::default()).expect("begins");
+    survey.expect(&expected).expect("expected");
+    survey.observe(&raw).expect("observed");
+    let rows = survey.finish().expect("fits").normalizer().normalize(&raw).expect("normalizes").into_rows();
+    assert_eq!((shown(&rows, "code"), shown(&rows, "part")), (texts(&[Some("12")]), texts(&[Some("12")])));
+}
+
+#[test]
+fn a_column_that_is_dropped_refuses_no_row() {
+    let numbers: ArrayRef = Arc::new(arrow_array::Int64Array::from(vec![201_300_049_513_000, 1_101_200_000_000_000]));
+    let columns = || [("РКА", Arc::clone(&numbers)), ("name", text_column(&[Some("a"), Some("b")]))];
+    let damaged = normalize(&columns(), &Declared::default()).err().expect("every row is refused");
+    assert!(damaged.message().contains("codes.damaged_rka"), "{damaged}");
+    let Normalized { rows, report, .. } = normalize(&columns(), &by("drop = [\"РКА\"]")).expect("normalizes");
+    assert_eq!((rows.num_rows(), rows.num_columns(), report.rows_refused), (2, 1, 0));
 }

@@ -231,20 +231,28 @@ impl Column {
         self.unit(source).map(|unit| format!("{source}: {unit}"))
     }
 
-    /// The column of a batch with its text decoded, and repaired; other columns as they are.
+    /// The column of a batch with its text decoded; other columns as they are.
     ///
     /// # Errors
     ///
     /// `InvalidData` naming row, column and a byte that the encoding does not have.
     pub(super) fn decode(&self, source: &ArrayRef, text: &mut TextPlan, row_first: u64) -> Result<ArrayRef> {
         Ok(match self.role {
-            Role::RawText => Arc::new(text.apply(source.as_binary::<i32>(), self.raw, row_first)?),
-            Role::Text => Arc::new(text.repair(utf8(source)?, self.raw, row_first)),
+            Role::RawText => Arc::new(text.decode(source.as_binary::<i32>(), self.raw, row_first)?),
+            Role::Text => Arc::new(utf8(source)?),
             Role::Geometry | Role::Value => Arc::clone(source),
         })
     }
 
-    /// A decoded column as it is published; rows that are refused are marked in `refused`, which is empty as long as
+    /// A decoded column with its text repaired; the same array if nothing was wrong with it.
+    pub(super) fn repair(&self, decoded: &ArrayRef, text: &mut TextPlan, row_first: u64) -> ArrayRef {
+        match self.role {
+            Role::RawText | Role::Text => Arc::new(text.repair(decoded.as_string().clone(), self.raw, row_first)),
+            Role::Geometry | Role::Value => Arc::clone(decoded),
+        }
+    }
+
+    /// A decoded and repaired column as it is published; rows that are refused are marked in `refused`, which is empty as long as
     /// there are none.
     ///
     /// # Errors

@@ -5,14 +5,15 @@ use super::{Decisions, Plan};
 use crate::crs::CrsSurvey;
 use crate::findings::Findings;
 use crate::layer::{Declared, Limits, Role, SourceLayer};
-use crate::mapping::Output;
+use crate::mapping::{Output, position_named};
 use crate::places::PlacePlan;
 use crate::text::TextPlan;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
 use ukimet_model::batch::{geometry_index, is_geometry, source_name};
 use ukimet_model::error::quoted;
-use ukimet_model::{Error, Result};
+use ukimet_model::mapping::{ColumnSource, MappedColumn};
+use ukimet_model::{Error, Mapping, Result};
 
 /// Makes the decisions that an expected schema leaves.
 pub(super) fn expected_plan(
@@ -38,8 +39,8 @@ pub(super) fn expected_plan(
             (0..roles.len()).map(|raw| Column::expected(raw, roles[raw], &DataType::Utf8)).collect();
         let output = Output::decide(&Declared::default(), &text.names, &columns, &mut findings)?;
         (columns, output)
-    } else if declared.mapping.is_some() {
-        let columns = columns_for_mapping(expected, roles, &text.names);
+    } else if let Some(mapping) = &declared.mapping {
+        let columns = columns_for_mapping(expected, roles, &text.names, mapping, places.cell());
         let output = Output::decide(&declared, &text.names, &columns, &mut findings)?;
         (columns, output)
     } else {
@@ -67,14 +68,39 @@ fn columns_as_expected(expected: &Schema, roles: &[Role], names: &[String]) -> R
     expected.fields().iter().filter(|field| !is_geometry(field)).map(of_field).collect()
 }
 
-/// Every column: in the expected type if it is published as it is, as text for the mapping if not.
-fn columns_for_mapping(expected: &Schema, roles: &[Role], names: &[String]) -> Vec<Column> {
+/// Every column: in the expected type if it is published as it is, as text for the mapping if not. The column of places
+/// at `cell` is one only if the rows that are there have it, or the mapping names it.
+fn columns_for_mapping(
+    expected: &Schema,
+    roles: &[Role],
+    names: &[String],
+    mapping: &Mapping,
+    cell: Option<usize>,
+) -> Vec<Column> {
+    let source: Vec<&str> = names.iter().map(String::as_str).collect();
+    let is_at = |name: &str, raw: usize| position_named(&source, name) == Some(raw);
     let type_of = |raw: usize| {
-        let field = expected.fields().iter().find(|field| source_name(field) == names[raw]);
-        field.map_or(&DataType::Utf8, |field| field.data_type())
+        let is_renamed = |column: &&MappedColumn| match &column.source {
+            ColumnSource::Column(from) => column.cast.is_none() && is_at(from, raw),
+            _ => false,
+        };
+        let renamed = mapping.columns.iter().find(is_renamed);
+        let is_made = |field: &Field| mapping.columns.iter().any(|column| column.name == *field.name());
+        expected.fields().iter().find(|field| match renamed {
+            Some(column) => column.name == *field.name(),
+            None => source_name(field) == names[raw] && !is_made(field),
+        })
     };
-    let attributes = (0..roles.len()).filter(|raw| roles[*raw] != Role::Geometry);
-    attributes.map(|raw| Column::expected(raw, roles[raw], type_of(raw))).collect()
+    let is_named = |raw: usize| {
+        let mapped = mapping.columns.iter().flat_map(|column| column.source.columns());
+        mapped.chain(mapping.drop.iter().map(String::as_str)).any(|name| is_at(name, raw))
+    };
+    let is_attribute = |raw: &usize| {
+        roles[*raw] != Role::Geometry && (cell != Some(*raw) || type_of(*raw).is_some() || is_named(*raw))
+    };
+    let column =
+        |raw: usize| Column::expected(raw, roles[raw], type_of(raw).map_or(&DataType::Utf8, |field| field.data_type()));
+    (0..roles.len()).filter(is_attribute).map(column).collect()
 }
 
 /// Checks that names and types are the expected ones.

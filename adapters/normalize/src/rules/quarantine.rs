@@ -8,7 +8,7 @@ use geozero::wkb::Wkb;
 use geozero::{CoordDimensions, ToWkt};
 use ukimet_model::{Error, QuarantinedRow, Result, wkb};
 
-/// The refused rows of a batch; `decoded` are the source's columns with their text decoded.
+/// The refused rows of a batch; `decoded` are the source's columns with their text decoded and nothing repaired.
 pub(super) fn rows(
     decoded: &[ArrayRef],
     layer: &SourceLayer,

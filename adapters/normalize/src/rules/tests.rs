@@ -378,3 +378,19 @@ fn columns_of_metres_become_places_by_a_declared_region() {
     let error = run(&layer, &nonsense, columns()).map(|_| ()).expect_err("no region");
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
 }
+
+#[test]
+fn refused_rows_are_given_back_as_they_were_found() {
+    let fields = vec![marked("geom", GEOMETRY_KEY), Field::new("name", DataType::Utf8, true)];
+    let layer = layer(fields, false, Some("OGC:CRS84"));
+    let curve: &[u8] = &[1, 8, 0, 0, 0, 0, 0, 0, 0];
+    let columns = vec![bytes(&[&point(76.9, 43.2), curve]), text(&["КӨШЕCI", "КӨШЕCI"])];
+    let raw = RecordBatch::try_new(Arc::clone(&layer.schema), columns).expect("columns fit");
+    let mut survey = Survey::begin(&layer, &Declared::default(), &Limits::default()).expect("begins");
+    survey.observe(&raw).expect("observed");
+    let mut normalizer = survey.finish().expect("decided").normalizer();
+    let batch = normalizer.normalize(&raw).expect("normalizes");
+    assert_eq!(batch.rows().column(0).as_string::<i32>().value(0), "КӨШЕСІ", "repaired where it is published");
+    let refused = normalizer.take_quarantined();
+    assert_eq!((refused.len(), refused[0].row, refused[0].values[1].as_deref()), (1, 1, Some("КӨШЕCI")));
+}

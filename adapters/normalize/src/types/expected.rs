@@ -1,7 +1,8 @@
 //! Values that have to fit the type that their column has already: a corrected row beside rows that are published.
 
 use super::moment::date_time;
-use super::value::{Notation, boolean, decimal, integer};
+use super::number::missing_mark;
+use super::value::{Notation, boolean, decimal, integer, is_grouped_by_comma};
 use crate::findings::{Findings, example};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};
@@ -14,7 +15,8 @@ use ukimet_model::{Error, Result, Severity};
 /// A column in its expected type; rows with a value that does not fit are marked in `misfits`, which is empty as long as
 /// there are none, with a finding.
 ///
-/// Empty text is null in every type but text.
+/// Empty text is null in every type but text, and marks for a missing value are in numbers and times. A comma that may
+/// part thousands as well as decimals does not fit: which of them the column means is not known here.
 pub(crate) fn apply(
     column: &ArrayRef,
     expected: &DataType,
@@ -33,21 +35,30 @@ pub(crate) fn apply(
     let plain: Vec<Option<String>> =
         text.iter().map(|value| value.and_then(|value| canonical(value.trim(), expected))).collect();
     let typed = typed(&plain, expected)?;
+    // Where nothing but yes and no is expected, a mark such as нет may be an answer.
+    let has_marks = expected.is_numeric() || matches!(expected, DataType::Date32 | DataType::Timestamp(..));
+    let place = |i: usize, value: &str, taken| example(Some(row_first + i as u64), Some(name), value, taken);
     for (i, value) in text.iter().enumerate() {
         let Some(value) = value.filter(|value| !value.trim().is_empty()) else { continue };
-        if typed.is_null(i) {
+        if typed.is_valid(i) {
+            continue;
+        }
+        if has_marks && missing_mark(value).is_some() {
+            let message = "marks for missing values in a typed column are null";
+            let examples = [place(i, value, Some("null"))];
+            findings.add("numbers.missing_mark", Severity::Warning, message, 1, examples);
+        } else {
             misfits.resize(column.len(), false);
             misfits[i] = true;
             let message = "rows with a value that does not fit the type of its column were refused";
-            let place = example(Some(row_first + i as u64), Some(name), value, None);
-            findings.add("types.expected", Severity::Error, message, 1, [place]);
+            findings.add("types.expected", Severity::Error, message, 1, [place(i, value, None)]);
         }
     }
     Ok(typed)
 }
 
 /// Any column as text, numbers as short as they are exact.
-fn as_text(column: &ArrayRef) -> Result<StringArray> {
+pub(crate) fn as_text(column: &ArrayRef) -> Result<StringArray> {
     if let Some(text) = column.as_string_opt::<i32>() {
         return Ok(text.clone());
     }
@@ -72,8 +83,8 @@ fn canonical(text: &str, expected: &DataType) -> Option<String> {
         expected if expected.is_integer() => integer(text).map(|number| number.to_string()),
         DataType::Float32 | DataType::Float64 => float(text).map(|number| number.to_string()),
         DataType::Decimal128(_, scale) => {
+            float(text)?;
             let text = text.replacen(',', ".", 1);
-            float(&text)?;
             let fraction = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
             (fraction <= usize::try_from(*scale).unwrap_or(0)).then_some(text)
         }
@@ -98,7 +109,8 @@ fn canonical(text: &str, expected: &DataType) -> Option<String> {
 fn float(text: &str) -> Option<f64> {
     let scientific = || text.contains(['e', 'E']).then(|| text.parse().ok()).flatten();
     let whole = || integer(text).map(|number| number as f64);
-    let found = decimal(text, '.').or_else(|| decimal(text, ',')).or_else(whole).or_else(scientific);
+    let with_comma = || decimal(text, ',').filter(|_| !is_grouped_by_comma(text));
+    let found = decimal(text, '.').or_else(with_comma).or_else(whole).or_else(scientific);
     found.filter(|number: &f64| number.is_finite())
 }
 
@@ -142,11 +154,11 @@ mod tests {
     fn a_value_fits_its_type_or_its_row_is_refused() {
         let text = |values: &[&str]| values.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>();
         let cases = [
-            (DataType::Int64, vec!["5", "1 200", "", "5,5", "x"], vec!["5", "1200", "∅", "∅", "∅"], vec![3, 4]),
+            (DataType::Int64, vec!["5", "1 200", "", "5,5", "many"], vec!["5", "1200", "∅", "∅", "∅"], vec![3, 4]),
             (DataType::Int8, vec!["5", "500"], vec!["5", "∅"], vec![1]),
             (
                 DataType::Float64,
-                vec!["5", "1,25", "-1.5", "1e-7", "NaN"],
+                vec!["5", "1,25", "-1.5", "1e-7", "inf"],
                 vec!["5.0", "1.25", "-1.5", "1e-7", "∅"],
                 vec![4],
             ),

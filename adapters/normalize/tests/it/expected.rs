@@ -1,7 +1,7 @@
 //! Rows that have to fit a schema that is there already.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
+use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
@@ -93,4 +93,34 @@ fn a_schema_without_columns_asks_for_text_as_it_stands() {
     let column = |at: usize| rows.column(at).as_string::<i32>().iter().flatten().collect::<Vec<_>>();
     assert_eq!((column(0), column(1), column(2)), (vec!["76,5", "007"], vec!["43", ""], vec!["5", "76.95"]));
     assert!(report.diagnostics.is_empty() && rows.num_columns() == 3, "{:?}", report.diagnostics);
+}
+
+#[test]
+fn a_row_in_an_impossible_place_stays_refused_and_does_not_end_the_others() {
+    let expected: SchemaRef =
+        Arc::new(Schema::new(vec![attribute_field("a", "a", DataType::Utf8), Arc::new(geometry_field())]));
+    let columns = vec![("a", text(&["x"])), ("wkt", text(&["POINT(176 143)"]))];
+    let (rows, report, refused) = run(&expected, columns).expect("a row, not the layer");
+    assert_eq!((rows.num_rows(), report.rows_refused, refused.len()), (0, 1, 1));
+}
+
+#[test]
+fn a_comma_that_may_part_thousands_is_not_taken_for_a_decimal_one() {
+    let expected: SchemaRef = Arc::new(Schema::new(vec![attribute_field("n", "n", DataType::Float64)]));
+    let (rows, report, refused) = run(&expected, vec![("n", text(&["12,5", "0,125", "1,234"]))]).expect("normalizes");
+    let numbers: Vec<_> = rows.column(0).as_primitive::<Float64Type>().iter().flatten().collect();
+    assert_eq!((numbers, report.rows_refused, refused[0].row), (vec![12.5, 0.125], 1, 2));
+}
+
+#[test]
+fn a_mark_for_a_missing_value_is_null_as_in_the_rows_before() {
+    let expected: SchemaRef = Arc::new(Schema::new(vec![
+        attribute_field("n", "n", DataType::Int64),
+        attribute_field("t", "t", DataType::Utf8),
+    ]));
+    let columns = vec![("n", text(&["5", "н/д"])), ("t", text(&["-", "x"]))];
+    let (rows, report, _) = run(&expected, columns).expect("normalizes");
+    assert_eq!((rows.num_rows(), rows.column(0).null_count(), rows.column(1).null_count()), (2, 1, 0));
+    let rules: Vec<_> = report.diagnostics.iter().map(|found| (found.rule.as_str(), found.count)).collect();
+    assert_eq!(rules, [("numbers.missing_mark", 1)]);
 }
