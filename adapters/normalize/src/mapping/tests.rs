@@ -5,6 +5,7 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_cast::display::array_value_to_string;
 use arrow_schema::{DataType, Field, Schema};
 use std::sync::Arc;
+use ukimet_model::batch::{role, unit};
 use ukimet_model::{Error, ErrorKind, LayerReport, Mapping, QuarantinedRow};
 
 fn text_column(values: &[Option<&str>]) -> ArrayRef {
@@ -165,4 +166,24 @@ fn a_profile_that_the_columns_do_not_fit_refuses_the_layer() {
     normalize(&schools(), &by(named)).expect("fits");
     let unknown = normalize(&schools(), &by("profile = \"dog\"")).err().expect("no such profile");
     assert!(unknown.to_string().contains("\"dog\""), "{unknown}");
+}
+
+#[test]
+fn a_column_made_under_a_profile_has_its_role_and_unit_unless_the_source_says_one() {
+    let mapping = "profile = \"school\"\n[[column]]\nname = \"name_ru\"\nfrom = \"Улица\"\n\
+                   [[column]]\nname = \"kato\"\nfrom = \"КАТО\"\ncast = \"text\"\n\
+                   [[column]]\nname = \"capacity\"\nfrom = \"Мест\"\ncast = \"integer\"\nmisfit = \"null\"";
+    let Normalized { rows, .. } = normalize(&schools(), &by(mapping)).expect("fits");
+    let field = |name: &str| rows.schema().field_with_name(name).expect(name).clone();
+    assert_eq!(
+        (role(&field("kato")), unit(&field("capacity")), role(&field("name_ru"))),
+        (Some("kato"), Some("places"), None)
+    );
+    let parcels = [("Номер", text_column(&[Some("20-315-043-001")])), ("Площадь, м²", text_column(&[Some("12")]))];
+    let mapping = "profile = \"parcel\"\n[[column]]\nname = \"cadastral_number\"\nfrom = \"Номер\"\n\
+                   [[column]]\nname = \"area_ha\"\nfrom = \"Площадь, м²\"";
+    let Normalized { rows, .. } = normalize(&parcels, &by(mapping)).expect("fits");
+    let field = |name: &str| rows.schema().field_with_name(name).expect(name).clone();
+    assert_eq!(role(&field("cadastral_number")), Some("cadastral_number"));
+    assert_eq!(unit(&field("area_ha")), Some("м²"), "the source's own unit stands");
 }
