@@ -18,6 +18,7 @@ mod mapinfo;
 mod osm;
 mod shapefile;
 mod spreadsheet;
+mod sqlite;
 mod tiles;
 mod topojson;
 mod unserved;
