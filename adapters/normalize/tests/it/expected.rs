@@ -27,14 +27,14 @@ fn run(
     let columns = columns.into_iter().map(|(_, column)| column).collect();
     let raw = RecordBatch::try_new(Arc::clone(&layer.schema), columns).expect("columns fit");
     let has_places = expected.fields().iter().any(|field| field.name() == "geometry");
-    let declared = Declared { crs: has_places.then(|| "OGC:CRS84".to_owned()), encoding: None };
+    let declared = Declared { crs: has_places.then(|| "OGC:CRS84".to_owned()), ..Declared::default() };
     let mut survey = Survey::begin(&layer, &declared, &Limits::default())?;
     survey.expect(expected)?;
     survey.observe(&raw)?;
     let mut normalizer = survey.finish()?.normalizer();
     let rows = normalizer.normalize(&raw)?.into_rows();
     let refused = normalizer.take_quarantined();
-    Ok((rows, normalizer.finish().0, refused))
+    Ok((rows, normalizer.finish()?.0, refused))
 }
 
 fn text(values: &[&str]) -> ArrayRef {
