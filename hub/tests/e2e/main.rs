@@ -9,5 +9,6 @@ mod mappings;
 mod protocol;
 mod pushes;
 mod refusals;
+mod registers;
 mod renormalizing;
 mod reports;
