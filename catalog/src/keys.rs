@@ -104,6 +104,7 @@ pub(crate) fn added_and_removed(before: &[u128], after: &[u128]) -> (u64, u64) {
 
 /// The hash of a whole version: its schema's names and types, then key and row hash of every row, sorted.
 ///
+/// Source names, roles and units describe the columns and are no part of it, as titles are none.
 /// It does not depend on the order of the rows. `rows` are sorted row hashes, which are the keys too.
 pub(crate) fn root_hash(schema: &Schema, rows: &[u128]) -> Sha256 {
     let mut hasher = Hasher::new();

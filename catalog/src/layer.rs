@@ -11,7 +11,10 @@ use crate::tables::LayerTables;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef};
 use std::sync::Arc;
-use ukimet_model::batch::{attribute_field, check_schema, geometry_field, geometry_index, is_geometry, source_name};
+use ukimet_model::batch::{
+    attribute_field, check_schema, described_field, geometry_field, geometry_index, is_geometry, role, source_name,
+    unit,
+};
 use ukimet_model::error::quoted;
 use ukimet_model::wkb::Shape;
 use ukimet_model::{
@@ -170,13 +173,14 @@ fn place_key(shape: Option<&Shape>, hash: u128) -> SortKey {
     SortKey { has_no_place: false, order: fast_hilbert::xy2h(x, y, 32), hash }
 }
 
-/// The schema as it is published: names, types, source names, geometry metadata, nothing else.
+/// The schema as it is published: names, types, source names, roles, units, geometry metadata, nothing else.
 pub(crate) fn published_schema(schema: &Schema) -> SchemaRef {
     let field = |field: &Arc<ArrowField>| {
         if is_geometry(field) {
             return Arc::new(geometry_field());
         }
-        attribute_field(field.name(), source_name(field), plain_type(field.data_type()))
+        let plain = attribute_field(field.name(), source_name(field), plain_type(field.data_type()));
+        described_field(&plain, role(field), unit(field))
     };
     Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
 }
@@ -198,6 +202,8 @@ pub(crate) fn fields_of(schema: &Schema) -> Vec<Field> {
         source_name: source_name(field).to_owned(),
         data_type: field.data_type().to_string(),
         nullable: field.is_nullable(),
+        role: role(field).map(str::to_owned),
+        unit: unit(field).map(str::to_owned),
     };
     schema.fields().iter().map(field).collect()
 }
@@ -216,7 +222,8 @@ pub(crate) fn schema_of(fields: &[Field]) -> Result<SchemaRef> {
         let data_type: DataType = field.data_type.parse().map_err(|e| {
             Error::internal(format!("the type of column {} does not parse", quoted(&field.name))).caused_by(e)
         })?;
-        Ok(attribute_field(&field.name, &field.source_name, data_type))
+        let plain = attribute_field(&field.name, &field.source_name, data_type);
+        Ok(described_field(&plain, field.role.as_deref(), field.unit.as_deref()))
     };
     Ok(Arc::new(Schema::new(fields.iter().enumerate().map(field).collect::<Result<Vec<_>>>()?)))
 }

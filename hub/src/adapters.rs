@@ -46,7 +46,7 @@ pub struct Reading {
     pub layers: LayerSelection,
     /// What the columns are to become, a mapping file.
     pub mapping: Option<String>,
-    /// The tables that the mapping looks values up in.
+    /// The tables that the mapping looks values up in, and the registers that codes are compared with.
     pub references: Vec<v1::ReferenceTable>,
     /// The schema that the rows have to fit, as an Arrow IPC message; `None` if types are told from the values.
     pub expected_schema: Option<bytes::Bytes>,

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 use ukimet_catalog::{CatalogOptions, TableLimits};
-use ukimet_model::{Error, Result};
+use ukimet_model::{DatasetId, Error, Result};
 
 /// Settings of a hub. Sizes are bytes and take the suffixes KiB, MiB, GiB; times take s, min, h.
 #[derive(Args, Clone, Debug)]
@@ -132,7 +132,12 @@ pub struct Config {
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_bytes)]
     pub quarantine_bytes_max: u64,
 
-    /// Largest table that a mapping may look values up in, as text.
+    /// Dataset with the register of KATO, whose newest version the codes of every push are compared with: columns `code` (or
+    /// `kato`, `te`) and, if it has them, `valid_from` (first day) and `valid_to` (first day no longer).
+    #[arg(long, value_name = "AGENCY/NAME")]
+    pub kato_register: Option<DatasetId>,
+
+    /// Largest table that a mapping may look values up in, as text, and largest register.
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = parse_bytes)]
     pub lookup_bytes_max: u64,
 
@@ -176,6 +181,11 @@ impl Config {
             )));
         }
         Ok(())
+    }
+
+    /// Bytes of a table that values are looked up in, as memory has them.
+    pub fn lookup_bytes_max(&self) -> usize {
+        usize::try_from(self.lookup_bytes_max).unwrap_or(usize::MAX)
     }
 
     /// What the catalog needs of these settings.

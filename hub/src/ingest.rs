@@ -5,6 +5,7 @@
 
 use crate::adapters::{Adapters, ReadStream, Reading};
 use crate::mapping::MappingInForce;
+use crate::registers::{Register, Registers};
 use crate::staging::{PushHeader, Upload};
 use bytes::Bytes;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use ukimet_catalog::{Catalog, LayerWriter, PushIntent, Transaction};
+use ukimet_catalog::{Catalog, LayerWriter, PushIntent, Snapshot, Transaction};
 use ukimet_model::error::quoted;
 use ukimet_model::{
     Asset, Batch, DatasetId, Declarations, Error, LayerReport, LayerSelection, MappingChange, PushOutcome,
@@ -35,6 +36,8 @@ pub struct Ingest {
     pub rows_max: u64,
     /// Bytes of a table that a mapping looks values up in.
     pub lookup_bytes_max: usize,
+    /// What codes are compared with.
+    pub registers: Registers,
     /// Rows of one sheet of corrections, which are held in memory.
     pub fix_rows_max: usize,
 }
@@ -69,7 +72,7 @@ impl Ingest {
         if let Some(first) = upload.header.fixes.clone() {
             return self.ingest_fixes(upload, sha256, first, rows).await;
         }
-        let mapping = self.mapping_in_force(&upload.header).await?;
+        let mapping = self.mapping_in_force(&upload.header, self.catalog.snapshot()).await?;
         let mut reading = self.adapters.read(&reading(&upload.header, upload.path(), &mapping)).await?;
         intent.mapping = mapping.change;
         (intent.declared.mapping, intent.declared.references) = (mapping.text, mapping.versions);
@@ -82,6 +85,7 @@ impl Ingest {
             dataset: upload.header.dataset.clone(),
             layers: upload.header.layers.clone(),
             rows,
+            register: mapping.register,
             stop: stop.clone(),
         };
         // Whoever drops this future stops the writer, which is on a thread of its own.
@@ -100,11 +104,19 @@ impl Ingest {
         }
     }
 
-    /// The mapping, on a thread that may wait for the disk.
-    async fn mapping_in_force(&self, header: &PushHeader) -> Result<MappingInForce> {
-        let (header, snapshot, bytes_max) = (header.clone(), self.catalog.snapshot(), self.lookup_bytes_max);
-        let found = tokio::task::spawn_blocking(move || MappingInForce::of(&header, &snapshot, bytes_max)).await;
-        found.map_err(|e| Error::internal("reading what a mapping looks up").caused_by(e))?
+    /// The mapping and the register, on a thread that may wait for the disk.
+    ///
+    /// # Errors
+    ///
+    /// As [`MappingInForce::of`].
+    pub(crate) async fn mapping_in_force(&self, header: &PushHeader, snapshot: Snapshot) -> Result<MappingInForce> {
+        let (header, registers, bytes_max) = (header.clone(), self.registers.clone(), self.lookup_bytes_max);
+        let found = tokio::task::spawn_blocking(move || {
+            let mapping = MappingInForce::of(&header, &snapshot, bytes_max)?;
+            let register = registers.for_push(&snapshot, &header.dataset, &header.layers)?;
+            Ok(mapping.with_register(register))
+        });
+        found.await.map_err(|e| Error::internal("reading what a mapping looks up").caused_by(e))?
     }
 
     /// The outcome of a push that ended before.
@@ -189,6 +201,7 @@ struct Writer {
     dataset: DatasetId,
     layers: LayerSelection,
     rows: Arc<AtomicU64>,
+    register: Option<Register>,
     stop: CancellationToken,
 }
 
@@ -312,7 +325,7 @@ impl Writer {
                 }
                 Message::LayerEnd(report) => {
                     let open = layer.take().ok_or_else(|| out_of_order("a layer's end before its begin"))?;
-                    end_layer(&mut transaction, open, report)?;
+                    end_layer(&mut transaction, open, report, self.register.as_ref())?;
                 }
                 Message::Summary(summary) => {
                     no_layer_is_open(layer.as_ref())?;
@@ -382,8 +395,13 @@ fn out_of_order(what: &str) -> Error {
     Error::internal(format!("the adapter's answer is out of order: {what}"))
 }
 
-fn end_layer(transaction: &mut Transaction, layer: OpenLayer, report: v1::LayerReport) -> Result<()> {
-    let report = LayerReport::try_from(report)?;
+fn end_layer(
+    transaction: &mut Transaction,
+    mut layer: OpenLayer,
+    report: v1::LayerReport,
+    register: Option<&Register>,
+) -> Result<()> {
+    let mut report = LayerReport::try_from(report)?;
     if report.rows_taken != layer.writer.rows() || report.rows_taken + report.rows_refused != report.rows_read {
         return Err(Error::data_loss(format!(
             "layer {}: the adapter read {} rows, refused {} and took {}, but {} arrived",
@@ -395,6 +413,9 @@ fn end_layer(transaction: &mut Transaction, layer: OpenLayer, report: v1::LayerR
         )));
     }
     layer.told.check(&layer.name, &report)?;
+    if let Some(verdict) = register.and_then(|register| register.tell(&layer.schema, &mut report)) {
+        layer.writer.add_verdict(&verdict)?;
+    }
     transaction.end_layer(layer.writer, report)
 }
 
@@ -459,6 +480,7 @@ mod tests {
             layers: LayerSelection::Only,
             rows: Arc::default(),
             stop,
+            register: None,
         };
         let (sender, received) = mpsc::channel(messages.len());
         for message in messages {

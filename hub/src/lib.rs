@@ -19,6 +19,7 @@ pub mod hashing;
 pub mod ingest;
 pub mod mapping;
 pub mod metrics;
+pub mod registers;
 pub mod renormalize;
 pub mod report;
 pub mod server;

@@ -1,5 +1,6 @@
-//! The mapping in force for a push, and the tables that it looks values up in.
+//! The mapping in force for a push, and the tables that values are looked up in and compared with.
 
+use crate::registers::Register;
 use crate::staging::PushHeader;
 use arrow_array::RecordBatch;
 use arrow_cast::cast;
@@ -20,10 +21,12 @@ pub struct MappingInForce {
     pub text: Option<String>,
     /// Whether it becomes the dataset's.
     pub change: MappingChange,
-    /// The tables that it looks values up in.
+    /// The tables that it looks values up in, and the register if there is one.
     pub references: Vec<v1::ReferenceTable>,
     /// Their versions.
     pub versions: BTreeMap<DatasetId, VersionNumber>,
+    /// The register of KATO, if one is configured.
+    pub register: Option<Register>,
 }
 
 impl MappingInForce {
@@ -42,13 +45,23 @@ impl MappingInForce {
         Ok(Self { change, ..Self::with(text.as_deref(), snapshot, bytes_max)? })
     }
 
+    /// The same with the register among its tables.
+    #[must_use]
+    pub fn with_register(mut self, register: Option<Register>) -> Self {
+        if let Some(Register { dataset, table: Ok((version, table)) }) = &register {
+            self.references.push(table.clone());
+            self.versions.insert(dataset.clone(), *version);
+        }
+        Self { register, ..self }
+    }
+
     /// A mapping that changes nothing for later pushes. Errors as [`MappingInForce::of`].
     pub fn with(text: Option<&str>, snapshot: &Snapshot, bytes_max: usize) -> Result<Self> {
         let mut in_force = Self::default();
         if let Some(text) = text {
             let mapping = Mapping::parse(text)?;
             for (dataset, columns) in tables(&mapping) {
-                let (table, version) = table(snapshot, dataset, &columns, bytes_max)
+                let (table, version) = table(snapshot, dataset, &columns, bytes_max, |_| Ok(()))
                     .map_err(|error| error.context(format_args!("the mapping looks values up in {dataset}")))?;
                 in_force.references.push(table);
                 in_force.versions.insert(dataset.clone(), version);
@@ -81,12 +94,18 @@ fn tables(mapping: &Mapping) -> BTreeMap<&DatasetId, Vec<&str>> {
     tables
 }
 
-/// Columns of a dataset's newest version, as text.
-fn table(
+/// Columns of a dataset's newest version, as text; `check` looks at every batch.
+///
+/// # Errors
+///
+/// `InvalidRequest` if the dataset, a column or rows are not there, `LimitReached` above `bytes_max` bytes, what `check`
+/// says.
+pub(crate) fn table(
     snapshot: &Snapshot,
     id: &DatasetId,
     columns: &[&str],
     bytes_max: usize,
+    check: impl Fn(&RecordBatch) -> Result<()>,
 ) -> Result<(v1::ReferenceTable, VersionNumber)> {
     let wrong = |error: Error| match error.kind() {
         ErrorKind::NotFound => Error::invalid_request(error.to_string()),
@@ -99,6 +118,7 @@ fn table(
     let (mut table, mut size) = (v1::ReferenceTable { dataset: id.to_string(), ..Default::default() }, 0);
     for rows in scan {
         let rows = as_text(&rows?)?;
+        check(&rows)?;
         if table.schema.is_empty() {
             table.schema = ipc::encode_schema(rows.schema_ref())?;
         }

@@ -4,7 +4,6 @@ mod difference;
 
 use crate::adapters::Reading;
 use crate::api::push::Pushes;
-use crate::mapping::MappingInForce;
 use crate::staging::{PushHeader, Upload};
 use difference::Comparison;
 use std::io::Write;
@@ -185,7 +184,7 @@ impl Pushes {
         subject: Subject,
         examples_max: usize,
     ) -> Result<v1::Difference> {
-        let mapping = MappingInForce::of(header, &subject.snapshot, self.ingest.lookup_bytes_max)?;
+        let mapping = self.ingest.mapping_in_force(header, subject.snapshot.clone()).await?;
         let reading = Reading {
             path: path.to_owned(),
             file_name: header.file_name.clone(),

@@ -11,6 +11,7 @@ use crate::coverage::Coverages;
 use crate::export::Export;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
+use crate::registers::Registers;
 use crate::staging::{Room, Staging, StagingLimits};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use std::net::SocketAddr;
@@ -75,6 +76,7 @@ impl Hub {
         let catalog = open_catalog(&config).await?;
         let staged = config.data.join(STAGED);
         let adapters = Adapters::open(&config, catalog.scratch_dir()).await?;
+        let registers = open_registers(&config, &catalog).await?;
         let limits = StagingLimits {
             bytes_max: config.push_bytes_max,
             durable_every_bytes: config.durable_every_bytes,
@@ -82,7 +84,7 @@ impl Hub {
         };
         let staging = Staging::open(staged, limits, room(&catalog, config.disk_reserve))?;
         let draining = CancellationToken::new();
-        let (health, routes) = routes(&config, &catalog, adapters, staging.clone(), &draining).await?;
+        let (health, routes) = routes(&config, &catalog, (adapters, registers), staging.clone(), &draining).await?;
         Ok(Self { address, catalog, listener, routes, draining, drain_max: config.drain_max, health, staging })
     }
 
@@ -167,10 +169,21 @@ async fn open_catalog(config: &Config) -> Result<Catalog> {
     Ok(catalog)
 }
 
+/// The registers, with a line in the log about what they are.
+async fn open_registers(config: &Config, catalog: &Catalog) -> Result<Registers> {
+    let registers = Registers::new(config.kato_register.clone(), config.lookup_bytes_max());
+    let (asked, snapshot) = (registers.clone(), catalog.snapshot());
+    let found = tokio::task::spawn_blocking(move || asked.kato(&snapshot)).await;
+    if let Some(register) = found.map_err(|e| Error::internal("reading a register").caused_by(e))?? {
+        register.log();
+    }
+    Ok(registers)
+}
+
 async fn routes(
     config: &Config,
     catalog: &Catalog,
-    adapters: Adapters,
+    (adapters, registers): (Adapters, Registers),
     staging: Staging,
     draining: &CancellationToken,
 ) -> Result<(tonic_health::server::HealthReporter, Routes)> {
@@ -192,7 +205,8 @@ async fn routes(
             adapters,
             ipc_limits: IpcLimits::default(),
             rows_max: config.rows_max,
-            lookup_bytes_max: usize::try_from(config.lookup_bytes_max).unwrap_or(usize::MAX),
+            lookup_bytes_max: config.lookup_bytes_max(),
+            registers,
             fix_rows_max: config.fix_rows_max,
         },
         message_bytes_max: config.message_bytes_max,

@@ -13,6 +13,12 @@ pub const GEOMETRY_COLUMN: &str = "geometry";
 /// Field metadata key under which the source's own column name is kept.
 pub const SOURCE_NAME_KEY: &str = "ukimet:source_name";
 
+/// Field metadata key of what the values of a column identify, e.g. `iin`.
+pub const ROLE_KEY: &str = "ukimet:role";
+
+/// Field metadata key of the unit of a column of numbers, as the source or a profile writes it, e.g. `га`.
+pub const UNIT_KEY: &str = "ukimet:unit";
+
 /// Rows in normalized form.
 ///
 /// - Column names are unique, ASCII snake case, and carry the source's name under [`SOURCE_NAME_KEY`].
@@ -130,6 +136,25 @@ pub fn geometry_index(schema: &Schema) -> Option<usize> {
 pub fn attribute_field(name: &str, source_name: &str, data_type: DataType) -> Arc<Field> {
     let metadata = HashMap::from([(SOURCE_NAME_KEY.to_owned(), source_name.to_owned())]);
     Arc::new(Field::new(name, data_type, true).with_metadata(metadata))
+}
+
+/// The same field with a role and a unit, where there is one; what it had stays otherwise.
+pub fn described_field(field: &Field, role: Option<&str>, unit: Option<&str>) -> Arc<Field> {
+    let mut metadata = field.metadata().clone();
+    for (key, text) in [(ROLE_KEY, role), (UNIT_KEY, unit)] {
+        metadata.extend(text.map(|text| (key.to_owned(), text.to_owned())));
+    }
+    Arc::new(field.clone().with_metadata(metadata))
+}
+
+/// What the values of a column identify, if anyone said.
+pub fn role(field: &Field) -> Option<&str> {
+    field.metadata().get(ROLE_KEY).map(String::as_str)
+}
+
+/// The unit of a column of numbers, if anyone said.
+pub fn unit(field: &Field) -> Option<&str> {
+    field.metadata().get(UNIT_KEY).map(String::as_str)
 }
 
 /// The name of a column in its source, which is the published name if none was kept.

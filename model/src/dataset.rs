@@ -65,6 +65,12 @@ pub struct Field {
     pub data_type: String,
     /// Whether a value may be missing.
     pub nullable: bool,
+    /// What its values identify, e.g. `iin`; `None` if that is not known. Like a title it is no part of the root hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// The unit of its numbers, as the source writes it; `None` if that is not known. No part of the root hash either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
 }
 
 /// The bytes of a push as they were sent.
@@ -144,4 +150,17 @@ pub struct Version {
     /// Files made of its rows; none in versions from before there were any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assets: Vec<DerivedAsset>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_from_before_roles_were_kept_is_read_and_written_as_it_was() {
+        let before = r#"{"name":"n","source_name":"N","data_type":"Utf8","nullable":true}"#;
+        let field: Field = serde_json::from_str(before).expect("a field");
+        assert_eq!((&field.role, &field.unit), (&None, &None));
+        assert_eq!(serde_json::to_string(&field).expect("JSON"), before);
+    }
 }

@@ -39,6 +39,8 @@ pub struct Mapping {
     pub region: Option<String>,
     /// The time zone of local times, IANA name.
     pub time_zone: Option<String>,
+    /// The day that the data describes: codes are compared with registers as of it.
+    pub valid_on: Option<jiff::civil::Date>,
     /// What becomes of source columns that no rule names.
     pub unmapped: Unmapped,
     /// Source columns that are left out.

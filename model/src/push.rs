@@ -46,7 +46,8 @@ pub struct Declarations {
     pub layers: LayerSelection,
     /// The mapping in force, as its file was written: the push's own or the dataset's.
     pub mapping: Option<String>,
-    /// The versions of the datasets that the mapping looked values up in.
+    /// The versions of the datasets that the mapping looked values up in, and of the registers that codes were compared
+    /// with.
     pub references: BTreeMap<DatasetId, VersionNumber>,
 }
 

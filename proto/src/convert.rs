@@ -265,7 +265,14 @@ fn checked_text(name: &str, text: String) -> Result<String> {
 
 impl From<model::Field> for v1::Field {
     fn from(f: model::Field) -> Self {
-        Self { name: f.name, source_name: f.source_name, data_type: f.data_type, nullable: f.nullable }
+        Self {
+            name: f.name,
+            source_name: f.source_name,
+            data_type: f.data_type,
+            nullable: f.nullable,
+            role: f.role,
+            unit: f.unit,
+        }
     }
 }
 

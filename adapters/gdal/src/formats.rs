@@ -20,6 +20,7 @@ mod netcdf;
 mod osm;
 mod shapefile;
 mod spreadsheet;
+mod sqlite;
 mod tiles;
 mod topojson;
 mod unserved;

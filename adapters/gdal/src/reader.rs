@@ -15,7 +15,8 @@ use ukimet_adapter_sdk::{
 };
 use ukimet_model::error::quoted;
 use ukimet_model::{
-    Diagnostic, Error, Example, LayerReport, LayerSelection, ProcessStep, QuarantinedRow, Result, Severity, Verdict,
+    Diagnostic, Error, ErrorKind, Example, LayerReport, LayerSelection, ProcessStep, QuarantinedRow, Result, Severity,
+    Verdict,
 };
 use ukimet_normalize::{Declared, Limits, RULES_VERSION, Survey};
 
@@ -25,6 +26,8 @@ const BATCH_ROWS: usize = 65_536;
 const BATCH_ROWS_WIDE: usize = 16_384;
 /// From here on a layer is wide.
 const WIDE_COLUMNS: usize = 64;
+/// What a publisher can do about one layer among several whose data stops them all.
+const WAY_OUT: &str = " (no layer was taken: correct this one, or push the others by name, one push each)";
 
 /// Reads the formats of the table with GDAL and the native readers.
 #[derive(Clone, Debug)]
@@ -91,9 +94,15 @@ impl Adapter for GdalAdapter {
         }
         let opened = Opened::open(asset, options, self)?;
         let mut rows = 0;
-        for layer in opened.selected(&options.layers)? {
+        let selected = opened.selected(&options.layers)?;
+        for layer in &selected {
             let read = opened.read_layer(layer, options, (&self.limits, &self.rules), sink);
-            rows += read.map_err(|error| error.context(format!("layer {}", quoted(&layer.info.name))))?;
+            let is_one_of_several = selected.len() > 1;
+            rows += read.map_err(|error| {
+                let is_data = error.kind() == ErrorKind::InvalidData;
+                let way_out = if is_one_of_several && is_data { WAY_OUT } else { "" };
+                error.context(format!("layer {}{way_out}", quoted(&layer.info.name)))
+            })?;
         }
         if rows == 0 {
             let format = opened.stage.datasets.first().map_or("", |(_, format)| format.name);
@@ -284,9 +293,9 @@ fn declared(options: &ReadOptions) -> Declared {
         encoding: options.encoding.clone(),
         region: options.region.clone(),
         time_zone: options.mapping.as_ref().and_then(|mapping| mapping.time_zone.clone()),
+        valid_on: options.mapping.as_ref().and_then(|mapping| mapping.valid_on),
         mapping: options.mapping.clone().map(Arc::new),
         references: options.references.clone(),
-        ..Declared::default()
     }
 }
 

@@ -23,12 +23,6 @@ pub const NUMERIC_CELLS_KEY: &str = "ukimet:numeric_cells";
 /// spreadsheet counts from, `1900` or `1904`.
 pub const DATE_CELLS_KEY: &str = "ukimet:date_cells";
 
-/// Published field metadata key of what a column identifies, e.g. `iin`.
-pub const ROLE_KEY: &str = "ukimet:role";
-
-/// Published field metadata key of the unit of a column of numbers, as the source writes it.
-pub const UNIT_KEY: &str = "ukimet:unit";
-
 /// A layer as a reader hands it over.
 ///
 /// A text column is `Utf8`, or `Binary` with [`TEXT_KEY`] and bytes in the source's encoding. A geometry column is

@@ -26,8 +26,8 @@ mod types;
 
 pub use crs::{Grids, from_crs84};
 pub use layer::{
-    DATE_CELLS_KEY, Declared, GEOMETRY_KEY, Limits, NUMERIC_CELLS_KEY, ROLE_KEY, SourceEncoding, SourceLayer, TEXT_KEY,
-    UNIT_KEY,
+    DATE_CELLS_KEY, Declared, GEOMETRY_KEY, Limits, NUMERIC_CELLS_KEY, SourceEncoding, SourceLayer, TEXT_KEY,
 };
 pub use places::is_geometry_name;
 pub use rules::{Normalizer, Plan, RULES_VERSION, Survey};
+pub use ukimet_model::batch::{ROLE_KEY, UNIT_KEY};

@@ -13,7 +13,7 @@ use arrow_array::ArrayRef;
 use arrow_schema::{Field, Schema};
 use make::Maker;
 use std::sync::Arc;
-use ukimet_model::batch::{attribute_field, is_geometry, source_name};
+use ukimet_model::batch::{attribute_field, described_field, is_geometry, role, source_name, unit};
 use ukimet_model::error::quoted;
 use ukimet_model::mapping::{ColumnSource, Mapping, Unmapped};
 use ukimet_model::{Error, ProcessStep, Profile, Result, Severity};
@@ -39,6 +39,15 @@ impl OutputColumn {
             Origin::Found(origin) => *origin == at,
             Origin::Made(maker) => maker.inputs().contains(&found.raw),
         }
+    }
+
+    /// Gives the column the role and unit that its profile has for it, unless the source says one.
+    fn describe(&mut self, profile: &Profile) {
+        let of_profile = profile.columns.iter().find(|column| column.name == *self.field.name());
+        let Some(of_profile) = of_profile else { return };
+        let role = of_profile.role.as_deref().filter(|_| role(&self.field).is_none());
+        let unit = of_profile.unit.as_deref().filter(|_| unit(&self.field).is_none());
+        self.field = described_field(&self.field, role, unit);
     }
 }
 
@@ -96,6 +105,9 @@ impl Output {
         let mut steps = vec![add_found(&mut columns, &rest, &source)];
         steps.extend(declared.mapping.as_deref().map(|mapping| receipt(mapping, columns.len())));
         let profile = mapping.profile.as_deref().map(Profile::named).transpose()?;
+        if let Some(profile) = profile {
+            columns.iter_mut().for_each(|column| column.describe(profile));
+        }
         let used = (0..found.len()).map(|at| columns.iter().any(|column| column.uses(at, &found[at]))).collect();
         Ok(Self { columns, profile, used, steps })
     }

@@ -131,7 +131,7 @@ pub struct ReadOptions {
     pub batch_rows_max: Option<usize>,
     /// What the columns are to become.
     pub mapping: Option<Mapping>,
-    /// The tables that the mapping looks values up in, by their dataset's id.
+    /// The tables that the mapping looks values up in, by their dataset's id, and registers, by what they list (`kato`).
     pub references: BTreeMap<String, RecordBatch>,
     /// The schema of rows that are there already: columns are found by their source names, every value has to fit its
     /// type, and a row with one that does not is refused with a verdict. One without columns: every column as text,

@@ -1,9 +1,12 @@
 //! Pushes become versions once, whoever else pushes.
 
-use crate::fixture::{Push, files, numbers, open, points, sorted};
+use crate::fixture::{Push, batch, files, numbers, open, points, sorted};
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
 use std::sync::Arc;
 use ukimet_catalog::verify;
-use ukimet_model::{ErrorKind, PushStatus, RowQuery, VersionNumber};
+use ukimet_model::batch::{described_field, role, unit};
+use ukimet_model::{Batch, ErrorKind, PushStatus, RowQuery, VersionNumber};
 
 #[test]
 fn a_push_becomes_a_version_that_is_there_after_opening_again() {
@@ -38,6 +41,35 @@ fn equal_rows_in_another_order_are_no_new_version() {
         snapshot.push("almaty", &"p2".parse().expect("valid")).expect("read").expect("recorded").outcome,
         outcome
     );
+}
+
+#[test]
+fn roles_and_units_stay_with_their_columns_and_alone_make_no_version() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let catalog = open(dir.path());
+    let described = |id: &str, role: &str, rows: i64| {
+        let rows = batch(&points(0..rows)).into_rows();
+        let mut fields = rows.schema().fields().to_vec();
+        fields[0] = described_field(&fields[0], Some(role), Some("га"));
+        let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), rows.columns().to_vec()).expect("fits");
+        Push::of_batches(id, "almaty/schools", vec![Batch::try_new(rows).expect("normalized")]).send(&catalog)
+    };
+    described("p1", "iin", 3).expect("taken");
+    let (outcome, _) = described("p2", "bin", 3).expect("taken");
+    assert_eq!((outcome.status, outcome.layers[0].version), (PushStatus::Unchanged, VersionNumber(1)));
+    let read = |snapshot: &ukimet_catalog::Snapshot| {
+        let (dataset, version) = snapshot.dataset(&"almaty/schools".parse().expect("valid")).expect("there");
+        let field = &version.fields[0];
+        let scan = snapshot.scan(&dataset, &version, &RowQuery::default(), 0..9).expect("opens");
+        let given = Arc::clone(&scan.schema().fields()[0]);
+        assert_eq!((field.role.as_deref(), field.unit.as_deref()), (role(&given), unit(&given)));
+        (field.role.clone().expect("a role"), field.unit.clone().expect("a unit"))
+    };
+    assert_eq!(read(&catalog.snapshot()), ("iin".to_owned(), "га".to_owned()), "a version never changes");
+    described("p3", "bin", 4).expect("taken");
+    drop(catalog);
+    let catalog = open(dir.path());
+    assert_eq!(read(&catalog.snapshot()), ("bin".to_owned(), "га".to_owned()));
 }
 
 #[test]

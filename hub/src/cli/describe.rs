@@ -62,9 +62,12 @@ fn print_dataset(dataset: &v1::Dataset, report: &LayerReport) {
     for (kind, count) in &report.geometry_types {
         output::line(&format!("  {} {kind}", output::grouped(*count)));
     }
-    let rows: Vec<_> =
-        version.fields.iter().map(|f| vec![f.name.clone(), f.data_type.clone(), f.source_name.clone()]).collect();
-    output::table(&["column", "type", "in the source"], &rows);
+    let row = |field: &v1::Field| {
+        let [role, unit] = [&field.role, &field.unit].map(|text| text.clone().unwrap_or_default());
+        vec![field.name.clone(), field.data_type.clone(), role, unit, field.source_name.clone()]
+    };
+    let rows: Vec<_> = version.fields.iter().map(row).collect();
+    output::table(&["column", "type", "role", "unit", "in the source"], &rows);
     output::line("what was done to the data:");
     for step in &report.steps {
         let changed = if step.count == 0 {

@@ -111,7 +111,14 @@ pub fn version_json(version: &v1::Version) -> Value {
 }
 
 fn field_json(field: &v1::Field) -> Value {
-    json!({ "name": field.name, "source_name": field.source_name, "data_type": field.data_type, "nullable": field.nullable })
+    json!({
+        "name": field.name,
+        "source_name": field.source_name,
+        "data_type": field.data_type,
+        "nullable": field.nullable,
+        "role": field.role,
+        "unit": field.unit,
+    })
 }
 
 /// A time as people and scripts read it: RFC 3339, UTC.

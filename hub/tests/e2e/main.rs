@@ -16,5 +16,6 @@ mod protocol;
 mod pushes;
 mod rasters;
 mod refusals;
+mod registers;
 mod renormalizing;
 mod reports;

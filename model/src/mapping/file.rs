@@ -14,6 +14,7 @@ struct File {
     encoding: Option<String>,
     region: Option<String>,
     time_zone: Option<String>,
+    valid_on: Option<String>,
     #[serde(default)]
     unmapped: Unmapped,
     #[serde(default)]
@@ -93,8 +94,18 @@ pub(super) fn parse(text: &str) -> Result<Mapping> {
         encoding: file.encoding,
         region: file.region,
         time_zone: file.time_zone,
+        valid_on: file.valid_on.as_deref().map(day).transpose()?,
         unmapped: file.unmapped,
         drop: file.drop,
+    })
+}
+
+fn day(text: &str) -> Result<jiff::civil::Date> {
+    text.parse().map_err(|_| {
+        Error::invalid_request(format!(
+            "valid_on of the mapping is a day such as \"2022-06-08\", found {}",
+            quoted(text)
+        ))
     })
 }
 

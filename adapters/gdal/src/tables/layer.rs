@@ -12,13 +12,10 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use ukimet_model::{Diagnostic, Error, Result};
-use ukimet_normalize::{SourceEncoding, SourceLayer};
+use ukimet_normalize::{NUMERIC_CELLS_KEY, SourceEncoding, SourceLayer};
 
 /// Bytes of text in one batch, about.
 const BATCH_BYTES: usize = 32 << 20;
-
-/// Field metadata of a column in which numbers stood as numbers: leading zeros and digits past the fifteenth may be lost.
-const NUMERIC_CELLS_KEY: &str = "ukimet:numeric_cells";
 
 /// The name of the long form of a table.
 pub(super) fn long_name(name: &str) -> String {

@@ -244,8 +244,12 @@ fn columns_of_number_cells_are_marked_and_the_long_form_repeats_keys() {
     assert_eq!((names, source.is_derived(0), source.is_derived(1)), (vec!["s", "s (long)"], false, true));
     let mut long = source.rows(1, 100).expect("rows");
     let batch = long.next().expect("a batch").expect("rows");
-    let marked: Vec<bool> =
-        batch.schema().fields().iter().map(|field| field.metadata().contains_key("ukimet:numeric_cells")).collect();
+    let marked: Vec<bool> = batch
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.metadata().contains_key(ukimet_normalize::NUMERIC_CELLS_KEY))
+        .collect();
     assert_eq!(marked, [true, false, false, false]);
     let column =
         |at: usize| batch.column(at).as_string::<i32>().iter().map(Option::unwrap_or_default).collect::<Vec<_>>();

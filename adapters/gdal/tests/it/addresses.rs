@@ -75,7 +75,20 @@ async fn a_geopackage_reaches_no_other_file_and_no_address() {
         view(&format!("SELECT 1 AS id, readfile('{secret}') AS word")),
         view(&format!("SELECT 1 AS id, CAST(BlobFromFile('{secret}') AS TEXT) AS word")),
         view(&format!("SELECT 1 AS id, gdal_get_pixel_value('/vsicurl/{url}/a.tif', 1, 'pixel', 0, 0) AS word")),
+        view(&format!("SELECT 1 AS id, XB_Create(CAST('<a/>' AS BLOB), 1, '{url}/a.xsd') AS word")),
+        // Long enough to go on in other pages, the name across the border of two.
+        view(&format!(
+            "SELECT 1 AS id, /*{}*/ XB_Create(CAST('<a/>' AS BLOB), 1, '{url}/b.xsd') AS word",
+            "x".repeat(9_000)
+        )),
+        view(&format!("SELECT 1 AS id, XB_SchemaValidate(XB_Create(CAST('<a/>' AS BLOB)), '{url}/c.xsd') AS word")),
+        view(&format!("SELECT 1 AS id, SqlProc_Execute(SqlProc_FromText('ATTACH ''{secret}'' AS s')) AS word")),
         // The program refuses to make these tables, whose modules it does not have: they are written as they lie.
+        format!(
+            "PRAGMA writable_schema=ON; INSERT INTO sqlite_master (type, name, tbl_name, rootpage, sql) VALUES \
+             ('table', 'bait', 'bait', 0, 'CREATE VIRTUAL TABLE bait USING VirtualText(''{secret}'', ''UTF-8'', 0)'); \
+             INSERT INTO gpkg_contents (table_name, data_type, identifier) VALUES ('bait', 'attributes', 'bait');"
+        ),
         format!(
             "PRAGMA writable_schema=ON; INSERT INTO sqlite_master (type, name, tbl_name, rootpage, sql) VALUES \
              ('table', 'bait', 'bait', 0, 'CREATE VIRTUAL TABLE bait USING VirtualOGR(''{secret}'')'); \

@@ -6,8 +6,8 @@ use crate::geojson::found;
 use arrow_array::builder::{Int32Builder, MapBuilder, StringBuilder};
 use arrow_array::types::IntervalMonthDayNanoType;
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, Decimal256Array, DurationMillisecondArray, Float64Array, IntervalMonthDayNanoArray,
-    ListArray, RecordBatch, StringArray, StructArray, UnionArray,
+    Array, ArrayRef, BinaryArray, Decimal256Array, DurationMillisecondArray, Float64Array, Int64Array,
+    IntervalMonthDayNanoArray, ListArray, RecordBatch, StringArray, StructArray, UnionArray,
 };
 use arrow_buffer::{OffsetBuffer, i256};
 use arrow_schema::{DataType, Field, Schema, UnionFields};
@@ -129,4 +129,19 @@ async fn a_geometry_column_that_is_not_there_and_a_second_one_are_told() {
     let layer = only("a.parquet", &parquet_with_geo(geo, &[("other", places)])).await;
     assert_eq!(found(&layer, "read.missing_geometry").examples[0].field.as_deref(), Some("gone"));
     assert_eq!(found(&layer, "read.second_geometry").examples[0].field.as_deref(), Some("other"));
+}
+
+#[tokio::test]
+async fn codes_in_columns_of_numbers_are_text_and_damaged_addresses_are_refused() {
+    let numbers = |values: [Option<i64>; 2]| -> ArrayRef { Arc::new(Int64Array::from(values.to_vec())) };
+    let columns = [
+        ("RKA", numbers([Some(1_201_300_001_234_567), None])),
+        ("IIN", numbers([Some(990_140_000_384), Some(990_140_000_384)])),
+        ("KATO", numbers([Some(750_000_000), Some(631_000_000)])),
+    ];
+    let layer = only("a.parquet", &parquet_file(&columns)).await;
+    assert_eq!((layer.rows(), layer.report.rows_refused), (1, 1));
+    assert_eq!(["rka", "iin", "kato"].map(|column| text(&layer, column, 0)), ["∅", "990140000384", "631000000"]);
+    assert!(layer.schema.fields().iter().all(|field| field.data_type() == &DataType::Utf8), "{:?}", layer.schema);
+    assert_eq!(layer.quarantined[0].values[0].as_deref(), Some("1201300001234567"));
 }

@@ -114,3 +114,16 @@ async fn deleted_rows_rows_beyond_the_header_and_a_missing_table_are_told() {
     let layers = read(&adapter, &ask, &zip(&members)).await.expect("shapes");
     assert_eq!(found(&layers[0], "shapefile.no_table").count, 1);
 }
+
+#[tokio::test]
+async fn codes_in_columns_of_numbers_are_text_and_damaged_addresses_are_refused() {
+    let columns = [("RKA", b'N', 17, 0), ("IIN", b'N', 12, 0), ("KATO", b'N', 9, 0)];
+    let rows: [&[&[u8]]; 2] =
+        [&[b"1201300001234567", b"990140000384", b"750000000"], &[b"", b"990140000384", b"631000000"]];
+    let layer = only("a.dbf", &dbf(3, &columns, &rows)).await;
+    assert_eq!((layer.rows(), layer.report.rows_refused), (1, 1));
+    assert_eq!(["rka", "iin", "kato"].map(|column| text(&layer, column, 0)), ["∅", "990140000384", "631000000"]);
+    assert_eq!(["rka", "iin", "kato"].map(|column| data_type(&layer, column)), [&DataType::Utf8; 3]);
+    assert_eq!(layer.quarantined[0].values[0].as_deref(), Some("1201300001234567"));
+    assert!(layer.verdicts.iter().any(|v| v.rule == "codes.damaged_rka" && v.row == Some(0)), "{:?}", layer.verdicts);
+}

@@ -125,3 +125,19 @@ async fn geometries_that_are_none_and_those_of_another_system_are_told() {
     logged[18..20].copy_from_slice(&[2, 2]);
     assert_eq!(found(&only(&logged).await, "gpkg.write_ahead_log").count, 1);
 }
+
+#[tokio::test]
+async fn codes_in_columns_of_numbers_are_text_and_damaged_addresses_are_refused() {
+    let whole = OGRFieldType::OFTInteger64;
+    let bytes = database(
+        &[("RKA", OGRFieldType::OFTReal), ("IIN", whole), ("KATO", whole)],
+        &["UPDATE t SET IIN = 990140000384, KATO = 750000000", "UPDATE t SET RKA = 1201300001234567.0 WHERE fid = 2"],
+    );
+    let adapter = Adapter::start(&[]).await;
+    let layer = read(&adapter, &Ask::named("a.gpkg"), &bytes).await.expect("rows").remove(0);
+    assert_eq!((layer.rows(), layer.report.rows_refused), (2, 1));
+    assert_eq!(["iin", "kato"].map(|column| text(&layer, column, 0)), ["990140000384", "750000000"]);
+    assert_eq!(["rka", "iin", "kato"].map(|column| data_type(&layer, column)), [&DataType::Utf8; 3]);
+    let at = layer.source_columns.iter().position(|name| name == "RKA").expect("a column");
+    assert_eq!(layer.quarantined[0].values[at].as_deref(), Some("1201300001234567"));
+}

@@ -5,7 +5,7 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_cast::display::array_value_to_string;
 use arrow_schema::{DataType, Field, Schema};
 use std::sync::Arc;
-use ukimet_model::batch::{attribute_field, geometry_field};
+use ukimet_model::batch::{attribute_field, geometry_field, role, unit};
 use ukimet_model::{Error, ErrorKind, LayerReport, Mapping, QuarantinedRow};
 
 fn text_column(values: &[Option<&str>]) -> ArrayRef {
@@ -242,4 +242,24 @@ fn a_column_that_is_dropped_refuses_no_row() {
     assert!(damaged.message().contains("codes.damaged_rka"), "{damaged}");
     let Normalized { rows, report, .. } = normalize(&columns(), &by("drop = [\"РКА\"]")).expect("normalizes");
     assert_eq!((rows.num_rows(), rows.num_columns(), report.rows_refused), (2, 1, 0));
+}
+
+#[test]
+fn a_column_made_under_a_profile_has_its_role_and_unit_unless_the_source_says_one() {
+    let mapping = "profile = \"school\"\n[[column]]\nname = \"name_ru\"\nfrom = \"Улица\"\n\
+                   [[column]]\nname = \"kato\"\nfrom = \"КАТО\"\ncast = \"text\"\n\
+                   [[column]]\nname = \"capacity\"\nfrom = \"Мест\"\ncast = \"integer\"\nmisfit = \"null\"";
+    let Normalized { rows, .. } = normalize(&schools(), &by(mapping)).expect("fits");
+    let field = |name: &str| rows.schema().field_with_name(name).expect(name).clone();
+    assert_eq!(
+        (role(&field("kato")), unit(&field("capacity")), role(&field("name_ru"))),
+        (Some("kato"), Some("places"), None)
+    );
+    let parcels = [("Номер", text_column(&[Some("20-315-043-001")])), ("Площадь, м²", text_column(&[Some("12")]))];
+    let mapping = "profile = \"parcel\"\n[[column]]\nname = \"cadastral_number\"\nfrom = \"Номер\"\n\
+                   [[column]]\nname = \"area_ha\"\nfrom = \"Площадь, м²\"";
+    let Normalized { rows, .. } = normalize(&parcels, &by(mapping)).expect("fits");
+    let field = |name: &str| rows.schema().field_with_name(name).expect(name).clone();
+    assert_eq!(role(&field("cadastral_number")), Some("cadastral_number"));
+    assert_eq!(unit(&field("area_ha")), Some("м²"), "the source's own unit stands");
 }

@@ -3,9 +3,7 @@
 use super::survey::utf8;
 use crate::codes::{ChainSurvey, CodePlan, CodeSurvey, PersonPlan, Reference, Registers, digits_of, is_code_name};
 use crate::findings::{Findings, example, show, step};
-use crate::layer::{
-    DATE_CELLS_KEY, Declared, GEOMETRY_KEY, Limits, NUMERIC_CELLS_KEY, ROLE_KEY, Role, SourceLayer, UNIT_KEY, is_marked,
-};
+use crate::layer::{DATE_CELLS_KEY, Declared, GEOMETRY_KEY, Limits, NUMERIC_CELLS_KEY, Role, SourceLayer, is_marked};
 use crate::text::TextPlan;
 use crate::types::expected;
 use crate::types::{self, ColumnSurvey, Published, Serial, Target, Zone};
@@ -14,7 +12,7 @@ use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, TimeUnit};
 use std::sync::Arc;
-use ukimet_model::batch::attribute_field;
+use ukimet_model::batch::{attribute_field, described_field};
 use ukimet_model::{ProcessStep, Result, Severity};
 
 /// What is seen of the attributes in the first pass.
@@ -208,14 +206,7 @@ impl Column {
     /// The published field.
     pub(crate) fn field(&self, name: &str, source: &str) -> Arc<Field> {
         let field = attribute_field(name, source, self.data_type.clone());
-        let mut metadata = field.metadata().clone();
-        if let Some(code) = &self.code {
-            metadata.insert(ROLE_KEY.to_owned(), code.code.role().to_owned());
-        }
-        if let Some(unit) = self.unit(source) {
-            metadata.insert(UNIT_KEY.to_owned(), unit.to_owned());
-        }
-        Arc::new(field.as_ref().clone().with_metadata(metadata))
+        described_field(&field, self.code.as_ref().map(|code| code.code.role()), self.unit(source))
     }
 
     /// The unit of a column of numbers: beside its values, or in its header.

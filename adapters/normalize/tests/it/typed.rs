@@ -196,6 +196,17 @@ fn a_declared_zone_turns_local_times_into_instants_and_is_in_the_receipt() {
 }
 
 #[test]
+fn a_declared_region_invents_no_zone() {
+    let declared = Declared { region: Some("KZ-75".to_owned()), ..Declared::default() };
+    let columns = vec![text("modified", &["2024-02-29 23:30:00".to_owned()])];
+    let (rows, report) = normalize(columns, true, &declared).expect("a table");
+    assert_eq!(rows.schema().field(0).data_type(), &DataType::Timestamp(TimeUnit::Microsecond, None));
+    assert_eq!(printed(rows.column(0)), ["2024-02-29T23:30:00"]);
+    let receipt = report.steps.iter().find(|step| step.step == "types").expect("a receipt");
+    assert!(!receipt.parameters.contains_key("time_zone"), "{:?}", receipt.parameters);
+}
+
+#[test]
 fn cells_that_a_spreadsheet_shows_as_dates_are_times() {
     let marked = HashMap::from([(DATE_CELLS_KEY.to_owned(), "1900".to_owned())]);
     let field = Field::new("d", DataType::Float64, true).with_metadata(marked);

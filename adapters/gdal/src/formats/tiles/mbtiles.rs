@@ -1,9 +1,8 @@
 //! `MBTiles`: tiles as rows of an `SQLite` database, rows counted from the south.
 
-mod schema;
-
 use super::drawing::TilePlace;
 use crate::archive::{Budget, unpacked};
+use crate::formats::sqlite::check_schema;
 use crate::gdal::{OgrRows, OgrSource, OpenOptions};
 use crate::limits::ReadLimits;
 use arrow_array::cast::AsArray;
@@ -11,11 +10,12 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_cast::cast;
 use arrow_schema::DataType;
-use schema::check_schema;
 use std::path::{Path, PathBuf};
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, Result};
 
+/// Words of a schema that reach beyond the file; tables of tiles need no virtual one and no function of GDAL.
+const REFUSED: &[&str] = &["virtual", "ogr_", "gdal_", "xb_", "load_extension", "readfile", "blobfromfile", "proj_"];
 /// Tiles that are held at a time.
 const TILES_TOGETHER: usize = 64;
 
@@ -40,7 +40,7 @@ impl MbTiles {
         let size = std::fs::metadata(path).map(|metadata| metadata.len());
         let size_bytes = size.map_err(|error| Error::unavailable("the asset could not be read").caused_by(error))?;
         let mut set = Self { path: path.to_owned(), size_bytes, zoom: 0 };
-        check_schema(path)?;
+        check_schema(path, "MBTiles", REFUSED)?;
         set.check_format()?;
         let mut zooms = set.tile_rows()?.map(|row| row.map(|row| row.0));
         let zoom = zooms.try_fold(-1, |highest, zoom| Ok::<_, Error>(zoom?.max(highest)))?;
