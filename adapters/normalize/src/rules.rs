@@ -164,6 +164,9 @@ impl Normalizer {
         let Made { columns: mut arrays, mut refused } =
             self.output.apply(&repaired, &found, row_first, refused, &mut self.findings)?;
         self.add_geometry(raw, &mut arrays, &mut refused, row_first)?;
+        if refused.contains(&true) {
+            self.columns.show_codes(&mut decoded);
+        }
         self.quarantined.extend(quarantine::rows(&decoded, &self.layer, &refused, row_first)?);
         let options = RecordBatchOptions::new().with_row_count(Some(raw.num_rows()));
         let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)

@@ -1,6 +1,6 @@
 //! `GeoPackage`: layers of an `SQLite` database, tables without geometry included.
 
-use super::sqlite::{REACHING, check_schema};
+use super::sqlite::check_schema;
 use super::{Clues, Format};
 use crate::features::{OgrFile, OgrFormat};
 use crate::gdal::{OgrSource, OpenOptions};
@@ -26,7 +26,7 @@ fn recognize(clues: &Clues) -> bool {
 }
 
 fn open(staged: &Staged, context: Context<'_>) -> Result<Box<dyn Source>> {
-    check_schema(&staged.main, FORMAT.name, REACHING)?;
+    check_schema(&staged.main, FORMAT.name, &[])?;
     let mut format = OgrFormat::plain(FORMAT.name, "GPKG");
     format.findings = findings(staged)?;
     OgrFile::open(format, staged, context)

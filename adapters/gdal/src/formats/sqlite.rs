@@ -10,7 +10,7 @@ use ukimet_model::{Error, Result};
 
 /// Functions and modules that reach beyond the file, in lower case: of GDAL, of `SQLite` and its shell, of `SpatiaLite`,
 /// whose check of an XML schema fetches it, whose procedures run any SQL, and whose virtual tables are other files.
-pub(super) const REACHING: &[&str] = &[
+const REACHING: &[&str] = &[
     "ogr_geocode",
     "ogr_datasource_load_layers",
     "ogr_getconfigoption",
@@ -45,12 +45,13 @@ const HEADER_BYTES: usize = 100;
 const INNER: u8 = 0x05;
 const LEAF: u8 = 0x0d;
 
-/// Refuses a schema in which one of some words (lower case) stands, in any case of letters.
+/// Refuses a schema in which a name of what reaches beyond the file stands, or one of further words (lower case), in any
+/// case of letters.
 ///
 /// # Errors
 ///
 /// `InvalidData` naming the word, `LimitReached` for a schema beyond any use, `DataLoss` for a broken one.
-pub(super) fn check_schema(path: &Path, format: &str, refused: &[&str]) -> Result<()> {
+pub(super) fn check_schema(path: &Path, format: &str, further: &[&str]) -> Result<()> {
     let mut pages = Pages::open(path)?;
     let mut waiting = vec![1_u32];
     while let Some(number) = waiting.pop() {
@@ -59,7 +60,7 @@ pub(super) fn check_schema(path: &Path, format: &str, refused: &[&str]) -> Resul
         let tree = Node::read(&page, node).ok_or_else(broken)?;
         waiting.extend(&tree.children);
         for at in tree.entries {
-            check_text(&pages.entry(&page, at)?, format, refused)?;
+            check_text(&pages.entry(&page, at)?, format, further)?;
         }
     }
     Ok(())
@@ -70,9 +71,9 @@ fn broken() -> Error {
 }
 
 /// Looks for the words. Texts may be in UTF-16, whose letters of ASCII have a zero byte each.
-fn check_text(entry: &[u8], format: &str, refused: &[&str]) -> Result<()> {
+fn check_text(entry: &[u8], format: &str, further: &[&str]) -> Result<()> {
     let text: Vec<u8> = entry.iter().filter(|byte| **byte != 0).map(u8::to_ascii_lowercase).collect();
-    match refused.iter().find(|word| memchr::memmem::find(&text, word.as_bytes()).is_some()) {
+    match REACHING.iter().chain(further).find(|word| memchr::memmem::find(&text, word.as_bytes()).is_some()) {
         Some(word) => Err(Error::invalid_data(format!(
             "{format} holds plain tables and views, found {word:?} in its schema, which can reach other files or addresses"
         ))),
@@ -195,4 +196,29 @@ fn varint(page: &[u8], at: usize) -> Option<(u64, usize)> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_in_any_case_and_in_utf_16_and_others_are_left_alone() {
+        let check = |text: &[u8]| check_text(text, "GeoPackage", &["further"]);
+        let utf_16: Vec<u8> = "select Xb_Create(a)".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for text in [&b"SELECT \"XB_CREATE\"/**/(a)"[..], &utf_16, b"a FURTHER word"] {
+            assert!(check(text).expect_err("reaches out").to_string().contains("in its schema"));
+        }
+        check(b"CREATE VIRTUAL TABLE rtree_t_geom USING rtree(id, minx, maxx, miny, maxy)").expect("an index");
+        check(b"CREATE TRIGGER t INSERT ON t BEGIN UPDATE gpkg_ogr_contents SET feature_count = 1; END")
+            .expect("a count");
+    }
+
+    #[test]
+    fn numbers_have_one_to_nine_bytes() {
+        assert_eq!(varint(&[0x7f], 0), Some((127, 1)));
+        assert_eq!(varint(&[0, 0x81, 0x00], 1), Some((128, 3)));
+        assert_eq!(varint(&[0xff; 9], 0), Some((u64::MAX, 9)));
+        assert_eq!(varint(&[0x81], 0), None);
+    }
 }

@@ -157,6 +157,15 @@ pub(super) struct ColumnsPlan {
 }
 
 impl ColumnsPlan {
+    /// Makes codes that came as numbers the digits that they are, as a refused row shows them.
+    pub(super) fn show_codes(&self, decoded: &mut [ArrayRef]) {
+        for column in self.columns.iter().filter(|column| column.code.is_some()) {
+            if let Some(digits) = digits_of(&decoded[column.raw]) {
+                decoded[column.raw] = Arc::new(digits);
+            }
+        }
+    }
+
     /// Columns whose every value has to fit a type.
     pub(super) fn expected(columns: Vec<Column>) -> Self {
         Self { columns, person: None, types_step: types::receipt(None), codes_step: None }

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, Result};
 
-/// Words of a schema that reach beyond the file; tables of tiles need no virtual one and no function of GDAL.
-const REFUSED: &[&str] = &["virtual", "ogr_", "gdal_", "xb_", "load_extension", "readfile", "blobfromfile", "proj_"];
+/// Words that a schema of tiles does not need: virtual tables and functions of GDAL.
+const REFUSED: &[&str] = &["virtual", "ogr_", "gdal_"];
 /// Tiles that are held at a time.
 const TILES_TOGETHER: usize = 64;
 
