@@ -125,3 +125,11 @@ async fn geometries_that_are_none_and_those_of_another_system_are_told() {
     logged[18..20].copy_from_slice(&[2, 2]);
     assert_eq!(found(&only(&logged).await, "gpkg.write_ahead_log").count, 1);
 }
+
+#[tokio::test]
+async fn a_layer_of_more_columns_than_one_query_counts_is_read() {
+    let names: Vec<String> = (0..700).map(|i| format!("n{i}")).collect();
+    let columns: Vec<_> = names.iter().map(|name| (name.as_str(), OGRFieldType::OFTInteger)).collect();
+    let layer = only(&database(&columns, &["UPDATE t SET n699 = 'abc' WHERE fid = 2"])).await;
+    assert_eq!((data_type(&layer, "n698"), data_type(&layer, "n699")), (&DataType::Int32, &DataType::Utf8));
+}
