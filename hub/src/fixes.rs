@@ -14,12 +14,16 @@ use crate::mapping::MappingInForce;
 use crate::report::{Subject, find};
 use crate::staging::Upload;
 use sheet::Sheet;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
 use ukimet_catalog::Snapshot;
-use ukimet_model::{Error, LayerSelection, PushId, Result, Sha256, TableRef, Version, VersionSelector};
+use ukimet_model::{
+    DatasetId, Declarations, Error, LayerSelection, Mapping, PushId, Result, Sha256, TableRef, Version, VersionNumber,
+    VersionSelector,
+};
 use write::FixWriter;
 
 /// The step of a receipt that names the push whose rows were corrected.
@@ -56,7 +60,7 @@ impl Ingest {
         let base = blocking(move || Base::find(snapshot, &selector, &first)).await?;
         let sheet = Sheet::read(self, upload).await?;
         rows.store(sheet.rows.len() as u64, Ordering::Relaxed);
-        let intent = push_intent(upload, sha256);
+        let mut intent = push_intent(upload, sha256);
         let stop = CancellationToken::new();
         let _stop_when_dropped = stop.clone().drop_guard();
         let path = upload.path().with_file_name("fixed.arrows");
@@ -73,7 +77,9 @@ impl Ingest {
         }
         let expected = corrected.expected_schema()?;
         let (base, mapping) = self.mapping_of(base).await?;
-        let mut reading = self.adapters.read(&base.reading(path, expected, &mapping)).await?;
+        let reading = base.reading(path, expected, &mapping)?;
+        intent.declared = carried_on(intent.declared, &reading, mapping.versions);
+        let mut reading = self.adapters.read(&reading).await?;
         let mut messages = Vec::new();
         while let Some(message) = reading.next().await? {
             messages.push(message);
@@ -146,16 +152,15 @@ impl Base {
         )))
     }
 
-    fn reading(&self, path: std::path::PathBuf, expected_schema: bytes::Bytes, mapping: &MappingInForce) -> Reading {
+    /// How the corrected rows are read: as those of the first push were.
+    fn reading(&self, path: PathBuf, expected_schema: bytes::Bytes, mapping: &MappingInForce) -> Result<Reading> {
         let has_geometry = self.version.fields.iter().any(|field| field.name == ukimet_model::GEOMETRY_COLUMN);
-        // What was inferred once is declared for the rows that come beside.
-        let source_crs = self.first.layer.report.source_crs.as_deref();
-        let source_crs = source_crs.map(|crs| crs.trim_end_matches(" (inferred)").to_owned());
-        Reading {
+        let crs = if has_geometry { self.crs(mapping)? } else { None };
+        Ok(Reading {
             path,
             file_name: "fixed.arrows".to_owned(),
             media_type: Some("application/vnd.apache.arrow.stream".to_owned()),
-            crs: source_crs.filter(|_| has_geometry),
+            crs,
             encoding: None,
             region: self.first.record.declared.region.clone(),
             layers: LayerSelection::Only,
@@ -163,8 +168,38 @@ impl Base {
             references: mapping.references.clone(),
             expected_schema: Some(expected_schema),
             window: None,
-        }
+        })
     }
+
+    /// The CRS of the first push in the words of a declaration: what was declared, else what the source said or what was
+    /// inferred.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` if it was inferred with x and y swapped, which no declaration says.
+    fn crs(&self, mapping: &MappingInForce) -> Result<Option<String>> {
+        let declared = self.first.record.declared.crs.clone();
+        let mapped = mapping.text.as_deref().map(Mapping::parse).transpose()?.and_then(|mapping| mapping.crs);
+        if let Some(crs) = declared.or(mapped) {
+            return Ok(Some(crs));
+        }
+        let found = self.first.layer.report.source_crs.as_deref();
+        if self.first.parameter("crs", "axis_order").is_some_and(|order| order.starts_with('y')) {
+            return Err(Error::conflict(format!(
+                "the crs of push {}, {}, was inferred with x and y swapped; push the whole corrected file",
+                self.first.record.push_id,
+                found.unwrap_or_default()
+            )));
+        }
+        Ok(found.map(|crs| crs.trim_end_matches(" (inferred)").to_owned()))
+    }
+}
+
+/// What the push of corrections declares: how its sheet was read, and for its rows what the first push declared. So the
+/// rows that it refuses once more are read the same way when they come back.
+fn carried_on(own: Declarations, rows: &Reading, references: BTreeMap<DatasetId, VersionNumber>) -> Declarations {
+    let (crs, region, mapping) = (rows.crs.clone(), rows.region.clone(), rows.mapping.clone());
+    Declarations { crs, region, mapping, references, ..own }
 }
 
 /// Row numbers as text: `0-4,9`.

@@ -70,7 +70,7 @@ impl Ingest {
             return Ok(Ingested { outcome, replayed: true });
         }
         if let Some(first) = upload.header.fixes.clone() {
-            return self.ingest_fixes(upload, sha256, first, rows).await;
+            return Box::pin(self.ingest_fixes(upload, sha256, first, rows)).await;
         }
         let mapping = self.mapping_in_force(&upload.header, self.catalog.snapshot()).await?;
         let mut reading = self.adapters.read(&reading(&upload.header, upload.path(), &mapping)).await?;
@@ -138,7 +138,8 @@ impl Ingest {
     }
 }
 
-fn reading(header: &PushHeader, path: PathBuf, mapping: &MappingInForce) -> Reading {
+/// What an adapter is asked for the bytes of a push.
+pub(crate) fn reading(header: &PushHeader, path: PathBuf, mapping: &MappingInForce) -> Reading {
     Reading {
         path,
         file_name: header.file_name.clone(),

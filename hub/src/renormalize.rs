@@ -2,8 +2,8 @@
 
 mod difference;
 
-use crate::adapters::Reading;
 use crate::api::push::Pushes;
+use crate::ingest::reading;
 use crate::staging::{PushHeader, Upload};
 use difference::Comparison;
 use std::io::Write;
@@ -11,10 +11,10 @@ use std::path::Path;
 use ukimet_catalog::{PushRecord, Snapshot};
 use ukimet_model::error::quoted;
 use ukimet_model::{
-    Dataset, DatasetId, DatasetMetadata, Error, LayerReport, LayerSelection, PushMode, Result, RowQuery, Version,
-    VersionSelector,
+    Dataset, DatasetId, DatasetMetadata, Declarations, Error, LayerReport, LayerSelection, PushMode, Result, RowQuery,
+    Version, VersionSelector,
 };
-use ukimet_proto::ipc::{self, IpcLimits};
+use ukimet_proto::ipc;
 use ukimet_proto::v1;
 use ukimet_proto::v1::read_response::Message;
 use ukimet_proto::v1::renormalize_response::Result as Answer;
@@ -45,6 +45,12 @@ impl Subject {
             return Err(Error::conflict(format!(
                 "{} was made of rows of several pushes (this one brought {} of {}); push the whole file again",
                 version.number, receipt.rows_taken, version.rows
+            )));
+        }
+        if let Some(what) = declared_and_not_kept(&push.declared, &receipt) {
+            return Err(Error::conflict(format!(
+                "{} was read with {what} that its publisher declared, which was not kept then; push the file again",
+                version.number
             )));
         }
         Ok(Self { rules_before: rules_of(&receipt), snapshot, dataset, version, push })
@@ -81,6 +87,23 @@ impl Subject {
             size_bytes: Some(self.version.asset.size_bytes),
         })
     }
+}
+
+/// What a publisher declared according to the receipt, though the push says nothing of it: pushes from before declarations
+/// were kept.
+fn declared_and_not_kept(declared: &Declarations, receipt: &LayerReport) -> Option<&'static str> {
+    let is_declared = |step: &str, by: &str| {
+        let parameters = receipt.steps.iter().find(|found| found.step == step).map(|found| &found.parameters);
+        parameters.and_then(|parameters| parameters.get(by)).is_some_and(|by| by == "the publisher")
+    };
+    // A mapping may have declared it.
+    if declared.mapping.is_some() {
+        return None;
+    }
+    if declared.crs.is_none() && is_declared("crs", "source_crs_by") {
+        return Some("a crs");
+    }
+    (declared.encoding.is_none() && is_declared("text", "known_by")).then_some("an encoding")
 }
 
 /// The version of the rules that made a receipt: that of the first rule, which is always there.
@@ -185,21 +208,8 @@ impl Pushes {
         examples_max: usize,
     ) -> Result<v1::Difference> {
         let mapping = self.ingest.mapping_in_force(header, subject.snapshot.clone()).await?;
-        let reading = Reading {
-            path: path.to_owned(),
-            file_name: header.file_name.clone(),
-            media_type: header.media_type.clone(),
-            crs: header.crs.clone(),
-            encoding: header.encoding.clone(),
-            region: header.region.clone(),
-            layers: header.layers.clone(),
-            mapping: mapping.text,
-            references: mapping.references,
-            expected_schema: None,
-            window: None,
-        };
-        let mut messages = self.ingest.adapters.read(&reading).await?;
-        let limits = IpcLimits::default();
+        let mut messages = self.ingest.adapters.read(&reading(header, path.to_owned(), &mapping)).await?;
+        let limits = self.ingest.ipc_limits;
         let mut comparison = None;
         while let Some(message) = messages.next().await? {
             match message {
@@ -275,4 +285,30 @@ fn columns_of(
 ) -> Result<ukimet_catalog::Scan> {
     let query = RowQuery { columns: Some(columns.to_vec()), ..RowQuery::default() };
     snapshot.scan(dataset, version, &query, 0..version.segments.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_declared_before_declarations_were_kept_is_noticed() {
+        let said = |step: &str, by: &str, who: &str| ukimet_model::ProcessStep {
+            step: step.to_owned(),
+            version: "1".to_owned(),
+            parameters: [(by.to_owned(), who.to_owned())].into(),
+            count: 0,
+            examples: Vec::new(),
+        };
+        let receipt = |steps| LayerReport { steps, ..LayerReport::default() };
+        let nothing = Declarations::default();
+        let by_publisher = receipt(vec![said("crs", "source_crs_by", "the publisher")]);
+        assert_eq!(declared_and_not_kept(&nothing, &by_publisher), Some("a crs"));
+        let kept = Declarations { crs: Some("EPSG:28413".to_owned()), ..Declarations::default() };
+        assert_eq!(declared_and_not_kept(&kept, &by_publisher), None);
+        let by_source = receipt(vec![said("crs", "source_crs_by", "the source")]);
+        assert_eq!(declared_and_not_kept(&nothing, &by_source), None);
+        let encoded = receipt(vec![said("text", "known_by", "the publisher")]);
+        assert_eq!(declared_and_not_kept(&nothing, &encoded), Some("an encoding"));
+    }
 }

@@ -329,6 +329,7 @@ async fn tell_progress(answers: &Answers, bytes: u64, rows: &Arc<AtomicU64>) -> 
 
 /// Checks a header as it came.
 fn push_header(header: v1::PushHeader) -> Result<PushHeader> {
+    check_fixes(&header)?;
     let mode = v1::PushMode::try_from(header.mode)
         .map_err(|_| Error::invalid_request(format!("mode {} is not one of this version", header.mode)))?;
     Ok(PushHeader {
@@ -347,6 +348,19 @@ fn push_header(header: v1::PushHeader) -> Result<PushHeader> {
         size_bytes: header.size_bytes,
         fixes: header.fixes.map(|id| id.parse()).transpose()?,
     })
+}
+
+/// Corrected rows are read as the push that refused them declared: what would not be heeded is not taken.
+fn check_fixes(header: &v1::PushHeader) -> Result<()> {
+    let is_there = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    let declared =
+        [("crs", is_there(&header.crs)), ("region", is_there(&header.region)), ("mapping", header.mapping.is_some())];
+    match declared.into_iter().find(|(_, is_there)| header.fixes.is_some() && *is_there) {
+        Some((what, _)) => Err(Error::invalid_request(format!(
+            "corrected rows are read as the push that refused them declared, found a {what} of their own; leave it out"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// A mapping that reads as one, for one layer.
@@ -396,6 +410,9 @@ mod tests {
             v1::PushHeader { mode: 99, ..header() },
             v1::PushHeader { file_name: "a/".to_owned(), ..header() },
             v1::PushHeader { file_name: "a\u{1b}[31m".to_owned(), ..header() },
+            v1::PushHeader { fixes: Some("q".to_owned()), crs: Some("EPSG:28413".to_owned()), ..header() },
+            v1::PushHeader { fixes: Some("q".to_owned()), region: Some("KZ-75".to_owned()), ..header() },
+            v1::PushHeader { fixes: Some("q".to_owned()), mapping: Some(String::new()), ..header() },
         ];
         for header in wrong {
             assert_eq!(push_header(header).expect_err("refused").kind(), ErrorKind::InvalidRequest);

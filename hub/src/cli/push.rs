@@ -72,7 +72,7 @@ pub struct Push {
     expected_version: Option<u64>,
     /// The file is the corrected sheet of rows that this push refused (see `ukimet report --format xlsx`): only these
     /// rows are read, and come beside the rows that are published.
-    #[arg(long, value_name = "PUSH_ID", conflicts_with_all = ["crs", "all_layers"])]
+    #[arg(long, value_name = "PUSH_ID", conflicts_with_all = ["crs", "region", "mapping", "no_mapping", "all_layers"])]
     fixes: Option<String>,
     /// Print the outcome as JSON.
     #[arg(long)]

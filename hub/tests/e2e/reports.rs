@@ -207,6 +207,34 @@ fn a_refused_outline_is_corrected_as_text_in_the_crs_of_its_file() {
 }
 
 #[test]
+fn corrections_of_corrections_are_read_by_the_mapping_and_in_the_region_of_the_first_push() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(&dir.path().join("data"), &[]);
+    let (file, mapping) = (dir.path().join("places.csv"), dir.path().join("mapping.toml"));
+    fs::write(&file, PLACES).expect("written");
+    let columns = ["city\"\nconstant = \"Алматы", "people\"\nfrom = \"население\"\ncast = \"integer"];
+    let columns = columns.map(|column| format!("[[column]]\nname = \"{column}\"\n"));
+    fs::write(&mapping, columns.concat()).expect("written");
+    let mapping = mapping.to_str().expect("text");
+    let declared = ["--crs", "EPSG:4326", "--region", "KZ", "--mapping", mapping, "--push-id", "p1"];
+    hub.publish(&file, "kz/places", &declared);
+    let refused = |push: &str| report(&hub, &["kz/places", "--push", push, "--table", "quarantine", "--format", "csv"]);
+    let (first, second) = (dir.path().join("first.csv"), dir.path().join("second.csv"));
+    let sheet = refused("p1").replace("76.96 43.26", "76.96 43.26)").replace("ПОИНТ(71.4 42.9)", "POINT(10 10)");
+    fs::write(&first, sheet).expect("written");
+    let outcome = hub.publish(&first, "kz/places", &["--fixes", "p1", "--push-id", "p2"]);
+    assert_eq!((&outcome["layers"][0]["rows_taken"], &outcome["layers"][0]["rows_refused"]), (&json!(1), &json!(2)));
+    fs::write(&second, refused("p2").replace("POLYGON((1 1))", "POINT(70 43)")).expect("written");
+    let outcome = hub.publish(&second, "kz/places", &["--fixes", "p2", "--push-id", "p3"]);
+    let layer = &outcome["layers"][0];
+    assert_eq!((&layer["rows_taken"], &layer["rows_refused"]), (&json!(1), &json!(1)), "{layer:#}");
+    let rules: Vec<_> = layer["diagnostics"].as_array().into_iter().flatten().map(|d| d["rule"].clone()).collect();
+    assert!(rules.contains(&json!("place.outside_region")), "{rules:?}");
+    let rows = published(dir.path(), &hub, "kz/places");
+    assert!(rows.len() == 5 && rows.iter().all(|row| row.contains("Алматы")), "{rows:?}");
+}
+
+#[test]
 fn a_sheet_that_does_not_belong_is_refused_in_words() {
     let dir = tempfile::tempdir().expect("a folder");
     let hub = Hub::start(&dir.path().join("data"), &["--fix-rows-max", "3"]);

@@ -31,6 +31,9 @@ pub(crate) struct CellColumns {
     pub(crate) findings: Vec<Diagnostic>,
 }
 
+/// Results of one query; `SQLite` itself gives no more than 2,000.
+const RESULTS_MAX: usize = 999;
+
 /// What one column's cells are.
 #[derive(Default)]
 struct Counts {
@@ -84,7 +87,10 @@ impl CellColumns {
         // Columns of one name would become one.
         let sums = schema.fields().iter().flat_map(|field| sums(field)).enumerate();
         let sums: Vec<String> = sums.map(|(i, sum)| format!("{sum} AS c{i}")).collect();
-        let row = source.select(&format!("SELECT {} {from}", sums.join(", ")))?.pop().unwrap_or_default();
+        let mut row = Vec::with_capacity(sums.len());
+        for sums in sums.chunks(RESULTS_MAX) {
+            row.extend(source.select(&format!("SELECT {} {from}", sums.join(", ")))?.pop().unwrap_or_default());
+        }
         let number = |i: usize| row.get(i).and_then(Option::as_deref).and_then(|text| text.parse::<f64>().ok());
         let mut tallies = Tallies::default();
         for (i, field) in schema.fields().iter().enumerate() {

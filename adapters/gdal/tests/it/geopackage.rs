@@ -141,3 +141,11 @@ async fn codes_in_columns_of_numbers_are_text_and_damaged_addresses_are_refused(
     let at = layer.source_columns.iter().position(|name| name == "RKA").expect("a column");
     assert_eq!(layer.quarantined[0].values[at].as_deref(), Some("1201300001234567"));
 }
+
+#[tokio::test]
+async fn a_layer_of_more_columns_than_one_query_counts_is_read() {
+    let names: Vec<String> = (0..700).map(|i| format!("n{i}")).collect();
+    let columns: Vec<_> = names.iter().map(|name| (name.as_str(), OGRFieldType::OFTInteger)).collect();
+    let layer = only(&database(&columns, &["UPDATE t SET n699 = 'abc' WHERE fid = 2"])).await;
+    assert_eq!((data_type(&layer, "n698"), data_type(&layer, "n699")), (&DataType::Int32, &DataType::Utf8));
+}
