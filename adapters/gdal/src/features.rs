@@ -219,7 +219,7 @@ impl Source for OgrFile {
         let moments = if let Some(moments) = self.moments[layer].get() {
             moments
         } else {
-            let found = MomentColumns::of(self.format.driver, rows.schema(), position, rows.keys(), again)?;
+            let found = MomentColumns::of(self.format.driver, &rows, position, again)?;
             self.moments[layer].get_or_init(|| found)
         };
         let database = if CellColumns::are_of(self.format.driver) { Some(again()?) } else { None };

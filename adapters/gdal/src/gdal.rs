@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 mod cells;
+mod detour;
 mod installed;
 mod linearize;
 mod moments;
@@ -29,6 +30,7 @@ use ukimet_model::{AuthorityCode, Crs, Error, Result};
 use ukimet_normalize::{GEOMETRY_KEY, TEXT_KEY};
 
 pub(crate) use cells::CellColumns;
+use detour::Detour;
 pub use installed::{installed_files, prepare_libraries};
 pub(crate) use linearize::linearize;
 pub(crate) use moments::{MomentColumns, Moments};
@@ -223,10 +225,14 @@ impl OgrSource {
         let columns = stream.columns()?;
         let fields: Fields = columns.iter().map(|column| column.field.clone()).collect();
         let raw_names = columns.into_iter().map(|column| column.raw_name).collect();
+        let driver = dataset.driver().short_name();
+        let count = || dataset.layer(layer).ok().and_then(|layer| layer.try_feature_count());
+        let detour = Detour::of(&driver, &fields, || driver != "FlatGeobuf" || count().is_some_and(|count| count > 0));
         let first = usize::from(has_fid && !keeps_fid);
         let visible: Vec<_> = fields.iter().skip(first).cloned().collect();
         Ok(OgrRows {
             stream,
+            detour,
             _dataset: dataset,
             stream_fields: fields,
             schema: Schema::new(visible).into(),
@@ -434,6 +440,7 @@ fn as_bytes(data_type: &DataType) -> DataType {
 /// The rows of one layer. The stream goes before the file it reads from, so the order of the fields matters.
 pub(crate) struct OgrRows {
     stream: ArrowStream,
+    detour: Detour,
     _dataset: Dataset,
     stream_fields: Fields,
     schema: SchemaRef,
@@ -453,6 +460,11 @@ impl OgrRows {
         &self.schema
     }
 
+    /// Whether the stream is not the driver's own but made of features.
+    pub(crate) fn is_by_feature(&self) -> bool {
+        self.detour.is_taken()
+    }
+
     /// How many columns stand before the first field.
     pub(crate) fn keys(&self) -> usize {
         self.keys
@@ -470,7 +482,7 @@ impl OgrRows {
     /// `DataLoss` with the number of rows before it and GDAL's text, if anything was raised: OGR ends a layer that it
     /// cannot read any further as if it were complete.
     pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>> {
-        let (array, code, raised) = self.stream.next();
+        let (array, code, raised) = self.detour.around(|| self.stream.next());
         let raised = raised.without(&self.folder);
         if self.warnings.len() < MESSAGES_MAX {
             self.warnings.extend(raised.warnings.iter().cloned());

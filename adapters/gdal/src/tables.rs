@@ -7,6 +7,7 @@
 
 mod blocks;
 mod cells;
+mod compact;
 mod footnotes;
 mod grid;
 mod header;

@@ -1,7 +1,10 @@
 //! Arrow IPC, as a file (Feather V2) and as a stream. Geometry is `geoarrow.wkb`.
 
+mod lengths;
+
 use super::Format;
 use crate::columnar::{BatchRows, Columns, GeometryColumn, Native, guarded, plan, projjson_crs};
+use crate::limits::ReadLimits;
 use crate::source::{Context, Reader, Rows, Source, Staged};
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};
@@ -42,18 +45,29 @@ struct ArrowFile {
     path: PathBuf,
     columns: Columns,
     layers: Vec<LayerInfo>,
+    unpacked_bytes_max: u64,
+}
+
+/// How many bytes one batch may unpack to: a whole asset may be larger than memory, a batch lies in it.
+fn batch_bytes_max(limits: &ReadLimits) -> u64 {
+    const BATCHES_MIN: u64 = 8;
+    limits.unpacked_bytes_max / BATCHES_MIN
 }
 
 /// The schema and the batches of a file.
-fn decode(format: &'static str, path: &Path) -> Result<(Schema, Batches)> {
+///
+/// What may be unpacked is bounded by `unpacked_bytes_max`.
+fn decode(format: &'static str, path: &Path, unpacked_bytes_max: u64) -> Result<(Schema, Batches)> {
     let gone = |error: std::io::Error| Error::unavailable("the asset could not be read").caused_by(error);
     let mut file = File::open(path).map_err(gone)?;
     let damaged = |error: ArrowError| Error::invalid_data(format!("the {format} is cut or damaged")).caused_by(error);
     if format == FILE.name {
+        lengths::check_file(&mut file, unpacked_bytes_max)?;
         let reader = guarded(format, || FileReader::try_new(BufReader::new(file), None))?.map_err(damaged)?;
         return Ok((reader.schema().as_ref().clone(), Box::new(reader)));
     }
     let size_bytes = check_end(&mut file)?;
+    lengths::check_stream(&mut file, unpacked_bytes_max)?;
     let reader = guarded(format, || StreamReader::try_new(BufReader::new(file), None))?.map_err(damaged)?;
     Ok((reader.schema().as_ref().clone(), Box::new(StreamBatches { reader, size_bytes })))
 }
@@ -104,7 +118,8 @@ fn check_end(file: &mut File) -> Result<u64> {
 
 impl ArrowFile {
     fn open(format: &'static str, staged: &Staged, context: Context<'_>) -> Result<Box<dyn Source>> {
-        let (schema, batches) = decode(format, &staged.main)?;
+        let unpacked_bytes_max = batch_bytes_max(context.limits);
+        let (schema, batches) = decode(format, &staged.main, unpacked_bytes_max)?;
         if schema.fields().len() > context.limits.fields_max {
             return Err(Error::limit_reached(format!(
                 "a layer has at most {} columns, found {}",
@@ -130,7 +145,7 @@ impl ArrowFile {
             has_geometry: columns.has_geometry(),
             fields: columns.schema.fields().iter().map(|field| field.name().clone()).collect(),
         };
-        Ok(Box::new(Self { format, path: staged.main.clone(), columns, layers: vec![layer] }))
+        Ok(Box::new(Self { format, path: staged.main.clone(), columns, layers: vec![layer], unpacked_bytes_max }))
     }
 }
 
@@ -183,7 +198,7 @@ impl Source for ArrowFile {
     }
 
     fn rows(&self, _layer: usize, rows_max: usize) -> Result<Box<dyn Rows + '_>> {
-        let (_, batches) = decode(self.format, &self.path)?;
+        let (_, batches) = decode(self.format, &self.path, self.unpacked_bytes_max)?;
         let name = &self.layers[0].name;
         Ok(Box::new(BatchRows::new(name, self.format, &self.columns, batches, rows_max)))
     }

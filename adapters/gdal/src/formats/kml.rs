@@ -5,7 +5,7 @@ use crate::features::{OgrFile, OgrFormat};
 use crate::source::{Context, Source, Staged, Tallies};
 use crate::transcode::replace;
 use crate::xml::{self, Tags, attribute};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use ukimet_model::{Diagnostic, Error, Result, Severity};
 
@@ -27,7 +27,8 @@ fn open(staged: &Staged, context: Context<'_>) -> Result<Box<dyn Source>> {
     let mut format = OgrFormat::plain(FORMAT.name, "LIBKML");
     format.findings = left_out(&text);
     let (copy, names) = with_plain_names(&text);
-    if !names.is_empty() {
+    let copy = with_texts_for_truth_values(&copy);
+    if copy != text {
         replace(&staged.main, copy.as_bytes())?;
         format.names = names;
     }
@@ -58,6 +59,27 @@ fn with_plain_names(text: &str) -> (String, BTreeMap<String, String>) {
     (copy, names)
 }
 
+/// The text with columns of texts where a schema declares truth values: GDAL makes 0 of `true`. What they are is decided
+/// by the values, as for every other text.
+fn with_texts_for_truth_values(text: &str) -> String {
+    let mut copy = String::new();
+    let mut taken = 0;
+    for tag in Tags::of(text).filter(|tag| tag.is_start && tag.name == "SimpleField") {
+        let kind = attribute(tag.attributes, "type").filter(|kind| matches!(kind.as_str(), "bool" | "boolean"));
+        let Some(kind) = kind else { continue };
+        let attributes_at = tag.attributes.as_ptr() as usize - text.as_ptr() as usize;
+        let found = ['"', '\'']
+            .iter()
+            .find_map(|quote| Some(tag.attributes.find(&format!("type={quote}{kind}{quote}"))? + "type=".len() + 1));
+        let Some(at) = found.map(|at| attributes_at + at) else { continue };
+        copy.push_str(&text[taken..at]);
+        copy.push_str("string");
+        taken = at + kind.len();
+    }
+    copy.push_str(&text[taken..]);
+    copy
+}
+
 /// Elements that become no row or column, and why.
 const LEFT_OUT: &[(&str, &str)] = &[
     ("NetworkLink", "kml.network_link"),
@@ -76,6 +98,10 @@ fn left_out(text: &str) -> Vec<Diagnostic> {
     let mut placemark = (Vec::new(), false);
     let mut tallies = Tallies::default();
     let mut row = 0;
+    let declared: BTreeSet<String> = Tags::of(text)
+        .filter(|tag| tag.is_start && tag.name == "SimpleField")
+        .filter_map(|tag| attribute(tag.attributes, "name"))
+        .collect();
     for tag in Tags::of(text) {
         if let Some((name, _)) = LEFT_OUT.iter().find(|(name, _)| tag.is_start && *name == tag.name) {
             *counts.entry(name).or_default() += 1;
@@ -84,6 +110,14 @@ fn left_out(text: &str) -> Vec<Diagnostic> {
             ("Placemark", true) => placemark = (Vec::new(), false),
             ("Data", true) => placemark.0.extend(attribute(tag.attributes, "name")),
             ("SchemaData", true) => placemark.1 = true,
+            ("SimpleData", true) => {
+                let name = attribute(tag.attributes, "name").filter(|name| !declared.contains(name));
+                if let Some(name) = name {
+                    let message = "typed data that no schema declares were left out";
+                    let rule = "kml.undeclared_data";
+                    tallies.add(rule, Severity::Warning, message, Some(row), Some(&name), "SimpleData", None);
+                }
+            }
             ("Placemark", false) => {
                 for name in placemark.0.drain(..).filter(|_| placemark.1) {
                     let message = "data beside typed data of the same place were left out";
@@ -107,6 +141,21 @@ fn left_out(text: &str) -> Vec<Diagnostic> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn truth_values_become_texts_and_nothing_else_changes() {
+        let text = r#"<Schema><SimpleField type="bool" name="bool"/><SimpleField name="n" type='boolean'/><SimpleField type="int" name="i"/></Schema>"#;
+        let expected = r#"<Schema><SimpleField type="string" name="bool"/><SimpleField name="n" type='string'/><SimpleField type="int" name="i"/></Schema>"#;
+        assert_eq!(with_texts_for_truth_values(text), expected);
+    }
+
+    #[test]
+    fn typed_data_without_a_type_are_told_by_row_and_name() {
+        let text = r##"<kml><Schema id="s"><SimpleField name="a" type="int"/></Schema><Placemark><ExtendedData><SchemaData schemaUrl="#s"><SimpleData name="a">1</SimpleData><SimpleData name="b">2</SimpleData></SchemaData></ExtendedData></Placemark></kml>"##;
+        let told = left_out(text);
+        assert_eq!((told.len(), told[0].rule.as_str(), told[0].count), (1, "kml.undeclared_data", 1));
+        assert_eq!((told[0].examples[0].row, told[0].examples[0].field.as_deref()), (Some(0), Some("b")));
+    }
 
     #[test]
     fn what_becomes_no_row_is_told() {

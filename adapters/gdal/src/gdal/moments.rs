@@ -1,14 +1,14 @@
 //! Days and times with a zone, feature by feature.
 //!
 //! GDAL 3.6 gives every day before 1970 one day late in the Arrow streams that it makes of features, which is all but
-//! those of GeoPackage and FlatGeobuf, makes the 1st of March of the 30th of February, and drops the offset of a time.
+//! the own ones of GeoPackage and FlatGeobuf, makes the 1st of March of the 30th of February, and drops the offset of a time.
 //! So where such a layer has dates or times, they are read again as GDAL shows them: only days of the calendar are
 //! taken, and a column whose every time has an offset becomes one of instants in UTC.
 
-use super::{OgrSource, lost};
+use super::{OgrRows, OgrSource, lost};
 use crate::gdal::Raised;
 use arrow_array::{Array, ArrayRef, Date32Array, RecordBatch, TimestampMicrosecondArray};
-use arrow_schema::{DataType, Field, FieldRef, Schema, TimeUnit};
+use arrow_schema::{DataType, Field, FieldRef, TimeUnit};
 use gdal::vector::{Feature, OwnedFeatureIterator};
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{Offset, TimeZone};
@@ -36,21 +36,18 @@ impl MomentColumns {
     /// Looks through the dates and times of a layer; `open` opens the file again.
     pub(crate) fn of(
         driver: &str,
-        schema: &Schema,
+        rows: &OgrRows,
         layer: usize,
-        keys: usize,
         open: impl FnOnce() -> Result<OgrSource>,
     ) -> Result<Self> {
+        let (schema, keys) = (rows.schema(), rows.keys());
         let with = |wanted: fn(&DataType) -> bool| -> Vec<usize> {
             (0..schema.fields().len()).filter(|i| wanted(schema.field(*i).data_type())).collect()
         };
         let days = with(|data_type| data_type == &DataType::Date32);
         let times = with(|data_type| matches!(data_type, DataType::Timestamp(_, None)));
-        if driver == OWN_CELLS {
-            return Ok(Self::default());
-        }
-        let days = if RIGHT.contains(&driver) { Vec::new() } else { days };
-        if times.is_empty() {
+        let days = if RIGHT.contains(&driver) && !rows.is_by_feature() { Vec::new() } else { days };
+        if times.is_empty() || driver == OWN_CELLS {
             return Ok(Self { days, keys, ..Self::default() });
         }
         let mut counts = vec![(0_u64, 0_u64); times.len()];

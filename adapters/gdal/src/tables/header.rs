@@ -62,7 +62,17 @@ fn titles(grid: &Grid, block: &Block) -> usize {
         .filter(|column| is_filled(grid, header, *column) || is_filled(grid, below, *column))
         .count();
     let is_header = is_header_like(header, block.columns) && named * 10 >= width * 6;
-    if is_header { count } else { 0 }
+    if is_header && (width > 2 || stands_apart(grid, block, rows, count)) { count } else { 0 }
+}
+
+/// Whether one label above a table of two columns is more than the name of one of them: merged, with a gap below, or
+/// over a row of names with values under them. `rows` are those after the labels, `count` how many labels there are.
+fn stands_apart(grid: &Grid, block: &Block, rows: &[usize], count: usize) -> bool {
+    let (last, header) = (&grid.rows[block.rows[count - 1]], &grid.rows[rows[0]]);
+    let is_merged = last.filled(block.part).any(|(column, _)| grid.merged(last.number, column).is_some());
+    let mut names = header.filled(block.columns).filter(|(_, value)| is_label(value));
+    let mut has_contrast = || names.any(|(column, _)| is_mostly_values(grid, &rows[1..], column));
+    count > 1 || is_merged || last.number + 1 < header.number || has_contrast()
 }
 
 /// Whether a row names groups of columns: a cell is merged over several that are not the first. One over all the others is a title

@@ -82,6 +82,15 @@ fn titles_and_notes_stand_around_a_table() {
 }
 
 #[test]
+fn the_name_of_one_of_two_columns_is_no_title() {
+    for text in ["k | \na | v1\nb | v2\nc | v3", " | name\na | v1\nb | v2\nc | v3"] {
+        assert!(only(&sheet(text)).titles.is_empty(), "{text}");
+    }
+    assert_eq!(only(&sheet("Школы | \nРайон | Школ\nАбай | 5\nСемей | 7")).titles, ["Школы"]);
+    assert_eq!(only(&sheet("Школы | \n\nРайон | Город\nАбай | а\nСемей | б")).titles, ["Школы"]);
+}
+
+#[test]
 fn a_row_of_one_cell_is_a_note_only_if_it_says_so() {
     let table = only(&sheet("Район | Школ\nАбай | 5\nСемей | 7\nУлытау\nЖетысу"));
     assert_eq!((table.rows.len(), table.footnotes.len()), (4, 0));

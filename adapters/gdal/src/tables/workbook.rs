@@ -1,11 +1,12 @@
 //! Workbooks as grids: XLSX and XLSM, XLS, ODS.
 
+use super::compact::without_space_between_cells;
 use super::grid::{Area, Grid, GridBuilder, Value};
 use super::package::{self, Extras};
 use crate::limits::ReadLimits;
-use calamine::{Data, Dimensions, Ods, Reader, Sheet, SheetType, SheetVisible, Xls, Xlsx};
+use calamine::{Data, Dimensions, Ods, OdsError, Reader, Sheet, SheetType, SheetVisible, Xls, Xlsx};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Cursor, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use ukimet_model::{Error, Result};
@@ -42,7 +43,14 @@ pub(crate) fn read_workbook(path: &Path, kind: WorkbookKind, limits: &ReadLimits
         WorkbookKind::Xls => read_xls(Xls::new(open()?).map_err(broken)?, cells_max),
         WorkbookKind::Ods => {
             let extras = package::ods_extras(open()?, cells_max)?;
-            read_ods(Ods::new(open()?).map_err(broken)?, extras, cells_max)
+            match Ods::new(open()?) {
+                Ok(book) => read_ods(book, extras, cells_max),
+                Err(OdsError::Mismatch { .. }) => {
+                    let compact = without_space_between_cells(open()?)?;
+                    read_ods(Ods::new(Cursor::new(compact)).map_err(broken)?, extras, cells_max)
+                }
+                Err(error) => Err(broken(error)),
+            }
         }
     };
     // The reader of workbooks takes some broken records for impossible.
@@ -115,7 +123,7 @@ fn read_xls(mut book: Xls<Bytes>, cells_max: u64) -> Result<Vec<Grid>> {
     Ok(grids)
 }
 
-fn read_ods(mut book: Ods<Bytes>, mut extras: Vec<Extras>, cells_max: u64) -> Result<Vec<Grid>> {
+fn read_ods<F: Read + Seek>(mut book: Ods<F>, mut extras: Vec<Extras>, cells_max: u64) -> Result<Vec<Grid>> {
     let sheets: Vec<Sheet> = book.sheets_metadata().to_vec();
     extras.resize_with(sheets.len(), Extras::default);
     let mut grids = Vec::new();
@@ -157,6 +165,7 @@ fn value(data: Data) -> Option<Value> {
         Data::Empty => return None,
         Data::Int(number) if number.unsigned_abs() > 1 << 53 => Value::Digits(number.to_string().into()),
         Data::Int(number) => Value::Number(number as f64),
+        Data::Float(number) if !number.is_finite() => Value::Text(number.to_string().into()),
         Data::Float(number) => Value::Number(number),
         Data::String(text) => Value::Text(text.into()),
         Data::Bool(truth) => Value::Boolean(truth),

@@ -143,3 +143,24 @@ async fn only_a_finish_with_the_right_count_makes_an_asset() {
     }
     assert_eq!(adapter.left_behind(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_flipped_length_anywhere_in_an_arrow_file_or_stream_is_an_answer_and_no_crash() {
+    let adapter = Adapter::start(&[]).await;
+    for (name, whole) in [("a.arrow", PACKED_FILE), ("a.arrows", PACKED_STREAM)] {
+        assert!(read(&adapter, &Ask::named(name), whole).await.is_ok(), "{name} as it was written");
+        for at in 0..whole.len() {
+            let mut bytes = whole.to_vec();
+            bytes[at] ^= 0x7f;
+            if let Err(error) = read(&adapter, &Ask::named(name), &bytes).await {
+                let kind = error.kind();
+                assert!(!matches!(kind, ErrorKind::Internal | ErrorKind::Unavailable), "{name}, byte {at}: {error}");
+            }
+        }
+    }
+}
+
+/// Eight rows of a text and a number, packed by LZ4.
+const PACKED_FILE: &[u8] = include_bytes!("fixtures/packed.arrow");
+/// The same as a stream.
+const PACKED_STREAM: &[u8] = include_bytes!("fixtures/packed.arrows");

@@ -5,7 +5,13 @@ use crate::formats::{only, text};
 use gdal::DriverManager;
 use gdal::spatial_ref::SpatialRef;
 use gdal::vector::{Feature, Geometry, LayerAccess, LayerOptions, OGRFieldType, OGRwkbGeometryType};
+use std::time::Duration;
 use ukimet_model::ErrorKind;
+
+/// Twenty points with two columns, true in every third row.
+const TRUTH_VALUES: &[u8] = include_bytes!("fixtures/truth_values.fgb");
+/// A header with an id and a number, and nothing after it.
+const NO_ROWS: &[u8] = include_bytes!("fixtures/no_rows.fgb");
 
 /// Three rows with a time and a day.
 fn file() -> Vec<u8> {
@@ -52,4 +58,22 @@ async fn a_file_that_is_cut_between_two_rows_is_data_loss() {
         let error = found.map(|_| ()).expect_err("cut");
         assert!(matches!(error.kind(), ErrorKind::DataLoss | ErrorKind::InvalidData), "{cut}: {error}");
     }
+}
+
+#[tokio::test]
+async fn truth_values_are_as_they_were_written() {
+    let layer = only("a.fgb", TRUTH_VALUES).await;
+    for row in 0..20 {
+        assert_eq!(text(&layer, "a", row), (row % 3 == 0).to_string(), "row {row}");
+        assert_eq!(text(&layer, "b", row), (row % 3 == 1).to_string(), "row {row}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_without_rows_is_refused_as_such_and_does_not_hang() {
+    let adapter = Adapter::start(&[]).await;
+    let ask = Ask::named("a.fgb");
+    let found = tokio::time::timeout(Duration::from_secs(20), read(&adapter, &ask, NO_ROWS)).await.expect("in time");
+    let error = found.map(|_| ()).expect_err("nothing");
+    assert!(error.kind() == ErrorKind::InvalidData && error.message().contains("no rows"), "{error}");
 }

@@ -3,6 +3,7 @@
 use crate::adapter::{Adapter, Ask, ReadLayer, read};
 use crate::formats::text;
 use crate::geojson::found;
+use arrow_array::cast::AsArray;
 use arrow_schema::DataType;
 use gdal::DriverManager;
 use gdal::spatial_ref::SpatialRef;
@@ -148,4 +149,41 @@ async fn a_layer_of_more_columns_than_one_query_counts_is_read() {
     let columns: Vec<_> = names.iter().map(|name| (name.as_str(), OGRFieldType::OFTInteger)).collect();
     let layer = only(&database(&columns, &["UPDATE t SET n699 = 'abc' WHERE fid = 2"])).await;
     assert_eq!((data_type(&layer, "n698"), data_type(&layer, "n699")), (&DataType::Int32, &DataType::Utf8));
+}
+
+#[tokio::test]
+async fn truth_values_are_as_they_were_written_and_days_beside_them() {
+    let columns = [("id", OGRFieldType::OFTInteger), ("day", OGRFieldType::OFTDate)];
+    let rows = (4..=20_000).map(|row| format!("({row})")).collect::<Vec<_>>().join(",");
+    let bytes = database(
+        &columns,
+        &[
+            "ALTER TABLE t ADD COLUMN open BOOLEAN",
+            &format!("INSERT INTO t (fid) VALUES {rows}"),
+            "UPDATE t SET id = fid, open = (fid % 3 = 0), day = '1950-02-28'",
+            "UPDATE t SET open = NULL WHERE fid = 5",
+        ],
+    );
+    let adapter = Adapter::start(&[]).await;
+    let layer = read(&adapter, &Ask::named("a.gpkg"), &bytes).await.expect("rows").remove(0);
+    assert_eq!(layer.rows(), 20_000);
+    assert_eq!(data_type(&layer, "open"), &DataType::Boolean);
+    let mut row = 0;
+    for batch in &layer.batches {
+        let open = batch.column_by_name("open").expect("a column").as_boolean().clone();
+        for value in &open {
+            row += 1;
+            assert_eq!(value, (row != 5).then_some(row % 3 == 0), "row {row}");
+        }
+    }
+    assert_eq!(text(&layer, "day", 0), "1950-02-28");
+}
+
+#[tokio::test]
+async fn a_table_of_many_columns_is_read() {
+    let statements: Vec<String> =
+        (0..300).map(|i| format!("ALTER TABLE t ADD COLUMN c{i} INTEGER DEFAULT {i}")).collect();
+    let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
+    let layer = only(&database(&[("a", OGRFieldType::OFTInteger)], &statements)).await;
+    assert_eq!((text(&layer, "c0", 0).as_str(), text(&layer, "c299", 2).as_str()), ("0", "299"));
 }
