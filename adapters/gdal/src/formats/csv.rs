@@ -5,6 +5,8 @@
 //! decimal commas, dates, longitudes, WKT) is the normalizer's business.
 
 mod dialect;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod office;
 mod tokens;
 
