@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use ukimet_adapter_gdal::fuzzing::read_as;
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(init: ukimet_fuzz::let_libraries_give_up(), |bytes: &[u8]| {
     let format = match bytes {
         [b'A', b'R', b'R', b'O', b'W', b'1', ..] => "Arrow IPC file",
         [b'P', b'A', b'R', b'1', ..] => "GeoParquet",

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use ukimet_proto::ipc::{self, IpcLimits};
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(init: ukimet_fuzz::let_libraries_give_up(), |bytes: &[u8]| {
     let Some((length, bytes)) = bytes.split_first_chunk() else { return };
     let Some((schema, batch)) = bytes.split_at_checked(usize::from(u16::from_le_bytes(*length))) else { return };
     let limits = IpcLimits::default();

@@ -12,7 +12,7 @@ const TYPES: &str = r#"<Types xmlns="http://schemas.openxmlformats.org/package/2
 const RELATIONS: &str = r#"<Relationships><Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/></Relationships>"#;
 const WORKBOOK: &str = r#"<workbook xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="A" sheetId="1" r:id="r1"/></sheets></workbook>"#;
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(init: ukimet_fuzz::let_libraries_give_up(), |bytes: &[u8]| {
     let Some((choice, bytes)) = bytes.split_first() else { return };
     match *choice % 4 {
         0 => drop(read_as("XLS", "a.xls", bytes)),
