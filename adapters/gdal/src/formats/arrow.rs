@@ -1,5 +1,7 @@
 //! Arrow IPC, as a file (Feather V2) and as a stream. Geometry is `geoarrow.wkb`.
 
+mod frames;
+
 use super::Format;
 use crate::columnar::{BatchRows, Columns, GeometryColumn, Native, guarded, plan, projjson_crs};
 use crate::source::{Context, Reader, Rows, Source, Staged};
@@ -50,10 +52,12 @@ fn decode(format: &'static str, path: &Path) -> Result<(Schema, Batches)> {
     let mut file = File::open(path).map_err(gone)?;
     let damaged = |error: ArrowError| Error::invalid_data(format!("the {format} is cut or damaged")).caused_by(error);
     if format == FILE.name {
+        frames::check_file(&mut file)?;
         let reader = guarded(format, || FileReader::try_new(BufReader::new(file), None))?.map_err(damaged)?;
         return Ok((reader.schema().as_ref().clone(), Box::new(reader)));
     }
     let size_bytes = check_end(&mut file)?;
+    frames::check_stream(&mut file)?;
     let reader = guarded(format, || StreamReader::try_new(BufReader::new(file), None))?.map_err(damaged)?;
     Ok((reader.schema().as_ref().clone(), Box::new(StreamBatches { reader, size_bytes })))
 }
