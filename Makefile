@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo build build-tests test check fmt conformance kill clients bench clean
+.PHONY: help setup packages demo build build-tests test check fmt conformance kill clients bench fuzz clean
 
 # One selection of crates for every command, so that cargo builds nothing twice.
 CARGO_SELECTION := --workspace --locked
@@ -18,6 +18,9 @@ PYTHON := $(VENV)/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 KILLS ?= 10
+FUZZ_SECONDS ?= 60
+# Names of targets; empty for all.
+FUZZ_TARGETS ?=
 BENCH_KIT ?= ../shared/bench
 BENCH_WORKLOADS ?= W1
 BENCH_SYSTEMS ?= *
@@ -80,6 +83,9 @@ bench: packages ## Workload W1 of the benchmark kit with this hub among the peer
 	@test -f "$(BENCH_KIT)/bench.py" || { echo "there is no benchmark kit in $(BENCH_KIT); set BENCH_KIT"; exit 1; }
 	cargo build --release $(CARGO_SELECTION)
 	bench/run.sh "$(BENCH_KIT)" -w '$(BENCH_WORKLOADS)' -s '$(BENCH_SYSTEMS)' -r $(BENCH_ROUNDS)
+
+fuzz: packages ## Fuzz every decoder of foreign bytes for FUZZ_SECONDS each (FUZZ_TARGETS); needs cargo-fuzz
+	fuzz/run.sh "$(FUZZ_SECONDS)" $(FUZZ_TARGETS)
 
 clean: ## Remove what was built and installed here
 	cargo clean

@@ -15,7 +15,8 @@ def members() -> list[str]:
 
 
 def sources() -> list[Path]:
-    return [p for member in members() for p in sorted((REPO / member).rglob("*.rs")) if "target" not in p.parts]
+    """Those of the members, and of the fuzz targets, which are a workspace of their own."""
+    return [p for folder in [*members(), "fuzz"] for p in sorted((REPO / folder).rglob("*.rs")) if "target" not in p.parts]
 
 
 def findings_of_map() -> list[str]:
@@ -63,6 +64,17 @@ def findings_of_proto(path: Path) -> list[str]:
     return findings
 
 
+def findings_of_fuzzing() -> list[str]:
+    """Every fuzz target is in the manifest, in docs/fuzzing.md, and has seeds."""
+    manifest = tomllib.loads((REPO / "fuzz/Cargo.toml").read_text())
+    named = {binary["name"] for binary in manifest["bin"]}
+    targets = {path.stem for path in (REPO / "fuzz/fuzz_targets").glob("*.rs")}
+    document = (REPO / "docs/fuzzing.md").read_text()
+    findings = [f"fuzz/Cargo.toml and fuzz/fuzz_targets differ in {name}" for name in sorted(named ^ targets)]
+    findings += [f"docs/fuzzing.md does not name {name}" for name in sorted(targets) if f"`{name}`" not in document]
+    return findings + [f"{name} has no seeds" for name in sorted(targets) if not any((REPO / "fuzz/seeds" / name).glob("*"))]
+
+
 def findings_of_unsafe() -> list[str]:
     """Only the GDAL adapter may be unsafe; every other crate forbids it."""
     findings = []
@@ -76,7 +88,7 @@ def findings_of_unsafe() -> list[str]:
 
 def main() -> int:
     files = sources()
-    findings = findings_of_map() + findings_of_tests_named() + findings_of_unsafe()
+    findings = findings_of_map() + findings_of_tests_named() + findings_of_unsafe() + findings_of_fuzzing()
     findings += [finding for path in files for finding in findings_of_file(path)]
     findings += [finding for path in sorted((REPO / "proto").rglob("*.proto")) for finding in findings_of_proto(path)]
     for finding in findings:

@@ -7,7 +7,9 @@ use ukimet_model::{DatasetMetadata, LayerReport, PushOutcome, QuarantinedRow, Ve
 use ukimet_proto::v1;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(v1::PushRequest { message: Some(v1::push_request::Message::Header(header)) }) = v1::PushRequest::decode(bytes) {
+    if let Ok(v1::PushRequest { message: Some(v1::push_request::Message::Header(header)) }) =
+        v1::PushRequest::decode(bytes)
+    {
         let _ = header.metadata.map(DatasetMetadata::try_from);
         let _ = header.dataset.parse::<ukimet_model::DatasetId>();
         let _ = header.push_id.parse::<ukimet_model::PushId>();
@@ -16,7 +18,9 @@ fuzz_target!(|bytes: &[u8]| {
         match message {
             v1::read_response::Message::LayerEnd(report) => drop(LayerReport::try_from(report)),
             v1::read_response::Message::Verdicts(told) => told.verdicts.into_iter().map(Verdict::from).for_each(drop),
-            v1::read_response::Message::Quarantined(told) => told.rows.into_iter().map(QuarantinedRow::from).for_each(drop),
+            v1::read_response::Message::Quarantined(told) => {
+                told.rows.into_iter().map(QuarantinedRow::from).for_each(drop)
+            }
             _ => (),
         }
     }

@@ -42,7 +42,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(batch) = normalizer.normalize(&raw) else { return };
     assert_eq!(batch.rows().schema(), schema);
     let quarantined = normalizer.take_quarantined().len() as u64;
-    let (report, _) = normalizer.finish();
+    let Ok((report, _)) = normalizer.finish() else { return };
     assert_eq!(report.rows_read, raw.num_rows() as u64);
     assert_eq!(report.rows_taken, batch.rows().num_rows() as u64);
     assert_eq!(report.rows_refused, quarantined);

@@ -1,10 +1,11 @@
 //! The read path: a question becomes a snapshot's version, its schema, and batches.
 
+mod request;
+
 use crate::api::body::catch_incident;
 use crate::report::{ReportRequest, ReportTable, find, table_of, write_report};
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
-use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Seek;
 use std::ops::Range;
@@ -12,104 +13,9 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use ukimet_catalog::{Catalog, Snapshot};
 use ukimet_model::error::quoted;
-use ukimet_model::{
-    BoundingBox, Dataset, DatasetId, Error, PushId, Result, RowQuery, TableRef, Version, VersionNumber, VersionSelector,
-};
+use ukimet_model::{Dataset, Error, Result, TableRef, Version};
 
-/// What is asked of one version, as a Flight command and inside a ticket: JSON.
-///
-/// `{"dataset": "almaty/schools", "version": 7, "columns": ["name", "geometry"], "bbox": [76.7, 43.1, 77.0, 43.4], "limit": 100}`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExportRequest {
-    /// The dataset.
-    pub dataset: DatasetId,
-    /// The version; `None` for the newest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<VersionNumber>,
-    /// Columns in this order; `None` for all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub columns: Option<Vec<String>>,
-    /// Rows whose geometry shares a place with this box, OGC:CRS84.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bbox: Option<BoundingBox>,
-    /// How many rows at most.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u64>,
-    /// Which of the version's segments, `[from, to)`; `None` for all. Only tickets say it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub segments: Option<(usize, usize)>,
-    /// A table of the push instead of the rows; `None` for the rows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub table: Option<ReportTable>,
-    /// The push whose table is meant; `None` for the one that made the version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub push_id: Option<PushId>,
-}
-
-impl ExportRequest {
-    /// Everything of one dataset or version.
-    pub fn all(selector: VersionSelector) -> Self {
-        Self {
-            dataset: selector.dataset,
-            version: selector.version,
-            columns: None,
-            bbox: None,
-            limit: None,
-            segments: None,
-            table: None,
-            push_id: None,
-        }
-    }
-
-    /// Reads the JSON form.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidRequest` if it is not of the form, or the box or the column list is impossible.
-    pub fn from_json(text: &[u8]) -> Result<Self> {
-        let request: Self = serde_json::from_slice(text).map_err(|e| {
-            Error::invalid_request(format!("a command is JSON such as {{\"dataset\": \"almaty/schools\"}}: {e}"))
-        })?;
-        if let Some(b) = request.bbox {
-            BoundingBox::try_new(b.west, b.south, b.east, b.north)?;
-        }
-        if request.columns.as_ref().is_some_and(Vec::is_empty) {
-            return Err(Error::invalid_request("columns names at least one column, or is left out for all"));
-        }
-        request.check_table()?;
-        Ok(request)
-    }
-
-    /// The JSON form.
-    pub fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a request is plain data")
-    }
-
-    /// A table of a push: the one that made the version, or a named one.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidRequest` if it is asked for columns, a box, a limit or segments: a table of a push is read whole.
-    pub fn check_table(&self) -> Result<()> {
-        let is_part = self.columns.is_some() || self.bbox.is_some() || self.limit.is_some() || self.segments.is_some();
-        match (self.table, &self.push_id) {
-            (Some(_), _) if is_part => Err(Error::invalid_request(
-                "a table of a push is read whole, without columns, bbox, limit and segments",
-            )),
-            (None, Some(_)) => Err(Error::invalid_request("push_id goes with table: verdicts or quarantine")),
-            _ => Ok(()),
-        }
-    }
-
-    fn selector(&self) -> VersionSelector {
-        VersionSelector { dataset: self.dataset.clone(), version: self.version }
-    }
-
-    fn rows(&self) -> RowQuery {
-        RowQuery { columns: self.columns.clone(), bbox: self.bbox, limit: self.limit }
-    }
-}
+pub use request::ExportRequest;
 
 /// The read path.
 #[derive(Clone)]
@@ -268,29 +174,4 @@ fn project(schema: &Schema, columns: &[String]) -> Result<SchemaRef> {
     });
     let fields = fields.collect::<Result<Vec<_>>>()?;
     Ok(Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_is_json_that_means_one_thing() {
-        let request = ExportRequest::from_json(br#"{"dataset":"a/b","version":2,"bbox":[1,2,3,4]}"#).expect("valid");
-        assert_eq!(request.version, Some(VersionNumber(2)));
-        assert_eq!(ExportRequest::from_json(&request.to_json()).expect("own text"), request);
-        for invalid in [
-            r#"{"dataset":"a"}"#,
-            r#"{"dataset":"a/b","colums":["x"]}"#,
-            r#"{"dataset":"a/b","columns":[]}"#,
-            r#"{"dataset":"a/b","bbox":[1,2,3]}"#,
-            r#"{"dataset":"a/b","bbox":[1,99,3,100]}"#,
-            r#"{"dataset":"a/b","table":"rows"}"#,
-            r#"{"dataset":"a/b","table":"verdicts","limit":1}"#,
-            r#"{"dataset":"a/b","push_id":"p"}"#,
-            "",
-        ] {
-            assert!(ExportRequest::from_json(invalid.as_bytes()).is_err(), "{invalid}");
-        }
-    }
 }

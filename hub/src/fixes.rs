@@ -5,6 +5,8 @@
 //! the types of the version that is there.
 
 mod canonical;
+mod order;
+mod ranges;
 mod sheet;
 mod write;
 
@@ -13,6 +15,7 @@ use crate::ingest::{Ingest, Ingested, push_intent};
 use crate::mapping::MappingInForce;
 use crate::report::{Subject, find};
 use crate::staging::Upload;
+use ranges::parse_ranges;
 use sheet::Sheet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -200,35 +203,4 @@ impl Base {
 fn carried_on(own: Declarations, rows: &Reading, references: BTreeMap<DatasetId, VersionNumber>) -> Declarations {
     let (crs, region, mapping) = (rows.crs.clone(), rows.region.clone(), rows.mapping.clone());
     Declarations { crs, region, mapping, references, ..own }
-}
-
-/// Row numbers as text: `0-4,9`.
-fn ranges(rows: &BTreeSet<u64>) -> String {
-    let rows: Vec<u64> = rows.iter().copied().collect();
-    let runs = rows.chunk_by(|a, b| a + 1 == *b).map(|run| match run {
-        [only] => only.to_string(),
-        _ => format!("{}-{}", run[0], run[run.len() - 1]),
-    });
-    runs.collect::<Vec<_>>().join(",")
-}
-
-fn parse_ranges(text: &str) -> BTreeSet<u64> {
-    let run = |part: &str| -> Option<std::ops::RangeInclusive<u64>> {
-        let (from, to) = part.split_once('-').unwrap_or((part, part));
-        Some(from.parse().ok()?..=to.parse().ok()?)
-    };
-    text.split(',').filter_map(run).flatten().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn row_numbers_are_written_as_runs_and_read_back() {
-        let rows: BTreeSet<u64> = [0, 1, 2, 7, 9, 10].into();
-        assert_eq!(ranges(&rows), "0-2,7,9-10");
-        assert_eq!(parse_ranges(&ranges(&rows)), rows);
-        assert_eq!(parse_ranges(""), BTreeSet::new());
-    }
 }

@@ -5,24 +5,23 @@
 mod document;
 mod how;
 mod html;
+mod marks;
 mod plain;
 mod sheet;
 mod shown;
 mod subject;
 mod summary;
+mod table;
 mod tables;
 pub mod texts;
 mod why;
 
+pub use marks::{ROW_COLUMN, WHY_COLUMN, unguarded};
 pub use sheet::{ROWS_SHEET, is_too_long_mark};
 pub use subject::{Subject, find};
-pub use tables::{each_quarantined, each_verdict, quarantine_columns, table_of, unguarded};
+pub use table::ReportTable;
+pub use tables::{each_quarantined, each_verdict, quarantine_columns, table_of};
 pub use why::geometry_column;
-
-/// The column of a sheet of refused rows that says which row of the push it is, counted from 1.
-pub const ROW_COLUMN: &str = "_row";
-/// The column of a sheet of refused rows that says why.
-pub const WHY_COLUMN: &str = "_why";
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -97,32 +96,6 @@ impl FromStr for ReportFormat {
                 return Err(Error::invalid_request(format!("{expected}, asked for {}", quoted(other))));
             }
         })
-    }
-}
-
-/// The tables that are kept with a push.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ReportTable {
-    /// What the rules said, place by place.
-    #[default]
-    Verdicts,
-    /// The rows that were refused, as the source has them.
-    Quarantine,
-}
-
-impl FromStr for ReportTable {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "verdicts" | "" => Ok(Self::Verdicts),
-            "quarantine" => Ok(Self::Quarantine),
-            other => {
-                let message = format!("a table of a push is verdicts or quarantine, found {}", quoted(other));
-                Err(Error::invalid_request(message))
-            }
-        }
     }
 }
 

@@ -26,7 +26,13 @@ mod topojson;
 mod unserved;
 mod wrapping;
 
+#[cfg(fuzzing)]
+pub(crate) use csv::fuzzing as csv_fuzzing;
+#[cfg(fuzzing)]
+pub(crate) use osm::fuzzing as osm_fuzzing;
 pub(crate) use shapefile::cells::{DbfRows, DbfTable};
+#[cfg(fuzzing)]
+pub(crate) use shapefile::fuzzing as shapefile_fuzzing;
 
 use crate::archive::ArchiveKind;
 use crate::head::Head;

@@ -8,6 +8,8 @@ mod archive;
 mod columnar;
 mod features;
 mod formats;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gdal;
 mod head;
 mod json;

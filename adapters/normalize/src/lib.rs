@@ -15,6 +15,8 @@
 mod codes;
 mod crs;
 mod findings;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod geometry;
 mod layer;
 mod mapping;

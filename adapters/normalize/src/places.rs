@@ -4,6 +4,8 @@
 
 mod angle;
 mod columns;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod wkt;
 
 use crate::crs::CrsSurvey;

@@ -1,8 +1,9 @@
 //! Corrected rows beside what was refused: every cell is the corrected one, or the one that was there.
 
 use super::Base;
+use super::order::{Cells, column_order, row_number};
 use super::sheet::Sheet;
-use crate::report::{ROW_COLUMN, WHY_COLUMN, each_quarantined, geometry_column, is_too_long_mark, quarantine_columns};
+use crate::report::{each_quarantined, geometry_column, is_too_long_mark, quarantine_columns};
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field, Schema};
@@ -15,8 +16,6 @@ use ukimet_model::batch::{attribute_field, geometry_field, is_geometry};
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, LayerReport, Result, Verdict};
 use ukimet_proto::ipc;
-
-type Cells = Vec<Option<String>>;
 
 /// Rows that an adapter reads in one batch at most.
 const BATCH_ROWS: usize = 4096;
@@ -99,37 +98,6 @@ impl Corrected {
         writer.finish().map_err(failed)?;
         writer.into_inner().map_err(failed)?.into_inner().map_err(|e| unkept(e.into_error())).map(drop)
     }
-}
-
-/// The number of a row in its push; `None` for a row of empty cells.
-fn row_number(names: &[String], row: &[Option<String>]) -> Result<Option<u64>> {
-    if row.iter().all(|cell| cell.as_ref().is_none_or(|cell| cell.trim().is_empty())) {
-        return Ok(None);
-    }
-    let at = names.iter().position(|name| name == ROW_COLUMN);
-    let text = at.and_then(|at| row[at].as_deref()).unwrap_or_default().trim();
-    match text.parse::<u64>().ok().and_then(|number| number.checked_sub(1)) {
-        Some(number) => Ok(Some(number)),
-        None => Err(Error::invalid_data(format!(
-            "column {ROW_COLUMN} has the number of a row, as the sheet had it, found {}",
-            quoted(text)
-        ))),
-    }
-}
-
-/// Where the columns of the source stand in the sheet.
-fn column_order(columns: &[String], names: &[String], rows: &[Cells]) -> Result<Vec<usize>> {
-    let is_filled = |at: usize| rows.iter().any(|row| row[at].as_ref().is_some_and(|cell| !cell.is_empty()));
-    let is_own = |name: &String| columns.contains(name) || name == ROW_COLUMN || name == WHY_COLUMN;
-    if let Some((_, name)) = names.iter().enumerate().find(|(at, name)| !is_own(name) && is_filled(*at)) {
-        let message = format!("the sheet has a column {} that the refused rows do not have", quoted(name));
-        return Err(Error::invalid_data(message));
-    }
-    let place = |column: &String| {
-        let at = names.iter().position(|name| name == column);
-        at.ok_or_else(|| Error::invalid_data(format!("the sheet has no column {}, which was in it", quoted(column))))
-    };
-    columns.iter().map(place).collect()
 }
 
 /// Gives cells that a sheet cannot hold their value back, and tells empty from missing as the source did.

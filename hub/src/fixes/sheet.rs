@@ -1,8 +1,9 @@
 //! The sheet that came back, read as text.
 
+use super::order::find_header;
 use crate::adapters::Reading;
 use crate::ingest::Ingest;
-use crate::report::{ROW_COLUMN, ROWS_SHEET, unguarded};
+use crate::report::{ROWS_SHEET, unguarded};
 use crate::staging::Upload;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
@@ -75,7 +76,7 @@ impl Sheet {
         if !is_whole {
             return Err(Error::data_loss("the adapter's answer ended without a summary"));
         }
-        sheet.find_header()?;
+        sheet.rows_skipped = find_header(&mut sheet.names, &mut sheet.rows)?;
         if header.file_name.to_lowercase().ends_with(".csv") {
             let cells = sheet.rows.iter_mut().flatten().flatten();
             cells.for_each(|cell| *cell = unguarded(cell).to_owned());
@@ -91,21 +92,6 @@ impl Sheet {
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let cell = |column: &arrow_array::StringArray, i| column.is_valid(i).then(|| column.value(i).to_owned());
         self.rows.extend((0..batch.num_rows()).map(|i| columns.iter().map(|column| cell(column, i)).collect()));
-        Ok(())
-    }
-
-    /// Where a reader took the header for a row, that row gives the names.
-    fn find_header(&mut self) -> Result<()> {
-        let is_row_column = |name: &String| name == ROW_COLUMN;
-        if self.names.iter().any(is_row_column) {
-            return Ok(());
-        }
-        let at = self.rows.iter().position(|row| row.iter().flatten().any(is_row_column)).ok_or_else(|| {
-            Error::invalid_data(format!("the sheet has no column {ROW_COLUMN}: it is not one of refused rows"))
-        })?;
-        self.names = self.rows[at].iter().map(|name| name.clone().unwrap_or_default()).collect();
-        self.rows.drain(..=at);
-        self.rows_skipped = at as u64 + 1;
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! Corrected rows become a version beside the rows that are there.
 
 use super::canonical::Corrected;
-use super::{Base, STEP, ranges};
+use super::ranges::ranges;
+use super::{Base, STEP};
 use crate::report::each_quarantined;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_util::sync::CancellationToken;

@@ -1,5 +1,6 @@
 //! The tables of a push, read row by row, and written as JSON, CSV and Arrow.
 
+use super::marks::guarded;
 use super::subject::Subject;
 use super::why::Why;
 use super::{Filter, ROW_COLUMN, ReportRequest, ReportTable, WHY_COLUMN, parse_severity, write_failed};
@@ -143,24 +144,6 @@ pub(super) fn write_json(
     writeln!(out, "]}}").map_err(write_failed)
 }
 
-/// Letters with which a spreadsheet takes a cell for a formula.
-const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
-
-/// A cell that no spreadsheet takes for a formula: what could be one gets an apostrophe. Plain numbers stay.
-fn guarded(text: &str) -> Cow<'_, str> {
-    let is_number = text.parse::<f64>().is_ok() || text.replace(',', ".").parse::<f64>().is_ok();
-    if needs_guard(text) && !is_number { format!("'{text}").into() } else { text.into() }
-}
-
-fn needs_guard(text: &str) -> bool {
-    text.trim_start_matches('\'').starts_with(FORMULA)
-}
-
-/// The cell that was guarded.
-pub fn unguarded(text: &str) -> &str {
-    text.strip_prefix('\'').filter(|rest| needs_guard(rest)).unwrap_or(text)
-}
-
 /// One table as CSV in UTF-8 with a byte order mark, for spreadsheets: rows are counted from 1, and no cell is a
 /// formula.
 pub(super) fn write_csv(
@@ -249,29 +232,4 @@ fn filtered(batch: &RecordBatch, filter: &Filter) -> Result<RecordBatch> {
     let chosen = (0..batch.num_rows()).map(takes).collect::<Result<Vec<bool>>>()?;
     arrow_select::filter::filter_record_batch(batch, &BooleanArray::from(chosen))
         .map_err(|e| Error::internal("choosing verdicts").caused_by(e))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_cell_of_a_csv_is_a_formula_and_every_cell_comes_back() {
-        for (text, expected) in [
-            ("=1+1", "'=1+1"),
-            ("+7 701", "'+7 701"),
-            ("@SUM(A1)", "'@SUM(A1)"),
-            ("-x", "'-x"),
-            ("\t=1", "'\t=1"),
-            ("'=1", "''=1"),
-            ("-5", "-5"),
-            ("-5,25", "-5,25"),
-            ("007", "007"),
-            ("a=b", "a=b"),
-            ("'tis", "'tis"),
-        ] {
-            assert_eq!(guarded(text), expected);
-            assert_eq!(unguarded(expected), text);
-        }
-    }
 }

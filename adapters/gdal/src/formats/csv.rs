@@ -5,6 +5,8 @@
 //! decimal commas, dates, longitudes, WKT) is the normalizer's business.
 
 mod dialect;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod office;
 mod tokens;
 
@@ -43,6 +45,16 @@ pub(super) const FORMAT: Format = Format {
     open: |staged, context| CsvFile::open(staged, context),
 };
 
+/// Opens a file that is one table by the rules of its format, whatever an office would see in it.
+///
+/// # Errors
+///
+/// As for any CSV.
+pub(super) fn open_table(staged: &Staged, context: Context<'_>) -> Result<Box<dyn Source>> {
+    let transcoded = ensure_utf8(&staged.main, context.options.encoding.as_deref())?;
+    CsvFile::of(staged, detect(&staged.main)?, transcoded, context)
+}
+
 struct CsvFile {
     path: PathBuf,
     dialect: Dialect,
@@ -57,6 +69,16 @@ impl CsvFile {
         if let Some(tables) = office::tables(staged, &dialect, transcoded.as_ref(), context)? {
             return Ok(Box::new(tables));
         }
+        Self::of(staged, dialect, transcoded, context)
+    }
+
+    /// The file as one header and rows below it.
+    fn of(
+        staged: &Staged,
+        dialect: Dialect,
+        transcoded: Option<Transcoded>,
+        context: Context<'_>,
+    ) -> Result<Box<dyn Source>> {
         if dialect.header.len() > context.limits.fields_max {
             return Err(Error::limit_reached(format!(
                 "a layer has at most {} columns, found {}",

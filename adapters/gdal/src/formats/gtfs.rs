@@ -105,7 +105,7 @@ impl Feed {
         let file_name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let staged =
             Staged { main: path, names: vec![file_name], source_name: name.to_owned(), source_folder: String::new() };
-        let rows = (super::csv::FORMAT.open)(&staged, context)?;
+        let rows = super::csv::open_table(&staged, context)?;
         let mut info = rows.layers().first().cloned().ok_or_else(|| Error::internal("a table has no layer"))?;
         let mut look = Look::at(name, &info.fields);
         let mut reader = rows.rows(0, ROWS_TOGETHER)?;

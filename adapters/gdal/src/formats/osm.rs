@@ -3,6 +3,8 @@
 //! Every tag is kept. What is no row is said: nodes and ways without tags, which are parts of others.
 
 mod blobs;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 
 use super::{Clues, Format};
 use crate::features::{OgrFile, OgrFormat};

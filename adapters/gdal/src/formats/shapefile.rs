@@ -4,6 +4,8 @@
 //! where neither does, the normalizer looks at the text.
 
 pub(crate) mod cells;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod headers;
 
 use super::Format;

@@ -194,6 +194,8 @@ impl OdsSheet {
 }
 
 /// Walks through the elements of a part, each with the text right after its beginning; a part that is not there has none.
+///
+/// Elements must close, each by its own name: the reader of workbooks waits forever for the end of one that does not.
 fn elements<F: Read + Seek>(
     zip: &mut ZipArchive<F>,
     path: &str,
@@ -205,9 +207,9 @@ fn elements<F: Read + Seek>(
     };
     let mut reader = XmlReader::from_reader(BufReader::new(zip.by_name(&name).map_err(cut)?));
     reader.config_mut().expand_empty_elements = true;
-    reader.config_mut().check_end_names = false;
     let mut buffer = Vec::new();
     let mut open: Option<BytesStart<'static>> = None;
+    let mut depth = 0_u64;
     loop {
         buffer.clear();
         let event = next(&mut reader, &mut buffer)?;
@@ -216,7 +218,16 @@ fn elements<F: Read + Seek>(
             see(&element, text)?;
         }
         match event {
-            Event::Start(element) => open = Some(element.into_owned()),
+            Event::Start(element) => {
+                open = Some(element.into_owned());
+                depth += 1;
+            }
+            Event::End(_) => depth = depth.saturating_sub(1),
+            Event::Eof if depth > 0 => {
+                return Err(Error::data_loss(format!(
+                    "a part of the workbook is cut: {depth} elements are not closed"
+                )));
+            }
             Event::Eof => return Ok(()),
             _ => {}
         }

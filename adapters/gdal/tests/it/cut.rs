@@ -114,6 +114,37 @@ async fn an_arrow_stream_without_its_end_is_data_loss() {
 }
 
 #[tokio::test]
+async fn arrow_messages_that_say_they_are_longer_than_the_file_are_data_loss() {
+    let adapter = Adapter::start(&[]).await;
+    let changed = |bytes: &[u8], at: usize, value: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        bytes[at..at + value.len()].copy_from_slice(value);
+        bytes
+    };
+    let huge = i32::MAX.to_le_bytes();
+    let stream = arrow_stream(["a", "b"]);
+    let numbers: arrow_array::ArrayRef = std::sync::Arc::new(arrow_array::Int64Array::from(vec![0; 1_000]));
+    let rows = arrow_array::RecordBatch::try_from_iter([("n", numbers)]).expect("valid");
+    let options = arrow_ipc::writer::IpcWriteOptions::default();
+    let options = options.try_with_compression(Some(arrow_ipc::CompressionType::ZSTD)).expect("known");
+    let writer = arrow_ipc::writer::FileWriter::try_new_with_options(Vec::new(), rows.schema_ref(), options);
+    let mut writer = writer.expect("begins");
+    writer.write(&rows).expect("written");
+    let packed = writer.into_inner().expect("ends");
+    let prefix = packed.windows(8).position(|window| window == 8_000_i64.to_le_bytes()).expect("a packed buffer");
+    assert_eq!(read_named(&adapter, "a.arrow", &packed).await.expect("whole")[0].rows(), 1_000);
+    for (name, bytes, kind, part) in [
+        ("a.arrows", changed(&stream, 4, &huge), ErrorKind::DataLoss, "longer than the file"),
+        ("a.arrow", changed(&packed, packed.len() - 10, &huge), ErrorKind::DataLoss, "longer than the file"),
+        ("a.arrow", changed(&packed, prefix, &(1_i64 << 40).to_le_bytes()), ErrorKind::InvalidData, "becomes at most"),
+    ] {
+        let error = read_named(&adapter, name, &bytes).await.map(|_| ()).expect_err(name);
+        assert!(error.kind() == kind && error.to_string().contains(part), "{part}: {error}");
+    }
+    assert_eq!(read_named(&adapter, "a.arrows", &stream).await.expect("whole")[0].rows(), 2);
+}
+
+#[tokio::test]
 async fn a_second_arrow_stream_in_the_file_is_data_loss_naming_both_offsets() {
     let adapter = Adapter::start(&[]).await;
     let stream = arrow_stream(["a", "b"]);

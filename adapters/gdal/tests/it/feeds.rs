@@ -53,6 +53,16 @@ async fn tables_keep_identifiers_and_times_and_stops_are_points() {
 }
 
 #[tokio::test]
+async fn a_table_with_gaps_is_still_one_table() {
+    let adapter = Adapter::start(&[]).await;
+    // What an office would call a title, a second table below a gap, and a total.
+    let agencies = "agency_id,agency_name,agency_url,agency_timezone\n1,А,http://a.kz,Asia/Almaty\n\n\nid,x,y,z\n2,Б,http://b.kz,Asia/Almaty\nИтого,2,,\n";
+    let layers = read(&adapter, &Ask::named("feed.zip"), &feed(&[("agency.txt", agencies)])).await.expect("a feed");
+    let agency = find(&layers, "agency");
+    assert_eq!((agency.rows(), text(agency, "agency_id", 2).as_str()), (4, "2"));
+}
+
+#[tokio::test]
 async fn shapes_are_lines_in_the_order_of_their_sequence() {
     let adapter = Adapter::start(&[]).await;
     let layers = read(&adapter, &Ask::named("feed.zip"), &feed(&[("shapes.txt", SHAPES)])).await.expect("a feed");

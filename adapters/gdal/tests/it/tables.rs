@@ -155,6 +155,22 @@ fn ods(rows: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn elements_of_an_open_document_that_do_not_close_are_refused_at_once() {
+    let adapter = Adapter::start(&[]).await;
+    let cell = r#"<table:table-cell office:value-type="float" office:value="1"/>"#;
+    for rows in [
+        format!("<table:table-row>{cell}"),
+        format!("<table:table-row>{cell}</table:laetb>"),
+        format!("<table:table-row>{cell}</table:table-row></table:table></office:spreadsheet><office:spreadsheet>"),
+    ] {
+        let reading = read(&adapter, &Ask::named("a.ods"), &ods(&rows));
+        let reading = tokio::time::timeout(std::time::Duration::from_secs(20), reading).await;
+        let error = reading.expect(&rows).map(|_| ()).expect_err(&rows);
+        assert!(matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::DataLoss), "{rows}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn merged_headers_of_open_documents_are_joined() {
     let text = |text: &str, attributes: &str| {
         format!(

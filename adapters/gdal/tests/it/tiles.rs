@@ -181,12 +181,30 @@ async fn directories_in_a_circle_and_endless_runs_end() {
     // One entry of count 0: a leaf at place 0, which is itself such a directory.
     let circle = [1, 0, 0, 5, 1];
     let error = refused(&adapter, "a.pmtiles", &pmtiles(&circle, &circle)).await;
+    assert!(error.kind() == ErrorKind::InvalidData && error.to_string().contains("entered twice"), "{error}");
+    let chain: Vec<u8> = [6, 11, 16, 21, 26].iter().flat_map(|next| [1, 0, 0, 5, *next]).collect();
+    let error = refused(&adapter, "a.pmtiles", &pmtiles(&circle, &chain)).await;
     assert!(error.kind() == ErrorKind::InvalidData && error.to_string().contains("at most 4 deep"), "{error}");
     let run = [&[1, 0][..], &number(1 << 60), &[4, 1]].concat();
     let error = refused(&adapter, "a.pmtiles", &pmtiles(&run, &[])).await;
     assert!(error.kind() == ErrorKind::LimitReached && error.to_string().contains("at most 1000 tiles"), "{error}");
     let many = [0xff, 0xff, 0xff, 0xff, 0x0f, 1, 1, 1];
     assert_eq!(refused(&adapter, "a.pmtiles", &pmtiles(&many, &[])).await.kind(), ErrorKind::DataLoss);
+}
+
+/// A directory of 20 entries that are all the leaf at a place of so many bytes.
+fn fan(at: u64, size: u64) -> Vec<u8> {
+    [vec![20], [0, 0, size, at + 1].map(|value| packed(&[value; 20])).concat()].concat()
+}
+
+#[tokio::test]
+async fn leaves_that_are_entered_again_and_again_are_refused() {
+    let adapter = Adapter::start(&[]).await;
+    // 20 times 20 times 20 ways to an empty directory; with a thousand entries each they take days.
+    let leaves = [fan(81, 101), fan(182, 1), vec![0]].concat();
+    assert_eq!(leaves.len(), 183);
+    let error = refused(&adapter, "a.pmtiles", &pmtiles(&fan(0, 81), &leaves)).await;
+    assert!(error.kind() == ErrorKind::InvalidData && error.to_string().contains("entered twice"), "{error}");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ const BLOB_BYTES_MAX: u64 = 32 << 20;
 /// # Errors
 ///
 /// `DataLoss` for a cut file or a broken frame, `InvalidData` for sizes that the format does not allow.
-pub(super) fn check_blobs(path: &Path) -> Result<()> {
+pub(crate) fn check_blobs(path: &Path) -> Result<()> {
     let gone = |error: std::io::Error| Error::unavailable("the asset could not be read").caused_by(error);
     let file = File::open(path).map_err(gone)?;
     let size_bytes = file.metadata().map_err(gone)?.len();

@@ -223,6 +223,10 @@ impl Column {
                 tell("dbf.contradicting_cells", warning, message, seen.misfits, Some("text"));
                 self.form = Some(if seen.misfits > 0 { Form::Bytes } else { Form::Boolean });
             }
+            b'T' | b'@' if self.form == Some(Form::Moment) => {
+                let message = "moments on no day between 4713 BC and 9999 are null";
+                tell("dbf.impossible_moment", warning, message, seen.misfits, Some("null"));
+            }
             b'C' if seen.after_nul > 0 => {
                 let message = "text goes on after a zero byte, which is kept in it";
                 tell("dbf.text_after_nul", note, message, seen.after_nul, None);
@@ -249,6 +253,10 @@ impl Seen {
         match column.kind {
             b'N' | b'F' if !text.is_empty() => self.add_number(text),
             b'L' => self.misfits += u64::from(!matches!(text, [] | b"?") && logical(text).is_none()),
+            _ if column.form == Some(Form::Moment) => {
+                let found = cell.try_into().ok().and_then(moment);
+                self.misfits += u64::from(found.is_none() && !is_blank(cell));
+            }
             b'C' => {
                 let after = cell.iter().position(|byte| *byte == 0).map(|at| &cell[at..]).unwrap_or_default();
                 self.after_nul += u64::from(after.iter().any(|byte| !matches!(byte, 0 | b' ')));
@@ -393,12 +401,19 @@ fn filled<B>(mut builder: B, cells: &[Vec<u8>], append: impl Fn(&mut B, &Vec<u8>
     builder
 }
 
-/// A Julian day and milliseconds, in microseconds since 1970-01-01; `None` if empty.
+/// A Julian day and milliseconds, in microseconds since 1970-01-01; `None` if empty or on no day up to 9999-12-31.
 fn moment(bytes: [u8; 8]) -> Option<i64> {
     const JULIAN_1970: i64 = 2_440_588;
+    const JULIAN_LAST: i64 = 5_373_484;
     let [day, milliseconds] =
         [0, 4].map(|at| i64::from(i32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])));
-    (day > 0 && bytes != [b' '; 8]).then(|| ((day - JULIAN_1970) * 86_400_000 + milliseconds) * 1_000)
+    ((1..=JULIAN_LAST).contains(&day) && !is_blank(&bytes))
+        .then(|| ((day - JULIAN_1970) * 86_400_000 + milliseconds) * 1_000)
+}
+
+/// Whether a cell of eight bytes holds no moment.
+fn is_blank(bytes: &[u8]) -> bool {
+    matches!(bytes, [b' ', ..] | [0, ..]) && bytes.iter().all(|byte| *byte == bytes[0])
 }
 
 fn gone(error: std::io::Error) -> Error {
@@ -429,5 +444,21 @@ mod tests {
         assert_eq!(moment(bytes.try_into().expect("eight")), Some(86_401_500_000));
         assert_eq!(moment([b' '; 8]), None);
         assert_eq!(moment([0; 8]), None);
+    }
+
+    #[test]
+    fn a_moment_on_no_day_is_null_and_told() {
+        // -7 and 2 147 483 647 days: in microseconds the latter has no room.
+        for (day, expected) in [(-7_i32, 1), (i32::MAX, 1), (5_373_485, 1), (5_373_484, 0), (0, 0)] {
+            let cell = [day.to_le_bytes(), 0_i32.to_le_bytes()].concat();
+            assert_eq!(moment(cell.clone().try_into().expect("eight")).is_none(), expected == 1 || day == 0, "{day}");
+            let name = "T".to_owned();
+            let mut column = Column { name, kind: b'T', at: 1, width: 8, decimals: 0, form: Some(Form::Moment) };
+            let (mut seen, mut tallies) = (Seen::default(), Tallies::default());
+            seen.add(&column, &cell);
+            column.decide(&seen, &mut tallies);
+            let told = tallies.diagnostics().iter().filter(|found| found.rule == "dbf.impossible_moment").count();
+            assert_eq!(told, expected, "{day}");
+        }
     }
 }

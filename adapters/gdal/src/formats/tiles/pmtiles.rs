@@ -62,6 +62,7 @@ impl PmTiles {
             is_packed: is_gzip(header[97])?,
             limits,
             budget: Budget::of(size_bytes),
+            bytes_max: root.bytes.saturating_add(leaves.bytes),
             tiles: 0,
             entries: Vec::new(),
         };
@@ -128,6 +129,8 @@ struct Directories<'a> {
     is_packed: bool,
     limits: &'a ReadLimits,
     budget: Budget,
+    /// Bytes that are left to be read: each directory is read once.
+    bytes_max: u64,
     tiles: u64,
     entries: Vec<Entry>,
 }
@@ -139,6 +142,9 @@ impl Directories<'_> {
                 "directories of PMTiles lie at most {DEPTH_MAX} deep, found more"
             )));
         }
+        self.bytes_max = self.bytes_max.checked_sub(section.bytes).ok_or_else(|| {
+            Error::invalid_data("directories of PMTiles lie beside each other, found some that are entered twice")
+        })?;
         let bytes = set.bytes(section)?;
         let bytes = if self.is_packed { unpacked(&bytes, self.limits, &mut self.budget)? } else { bytes };
         for entry in entries(&bytes).ok_or_else(|| Error::data_loss("a directory of the PMTiles is cut or broken"))? {
