@@ -79,6 +79,14 @@ impl Archive {
         let size_bytes = file.metadata().map_err(gone)?.len();
         let mut zip = ZipArchive::new(BufReader::new(file))
             .map_err(|error| Error::data_loss("the zip archive is cut or broken").caused_by(error))?;
+        // The directory of an archive inside, stored as it is, would be taken for that of the one that was cut.
+        if zip.offset() != 0 {
+            return Err(Error::data_loss(format!(
+                "a zip archive begins with its first byte, found the only whole directory of one that begins at byte {}: \
+                 it is cut, or something was put before it",
+                zip.offset()
+            )));
+        }
         let members = list_members(&mut zip, size_bytes, limits)?;
         Ok(Self { container: Container::Zip(zip), members, size_bytes })
     }

@@ -227,3 +227,21 @@ async fn archives_that_are_not_read_are_named_with_what_to_do() {
     let error = refused(&adapter, "a.zip", &locked).await;
     assert!(error.kind() == ErrorKind::InvalidData && error.to_string().contains("without a password"), "{error}");
 }
+
+#[tokio::test]
+async fn a_cut_archive_with_an_archive_inside_is_not_taken_for_the_inner_one() {
+    let adapter = Adapter::start(&[]).await;
+    let inner = zip(&[("a.geojson", &geojson(2))]);
+    let mut outer = ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for (name, bytes) in [("a.zip", &inner), ("b.geojson", &geojson(3))] {
+        outer.start_file(name, stored).expect("a member");
+        outer.write_all(bytes).expect("written");
+    }
+    let outer = outer.finish().expect("an archive").into_inner();
+    assert_eq!(read(&adapter, &Ask::named("a.zip"), &outer).await.expect("whole").len(), 2);
+    for cut in 1..outer.len() - inner.len() {
+        let error = refused(&adapter, "a.zip", &outer[..outer.len() - cut]).await;
+        assert_eq!(error.kind(), ErrorKind::DataLoss, "{cut}: {error}");
+    }
+}
