@@ -163,8 +163,8 @@ async fn elements_of_an_open_document_that_do_not_close_are_refused_at_once() {
         format!("<table:table-row>{cell}</table:laetb>"),
         format!("<table:table-row>{cell}</table:table-row></table:table></office:spreadsheet><office:spreadsheet>"),
     ] {
-        let reading = read(&adapter, &Ask::named("a.ods"), &ods(&rows));
-        let reading = tokio::time::timeout(std::time::Duration::from_secs(20), reading).await;
+        let (ask, bytes) = (Ask::named("a.ods"), ods(&rows));
+        let reading = tokio::time::timeout(std::time::Duration::from_secs(20), read(&adapter, &ask, &bytes)).await;
         let error = reading.expect(&rows).map(|_| ()).expect_err(&rows);
         assert!(matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::DataLoss), "{rows}: {error}");
     }
