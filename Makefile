@@ -67,6 +67,7 @@ kill: build-tests $(VENV)/stamp ## Kill the hub KILLS times during pushes; nothi
 
 check: packages ## Format, lints, one version of each family, crate arrows, house rules
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy $(CARGO_SELECTION) --all-targets -- -D warnings
 	@echo "one version of each family:"
 	@! cargo tree --locked --workspace -d --depth 0 \

@@ -103,7 +103,7 @@ pub struct SegmentRef {
     pub size_bytes: u64,
 }
 
-/// A file that was made of a row, e.g. a raster as a Cloud Optimized GeoTIFF.
+/// A file that was made of a row, e.g. a raster as a Cloud Optimized `GeoTIFF`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DerivedAsset {
     /// A name for people.

@@ -1,4 +1,4 @@
-//! Rasters: each becomes one row (what it is, its statistics, its footprint) and one file (a Cloud Optimized GeoTIFF).
+//! Rasters: each becomes one row (what it is, its statistics, its footprint) and one file (a Cloud Optimized `GeoTIFF`).
 //!
 //! The row goes through the rules of every other layer, so that a raster's CRS and axes get the same receipts and the
 //! same refusals. The file has the source's pixels, value for value: both are read and compared while the statistics

@@ -106,7 +106,9 @@ impl Output {
         steps.extend(declared.mapping.as_deref().map(|mapping| receipt(mapping, columns.len())));
         let profile = mapping.profile.as_deref().map(Profile::named).transpose()?;
         if let Some(profile) = profile {
-            columns.iter_mut().for_each(|column| column.describe(profile));
+            for column in &mut columns {
+                column.describe(profile);
+            }
         }
         let used = (0..found.len()).map(|at| columns.iter().any(|column| column.uses(at, &found[at]))).collect();
         Ok(Self { columns, profile, used, steps })

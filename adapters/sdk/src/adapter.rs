@@ -64,7 +64,7 @@ pub trait RowSink {
     fn end_layer(&mut self, report: LayerReport) -> Result<()>;
 }
 
-/// A file made of a row, e.g. a raster as a Cloud Optimized GeoTIFF.
+/// A file made of a row, e.g. a raster as a Cloud Optimized `GeoTIFF`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DerivedFile {
     /// A name for people.

@@ -1,4 +1,4 @@
-//! Rasters over HTTP: the kept file by ranges, as programs read Cloud Optimized GeoTIFF from afar, or a part by a box.
+//! Rasters over HTTP: the kept file by ranges, as programs read Cloud Optimized `GeoTIFF` from afar, or a part by a box.
 
 use crate::api::http::Pages;
 use crate::api::report::refusal;

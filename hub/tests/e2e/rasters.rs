@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
-/// A plain GeoTIFF of heights, 16-bit, in degrees from 76 east and 44 north, pixels of 0.01 degrees: column + 10 × row.
+/// A plain `GeoTIFF` of heights, 16-bit, in degrees from 76 east and 44 north, pixels of 0.01 degrees: column + 10 × row.
 fn geotiff(width: u16, height: u16, more: u16) -> Vec<u8> {
     let strip = 8_u32;
     let values = (0..height).flat_map(|row| (0..width).map(move |column| column + 10 * row + more));

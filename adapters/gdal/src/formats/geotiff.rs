@@ -1,4 +1,4 @@
-//! GeoTIFF, Cloud Optimized or not, `BigTIFF` included: each page a raster. What lies beside the file is not read.
+//! `GeoTIFF`, Cloud Optimized or not, `BigTIFF` included: each page a raster. What lies beside the file is not read.
 
 use super::{Clues, Format};
 use crate::raster::{RasterFile, RasterFormat};

@@ -1,4 +1,4 @@
-//! Rasters: opened by one driver, looked at, read window by window, copied as Cloud Optimized GeoTIFF.
+//! Rasters: opened by one driver, looked at, read window by window, copied as Cloud Optimized `GeoTIFF`.
 
 use super::raised::watched;
 use super::{OpenOptions, Raised, not_opened, to_crs};
@@ -201,7 +201,7 @@ impl RasterSource {
         }
     }
 
-    /// Writes a Cloud Optimized GeoTIFF. What was raised without harm is given back.
+    /// Writes a Cloud Optimized `GeoTIFF`. What was raised without harm is given back.
     ///
     /// # Errors
     ///

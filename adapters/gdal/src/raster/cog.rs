@@ -1,4 +1,4 @@
-//! The file that is kept of a raster: a Cloud Optimized GeoTIFF, the same bytes for the same source.
+//! The file that is kept of a raster: a Cloud Optimized `GeoTIFF`, the same bytes for the same source.
 
 use super::losses::found_in_copy;
 use super::statistics::{BandStatistics, compare};
@@ -57,7 +57,7 @@ pub(super) fn make(
     Ok(MadeRaster { path, sha256, size_bytes, overviews, statistics, findings })
 }
 
-/// Writes a raster, or a window of it, as Cloud Optimized GeoTIFF.
+/// Writes a raster, or a window of it, as Cloud Optimized `GeoTIFF`.
 pub(super) fn write(
     source: &RasterSource,
     head: &RasterHead,

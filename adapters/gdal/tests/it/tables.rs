@@ -164,8 +164,7 @@ async fn elements_of_an_open_document_that_do_not_close_are_refused_at_once() {
         format!("<table:table-row>{cell}</table:table-row></table:table></office:spreadsheet><office:spreadsheet>"),
     ] {
         let (ask, bytes) = (Ask::named("a.ods"), ods(&rows));
-        let reading = read(&adapter, &ask, &bytes);
-        let reading = tokio::time::timeout(std::time::Duration::from_secs(20), reading).await;
+        let reading = tokio::time::timeout(std::time::Duration::from_secs(20), read(&adapter, &ask, &bytes)).await;
         let error = reading.expect(&rows).map(|_| ()).expect_err(&rows);
         assert!(matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::DataLoss), "{rows}: {error}");
     }
@@ -281,44 +280,4 @@ async fn nothing_is_said_about_the_clean_tables_of_the_data_set() {
             assert_eq!(layer.report.rows_refused, 0, "{file}");
         }
     }
-}
-
-#[tokio::test]
-async fn codes_that_a_sheet_keeps_as_numbers_are_text_and_damaged_addresses_go_to_quarantine() {
-    let text = "РКА | ИИН | КАТО | Дата\n\
-                1201300001234567 | 990140000384 | 750000000 | = s=\"1\"><v>45352</v>\n\
-                0201300001234567 | 990140000384 | 631000000 | = s=\"1\"><v>45353</v>\n\
-                = t=\"inlineStr\"><is><t>0201300001234568</t></is> | 60440001240 | 631000000 | = s=\"1\"><v>45354</v>";
-    let layers = read_all("a.xlsx", &xlsx(false, &[("s", "", &sheet_data(text))])).await;
-    let layer = &layers[0];
-    assert_eq!(table(layer)[1..], [["0201300001234568", "060440001240", "631000000", "2024-03-03"].map(str::to_owned)]);
-    let roles: Vec<Option<&str>> = layer.schema.fields().iter().map(|field| ukimet_model::batch::role(field)).collect();
-    assert_eq!(roles[0], Some("rka"));
-    assert_eq!(roles[2], Some("kato"));
-    assert_eq!(layer.schema.field(3).data_type(), &arrow_schema::DataType::Date32);
-    assert_eq!(layer.report.rows_refused, 2);
-    let refused: Vec<&str> = layer.quarantined.iter().filter_map(|row| row.values[0].as_deref()).collect();
-    assert_eq!(refused, ["1201300001234567", "201300001234567"]);
-    let place = |rule: &str| layer.verdicts.iter().filter(|v| v.rule == rule).map(|v| v.row).collect::<Vec<_>>();
-    assert_eq!(place("codes.damaged_rka"), [Some(0), Some(1)]);
-}
-
-#[tokio::test]
-async fn one_layer_of_several_that_is_refused_as_a_whole_says_what_to_do() {
-    let bad = sheet_data("РКА | Имя\n1201300001234567 | а\n1201300001234568 | б");
-    let sheets = [("хорошо", "", sheet_data("Имя | Число\nа | 1\nб | 2")), ("плохо", "", bad)];
-    let bytes = xlsx(false, &sheets.each_ref().map(|(name, attributes, inside)| (*name, *attributes, inside.as_str())));
-    let adapter = Adapter::start(&[]).await;
-    let error = read(&adapter, &Ask::named("a.xlsx"), &bytes).await.map(|_| ()).expect_err("a layer of damaged codes");
-    for part in ["\"плохо\"", "push the others by name", "codes.damaged_rka"] {
-        assert!(
-            error.kind() == ErrorKind::InvalidData && error.to_string().contains(part),
-            "{error} should say {part}"
-        );
-    }
-    let alone = Ask { layer: Some("хорошо".to_owned()), all_layers: false, ..Ask::named("a.xlsx") };
-    assert_eq!(read(&adapter, &alone, &bytes).await.expect("the other")[0].rows(), 2);
-    let alone = Ask { layer: Some("плохо".to_owned()), ..alone };
-    let error = read(&adapter, &alone, &bytes).await.map(|_| ()).expect_err("alone");
-    assert!(!error.to_string().contains("by name"), "{error}");
 }
