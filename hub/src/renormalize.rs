@@ -227,8 +227,12 @@ impl Pushes {
                     open.observe(&ipc::decode_batch(&batch, &open.schema(), &limits)?)?;
                 }
                 Message::Summary(_) => break,
-                Message::AssetBegin(_) | Message::AssetData(_) | Message::AssetEnd(_) => (),
-                Message::Verdicts(_) | Message::Quarantined(_) | Message::LayerEnd(_) => (),
+                Message::AssetBegin(_)
+                | Message::AssetData(_)
+                | Message::AssetEnd(_)
+                | Message::Verdicts(_)
+                | Message::Quarantined(_)
+                | Message::LayerEnd(_) => (),
             }
         }
         let comparison = comparison.ok_or_else(|| Error::data_loss("the adapter's answer has no layer"))?;

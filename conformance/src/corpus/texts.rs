@@ -57,7 +57,7 @@ fn encoded(text: &str) -> Vec<u8> {
 fn twice_utf8(text: &str) -> Vec<u8> {
     let as_1251 = |byte: u8| match byte {
         0xC0..=0xFF => char::from_u32(0x410 + u32::from(byte) - 0xC0).unwrap_or('?'),
-        0xA0 | 0x80..=0x9F => '\u{402}',
+        0x80..=0xA0 => '\u{402}',
         other => char::from(other),
     };
     text.bytes().map(as_1251).collect::<String>().into_bytes()

@@ -48,13 +48,11 @@ impl Questions {
         let selector = selector(&request.dataset, request.version)?;
         let bbox = request.bbox.map(BoundingBox::try_from).transpose()?;
         let coverage = self.coverages.find(selector, request.number.max(1) as usize).await?;
-        match bbox {
-            Some(bbox) => Ok(file_parts(self.coverages.cut(coverage, bbox).await?.0).boxed()),
-            None => {
-                let all = 0..coverage.size_bytes();
-                Ok(coverage.parts(all).boxed())
-            }
+        if let Some(bbox) = bbox {
+            return Ok(file_parts(self.coverages.cut(coverage, bbox).await?.0).boxed());
         }
+        let all = 0..coverage.size_bytes();
+        Ok(coverage.parts(all).boxed())
     }
 }
 

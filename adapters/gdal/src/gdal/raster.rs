@@ -283,7 +283,7 @@ fn band_head(band: &RasterBand<'_>) -> gdal::errors::Result<BandHead> {
         bits: band.metadata_item("NBITS", "IMAGE_STRUCTURE"),
         name: band.description()?,
         nodata,
-        scale: band.scale().filter(|scale| *scale != 1.0),
+        scale: band.scale().filter(|scale| (*scale - 1.0).abs() > 0.0),
         offset: band.offset().filter(|offset| *offset != 0.0),
         unit: band.unit(),
         color: match band.color_interpretation() {

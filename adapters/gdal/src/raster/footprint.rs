@@ -29,7 +29,9 @@ pub(super) fn footprint(head: &RasterHead, crs: Option<&RasterCrs>) -> Result<Fo
     let beyond = ring.iter().map(|(_, y)| y.abs() - 90.0).fold(0.0, f64::max);
     let pixel = transform[5].abs() + transform[4].abs();
     if beyond > 0.0 && beyond <= pixel {
-        ring.iter_mut().for_each(|(_, y)| *y = y.clamp(-90.0, 90.0));
+        for (_, y) in ring.iter_mut() {
+            *y = y.clamp(-90.0, 90.0);
+        }
         let message = format!("pixels reach {beyond} degrees beyond a pole; the footprint ends there");
         findings.push(finding("raster.beyond_pole", Severity::Note, message, 1, &[]));
     }
@@ -93,7 +95,9 @@ fn upright(west: f64, south: f64, east: f64, north: f64) -> Vec<(f64, f64)> {
 fn multipolygon(rings: &[Vec<(f64, f64)>]) -> Vec<u8> {
     let polygons = rings.iter().map(|ring| {
         let mut wkb = vec![1];
-        [3, 1, ring.len() as u32].iter().for_each(|number: &u32| wkb.extend(number.to_le_bytes()));
+        for number in [3, 1, ring.len() as u32] {
+            wkb.extend(number.to_le_bytes());
+        }
         ring.iter().flat_map(|(x, y)| [x, y]).for_each(|number| wkb.extend(number.to_le_bytes()));
         wkb
     });
@@ -102,7 +106,9 @@ fn multipolygon(rings: &[Vec<(f64, f64)>]) -> Vec<u8> {
         return only.clone();
     }
     let mut wkb = vec![1];
-    [6, polygons.len() as u32].iter().for_each(|number: &u32| wkb.extend(number.to_le_bytes()));
+    for number in [6, polygons.len() as u32] {
+        wkb.extend(number.to_le_bytes());
+    }
     wkb.extend(polygons.concat());
     wkb
 }

@@ -81,7 +81,9 @@ pub(super) fn compare(source: &RasterSource, copy: &RasterSource, head: &RasterH
                 GdalDataType::Int64 => add::<i64, _>(both, of, |v| v as f64, identity)?,
                 GdalDataType::Float32 => add::<f32, _>(both, of, f64::from, |v| u64::from(v.to_bits()))?,
                 GdalDataType::Float64 => add::<f64, _>(both, of, |v| v, f64::to_bits)?,
-                other => return Err(Error::internal(format!("pixels of type {other:?} are not counted"))),
+                other @ GdalDataType::Unknown => {
+                    return Err(Error::internal(format!("pixels of type {other:?} are not counted")));
+                }
             }
         }
     }

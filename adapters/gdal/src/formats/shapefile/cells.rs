@@ -413,7 +413,7 @@ fn moment(bytes: [u8; 8]) -> Option<i64> {
 
 /// Whether a cell of eight bytes holds no moment.
 fn is_blank(bytes: &[u8]) -> bool {
-    matches!(bytes, [b' ', ..] | [0, ..]) && bytes.iter().all(|byte| *byte == bytes[0])
+    matches!(bytes, [b' ' | 0, ..]) && bytes.iter().all(|byte| *byte == bytes[0])
 }
 
 fn gone(error: std::io::Error) -> Error {
