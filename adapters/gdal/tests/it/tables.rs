@@ -146,6 +146,10 @@ fn ods(rows: &str) -> Vec<u8> {
     let content = format!(
         r#"<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0" xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"><office:body><office:spreadsheet><table:table table:name="s">{rows}</table:table></office:spreadsheet></office:body></office:document-content>"#
     );
+    open_document(&content)
+}
+
+fn open_document(content: &str) -> Vec<u8> {
     let manifest = r#"<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>"#;
     crate::cases::zip(&[
         ("mimetype", b"application/vnd.oasis.opendocument.spreadsheet"),
@@ -157,13 +161,14 @@ fn ods(rows: &str) -> Vec<u8> {
 #[tokio::test]
 async fn elements_of_an_open_document_that_do_not_close_are_refused_at_once() {
     let adapter = Adapter::start(&[]).await;
-    let cell = r#"<table:table-cell office:value-type="float" office:value="1"/>"#;
-    for rows in [
-        format!("<table:table-row>{cell}"),
-        format!("<table:table-row>{cell}</table:laetb>"),
-        format!("<table:table-row>{cell}</table:table-row></table:table></office:spreadsheet><office:spreadsheet>"),
-    ] {
-        let (ask, bytes) = (Ask::named("a.ods"), ods(&rows));
+    let row = r#"<table:table-row><table:table-cell office:value-type="float" office:value="1"/></table:table-row>"#;
+    let spaces =
+        ["office", "table"].map(|name| format!(r#"xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0""#));
+    let begin = format!("<office:document-content {}><office:body><office:spreadsheet>", spaces.join(" "));
+    let end = "</office:spreadsheet></office:body></office:document-content>";
+    for end in [format!("</table:laetb>{end}"), end.to_owned(), String::new()] {
+        let rows = format!(r#"{begin}<table:table table:name="s">{row}{end}"#);
+        let (ask, bytes) = (Ask::named("a.ods"), open_document(&rows));
         let reading = tokio::time::timeout(std::time::Duration::from_secs(20), read(&adapter, &ask, &bytes)).await;
         let error = reading.expect(&rows).map(|_| ()).expect_err(&rows);
         assert!(matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::DataLoss), "{rows}: {error}");
