@@ -451,6 +451,7 @@ mod tests {
             dataset: "a/b".parse().expect("valid"),
             layers: LayerSelection::Only,
             rows: Arc::default(),
+            register: None,
             stop,
         };
         let (sender, received) = mpsc::channel(messages.len());
