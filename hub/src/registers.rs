@@ -173,7 +173,7 @@ impl Register {
     pub fn log(&self) {
         match &self.table {
             Ok((number, _)) => {
-                tracing::info!(register = %self.dataset, version = %number, "the register of KATO is there")
+                tracing::info!(register = %self.dataset, version = %number, "the register of KATO is there");
             }
             Err(why) => {
                 tracing::warn!(register = %self.dataset, why, "codes of KATO are looked at by their form only");
