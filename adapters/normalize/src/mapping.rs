@@ -97,7 +97,9 @@ impl Output {
         steps.extend(declared.mapping.as_deref().map(|mapping| receipt(mapping, columns.len())));
         let profile = mapping.profile.as_deref().map(Profile::named).transpose()?;
         if let Some(profile) = profile {
-            columns.iter_mut().for_each(|column| column.describe(profile));
+            for column in &mut columns {
+                column.describe(profile);
+            }
         }
         Ok(Self { columns, profile, steps })
     }
