@@ -480,6 +480,7 @@ mod tests {
             dataset: "a/b".parse().expect("valid"),
             layers: LayerSelection::Only,
             rows: Arc::default(),
+            register: None,
             stop,
             register: None,
         };

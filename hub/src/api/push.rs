@@ -233,7 +233,7 @@ impl Pushes {
         let rows = Arc::new(AtomicU64::new(0));
         let bytes = upload.offset();
         let ended = tokio::select! {
-            ended = self.ingest.ingest(&upload, sha256, Arc::clone(&rows)) => ended,
+            ended = Box::pin(self.ingest.ingest(&upload, sha256, Arc::clone(&rows))) => ended,
             error = interrupted => Err(error),
             () = upload.taken_over.cancelled() => Err(Error::unavailable("another connection has taken this push over")),
             never = tell_progress(answers, bytes, &rows) => match never {},
