@@ -88,15 +88,15 @@ impl Coverages {
         let failed = |e| Error::unavailable("making room for a part of a raster").caused_by(e);
         let folder = tempfile::Builder::new().prefix("window-").tempdir_in(&self.staged).map_err(failed)?;
         let name = folder.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let to = format!("{}/{name}/raster.tif", self.staged_name);
+        let to = format!("{}/{name}/kept-raster.tif", self.staged_name);
         let coverage = blocking(move || {
             coverage.snapshot.link_asset(&coverage.dataset, &coverage.asset, &to)?;
             Ok(coverage)
         })
         .await?;
         let reading = Reading {
-            path: folder.path().join("raster.tif"),
-            file_name: "raster.tif".to_owned(),
+            path: folder.path().join("kept-raster.tif"),
+            file_name: "kept-raster.tif".to_owned(),
             media_type: Some("image/tiff".to_owned()),
             crs: None,
             encoding: None,
