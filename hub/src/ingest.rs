@@ -482,7 +482,6 @@ mod tests {
             rows: Arc::default(),
             register: None,
             stop,
-            register: None,
         };
         let (sender, received) = mpsc::channel(messages.len());
         for message in messages {

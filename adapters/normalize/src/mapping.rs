@@ -85,7 +85,7 @@ impl Output {
         let mut columns = Vec::with_capacity(mapping.columns.len() + found.len());
         for column in &mapping.columns {
             let failed = |error: Error| error.context(format_args!("mapping of column {}", quoted(&column.name)));
-            let (name, source_name) = (&column.name, column.source.describe());
+            let (name, source_name) = (&column.name, source.described(&column.source));
             let (field, origin) = match &column.source {
                 ColumnSource::Column(from) if column.cast.is_none() => {
                     let at = source.attribute(from).map_err(failed)?;
@@ -182,6 +182,15 @@ impl SourceColumns<'_> {
         let there: Vec<String> = names.iter().map(|name| quoted(name)).collect();
         let there = there.join(", ");
         Err(Error::invalid_request(format!("the layer has no column {}, only {there}", quoted(name))))
+    }
+
+    /// How a made column names its source; one column by the name that it has there.
+    fn described(&self, made_of: &ColumnSource) -> String {
+        let own_name = |from: &String| self.attribute(from).map(|at| self.name(at).to_owned()).ok();
+        match made_of {
+            ColumnSource::Column(from) => own_name(from).unwrap_or_else(|| made_of.describe()),
+            _ => made_of.describe(),
+        }
     }
 
     /// The number of the source column with this name.
