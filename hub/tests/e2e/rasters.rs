@@ -63,7 +63,8 @@ struct Answer {
 fn ask(hub: &Hub, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let address = hub.url.strip_prefix("http://").expect("a URL").trim_end_matches('/');
     let mut stream = TcpStream::connect(address).expect("connects");
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers = headers.concat();
     write!(stream, "{method} {path} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n{headers}\r\n").expect("sent");
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).expect("an answer");

@@ -29,7 +29,7 @@ pub(super) fn footprint(head: &RasterHead, crs: Option<&RasterCrs>) -> Result<Fo
     let beyond = ring.iter().map(|(_, y)| y.abs() - 90.0).fold(0.0, f64::max);
     let pixel = transform[5].abs() + transform[4].abs();
     if beyond > 0.0 && beyond <= pixel {
-        for (_, y) in ring.iter_mut() {
+        for (_, y) in &mut ring {
             *y = y.clamp(-90.0, 90.0);
         }
         let message = format!("pixels reach {beyond} degrees beyond a pole; the footprint ends there");
