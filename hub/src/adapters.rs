@@ -22,30 +22,20 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint, Uri};
 use ukimet_model::error::quoted;
-use ukimet_model::{BoundingBox, Error, ErrorKind, LayerSelection, Result, Sha256, SystemClock};
+use ukimet_model::{BoundingBox, Declarations, Error, ErrorKind, LayerSelection, Result, Sha256, SystemClock};
 use ukimet_proto::status::from_status;
 use ukimet_proto::v1;
 use ukimet_proto::v1::adapter_service_client::AdapterServiceClient;
 
 /// A file to read and what is known about it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// Where the bytes are on this machine.
     pub path: PathBuf,
     /// The file's name at the sender.
     pub file_name: String,
-    /// The media type if known.
-    pub media_type: Option<String>,
-    /// The CRS that the publisher declares.
-    pub crs: Option<String>,
-    /// The encoding that the publisher declares.
-    pub encoding: Option<String>,
-    /// The region that the publisher declares.
-    pub region: Option<String>,
-    /// Which layers.
-    pub layers: LayerSelection,
-    /// What the columns are to become, a mapping file.
-    pub mapping: Option<String>,
+    /// What is declared, the mapping in force among it.
+    pub declared: Declarations,
     /// The tables that the mapping looks values up in, and the registers that codes are compared with.
     pub references: Vec<v1::ReferenceTable>,
     /// The schema that the rows have to fit, as an Arrow IPC message; `None` if types are told from the values.
@@ -221,19 +211,20 @@ fn client(channel: Channel) -> AdapterServiceClient<Channel> {
 }
 
 fn options(reading: &Reading, grant_path: bool) -> v1::AssetRequest {
+    let declared = &reading.declared;
     let options = v1::AssetOptions {
         file_name: reading.file_name.clone(),
-        media_type: reading.media_type.clone().unwrap_or_default(),
+        media_type: declared.media_type.clone().unwrap_or_default(),
         path: grant_path.then(|| reading.path.to_string_lossy().into_owned()),
-        crs: reading.crs.clone(),
-        encoding: reading.encoding.clone(),
-        layer: match &reading.layers {
+        crs: declared.crs.clone(),
+        encoding: declared.encoding.clone(),
+        layer: match &declared.layers {
             LayerSelection::Named(name) => Some(name.clone()),
             LayerSelection::Only | LayerSelection::All => None,
         },
-        all_layers: reading.layers == LayerSelection::All,
-        region: reading.region.clone(),
-        mapping: reading.mapping.clone(),
+        all_layers: declared.layers == LayerSelection::All,
+        region: declared.region.clone(),
+        mapping: declared.mapping.clone(),
         references: reading.references.clone(),
         expected_schema: reading.expected_schema.clone(),
         window: reading.window.map(Into::into),
@@ -289,7 +280,7 @@ impl Remote {
 
     fn reads(&self, reading: &Reading) -> bool {
         let extension = Path::new(&reading.file_name).extension().map(|e| e.to_string_lossy().to_lowercase());
-        match &reading.media_type {
+        match &reading.declared.media_type {
             Some(media_type) => self.media_types.contains(media_type),
             None => extension.is_some_and(|extension| self.extensions.contains(&extension)),
         }

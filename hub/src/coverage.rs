@@ -15,7 +15,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::OwnedSemaphorePermit;
 use ukimet_catalog::{AssetBytes, Snapshot};
 use ukimet_model::{
-    BoundingBox, Dataset, DerivedAsset, Error, ErrorKind, LayerSelection, Result, Sha256, Version, VersionSelector,
+    BoundingBox, Dataset, Declarations, DerivedAsset, Error, ErrorKind, Result, Sha256, Version, VersionSelector,
 };
 use ukimet_proto::v1::read_response::Message;
 
@@ -97,15 +97,9 @@ impl Coverages {
         let reading = Reading {
             path: folder.path().join("kept-raster.tif"),
             file_name: "kept-raster.tif".to_owned(),
-            media_type: Some("image/tiff".to_owned()),
-            crs: None,
-            encoding: None,
-            region: None,
-            layers: LayerSelection::Only,
-            mapping: None,
-            references: Vec::new(),
-            expected_schema: None,
+            declared: Declarations { media_type: Some("image/tiff".to_owned()), ..Declarations::default() },
             window: Some(bbox),
+            ..Reading::default()
         };
         let taken = self.take_window(&reading).await;
         drop((folder, coverage));

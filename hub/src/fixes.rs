@@ -17,16 +17,13 @@ use crate::report::{Subject, find};
 use crate::staging::Upload;
 use ranges::parse_ranges;
 use sheet::Sheet;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
 use ukimet_catalog::Snapshot;
-use ukimet_model::{
-    DatasetId, Declarations, Error, LayerSelection, Mapping, PushId, Result, Sha256, TableRef, Version, VersionNumber,
-    VersionSelector,
-};
+use ukimet_model::{Declarations, Error, Mapping, PushId, Result, Sha256, TableRef, Version, VersionSelector};
 use write::FixWriter;
 
 /// The step of a receipt that names the push whose rows were corrected.
@@ -81,7 +78,7 @@ impl Ingest {
         let expected = corrected.expected_schema()?;
         let (base, mapping) = self.mapping_of(base).await?;
         let reading = base.reading(path, expected, &mapping)?;
-        intent.declared = carried_on(intent.declared, &reading, mapping.versions);
+        intent.declared = carried_on(intent.declared, &reading.declared);
         let mut reading = self.adapters.read(&reading).await?;
         let mut messages = Vec::new();
         while let Some(message) = reading.next().await? {
@@ -162,15 +159,17 @@ impl Base {
         Ok(Reading {
             path,
             file_name: "fixed.arrows".to_owned(),
-            media_type: Some("application/vnd.apache.arrow.stream".to_owned()),
-            crs,
-            encoding: None,
-            region: self.first.record.declared.region.clone(),
-            layers: LayerSelection::Only,
-            mapping: mapping.text.clone(),
+            declared: Declarations {
+                media_type: Some("application/vnd.apache.arrow.stream".to_owned()),
+                crs,
+                region: self.first.record.declared.region.clone(),
+                mapping: mapping.text.clone(),
+                references: mapping.versions.clone(),
+                ..Declarations::default()
+            },
             references: mapping.references.clone(),
             expected_schema: Some(expected_schema),
-            window: None,
+            ..Reading::default()
         })
     }
 
@@ -200,7 +199,7 @@ impl Base {
 
 /// What the push of corrections declares: how its sheet was read, and for its rows what the first push declared. So the
 /// rows that it refuses once more are read the same way when they come back.
-fn carried_on(own: Declarations, rows: &Reading, references: BTreeMap<DatasetId, VersionNumber>) -> Declarations {
-    let (crs, region, mapping) = (rows.crs.clone(), rows.region.clone(), rows.mapping.clone());
+fn carried_on(own: Declarations, rows: &Declarations) -> Declarations {
+    let Declarations { crs, region, mapping, references, .. } = rows.clone();
     Declarations { crs, region, mapping, references, ..own }
 }

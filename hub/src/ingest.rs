@@ -73,9 +73,9 @@ impl Ingest {
             return Box::pin(self.ingest_fixes(upload, sha256, first, rows)).await;
         }
         let mapping = self.mapping_in_force(&upload.header, self.catalog.snapshot()).await?;
-        let mut reading = self.adapters.read(&reading(&upload.header, upload.path(), &mapping)).await?;
-        intent.mapping = mapping.change;
-        (intent.declared.mapping, intent.declared.references) = (mapping.text, mapping.versions);
+        let asked = reading(&upload.header, upload.path(), &mapping);
+        let mut reading = self.adapters.read(&asked).await?;
+        (intent.declared, intent.mapping) = (asked.declared, mapping.change);
         let (messages, received) = mpsc::channel(MESSAGES_WAITING_MAX);
         let stop = CancellationToken::new();
         let writer = Writer {
@@ -143,15 +143,13 @@ pub(crate) fn reading(header: &PushHeader, path: PathBuf, mapping: &MappingInFor
     Reading {
         path,
         file_name: header.file_name.clone(),
-        media_type: header.media_type.clone(),
-        crs: header.crs.clone(),
-        encoding: header.encoding.clone(),
-        region: header.region.clone(),
-        layers: header.layers.clone(),
-        mapping: mapping.text.clone(),
+        declared: Declarations {
+            mapping: mapping.text.clone(),
+            references: mapping.versions.clone(),
+            ..header.declared()
+        },
         references: mapping.references.clone(),
-        expected_schema: None,
-        window: None,
+        ..Reading::default()
     }
 }
 
@@ -171,14 +169,7 @@ pub(crate) fn push_intent(upload: &Upload, sha256: Sha256) -> PushIntent {
         raw: upload.path(),
         metadata: header.metadata.clone(),
         expected_version: header.expected_version,
-        declared: Declarations {
-            media_type: header.media_type.clone(),
-            crs: header.crs.clone(),
-            encoding: header.encoding.clone(),
-            region: header.region.clone(),
-            layers: header.layers.clone(),
-            ..Declarations::default()
-        },
+        declared: header.declared(),
         mapping: MappingChange::Keep,
     }
 }

@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
-use ukimet_model::{DatasetId, DatasetMetadata, Error, ErrorKind, LayerSelection, PushId, PushMode, Result, Sha256};
+use ukimet_model::{
+    DatasetId, DatasetMetadata, Declarations, Error, ErrorKind, LayerSelection, PushId, PushMode, Result, Sha256,
+};
 
 /// What a push says about itself before its bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +54,18 @@ pub struct PushHeader {
 }
 
 impl PushHeader {
+    /// What the publisher declares; which mapping is in force is told by the dataset as well.
+    pub fn declared(&self) -> Declarations {
+        Declarations {
+            media_type: self.media_type.clone(),
+            crs: self.crs.clone(),
+            encoding: self.encoding.clone(),
+            region: self.region.clone(),
+            layers: self.layers.clone(),
+            ..Declarations::default()
+        }
+    }
+
     /// Hash over everything here that decides what a push does (a file's name may decide its format); with the hash of
     /// the bytes it is the push's content.
     pub fn digest(&self, bytes: Option<&Sha256>) -> Sha256 {

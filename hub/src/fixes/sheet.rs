@@ -10,7 +10,7 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::Schema;
 use std::sync::Arc;
 use ukimet_model::batch::source_name;
-use ukimet_model::{Error, LayerReport, LayerSelection, Result, Verdict};
+use ukimet_model::{Declarations, Error, LayerReport, LayerSelection, Result, Verdict};
 use ukimet_proto::ipc;
 use ukimet_proto::v1::read_response::Message;
 
@@ -31,19 +31,19 @@ impl Sheet {
         let reading = Reading {
             path: upload.path(),
             file_name: header.file_name.clone(),
-            media_type: header.media_type.clone(),
-            crs: None,
-            encoding: header.encoding.clone(),
-            region: None,
-            layers: match &header.layers {
-                LayerSelection::Only if is_book => LayerSelection::Named(ROWS_SHEET.to_owned()),
-                chosen => chosen.clone(),
+            declared: Declarations {
+                layers: match &header.layers {
+                    LayerSelection::Only if is_book => LayerSelection::Named(ROWS_SHEET.to_owned()),
+                    chosen => chosen.clone(),
+                },
+                // Those are of the rows, not of the sheet.
+                crs: None,
+                region: None,
+                ..header.declared()
             },
-            mapping: None,
-            references: Vec::new(),
             // Every column as text.
             expected_schema: Some(bytes::Bytes::new()),
-            window: None,
+            ..Reading::default()
         };
         let mut stream = ingest.adapters.read(&reading).await?;
         let mut sheet = Self {
