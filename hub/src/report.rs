@@ -23,6 +23,7 @@ pub use table::ReportTable;
 pub use tables::{each_quarantined, each_verdict, quarantine_columns, table_of};
 pub use why::geometry_column;
 
+use clap::ValueEnum;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -50,9 +51,10 @@ pub struct ReportRequest {
 }
 
 /// The forms of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ReportFormat {
     /// Sentences for people, plain text.
+    #[value(alias = "txt")]
     Text,
     /// The same as a page.
     Html,
@@ -84,17 +86,12 @@ impl FromStr for ReportFormat {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Ok(match text {
-            "text" | "txt" | "" => Self::Text,
-            "html" => Self::Html,
-            "json" => Self::Json,
-            "csv" => Self::Csv,
-            "arrow" => Self::Arrow,
-            "xlsx" => Self::Xlsx,
-            other => {
-                let expected = "a report is text, html, json, csv, arrow or xlsx";
-                return Err(Error::invalid_request(format!("{expected}, asked for {}", quoted(other))));
-            }
+        if text.is_empty() {
+            return Ok(Self::Text);
+        }
+        <Self as ValueEnum>::from_str(text, false).map_err(|_| {
+            let expected = "a report is text, html, json, csv, arrow or xlsx";
+            Error::invalid_request(format!("{expected}, asked for {}", quoted(text)))
         })
     }
 }
@@ -171,6 +168,15 @@ fn write_failed(error: std::io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_format_is_read_by_its_name_and_is_text_where_none_is_said() {
+        for (name, format) in [("", ReportFormat::Text), ("txt", ReportFormat::Text), ("xlsx", ReportFormat::Xlsx)] {
+            assert_eq!(name.parse::<ReportFormat>().expect("known"), format);
+        }
+        let error = "XLSX".parse::<ReportFormat>().expect_err("another name");
+        assert!(error.message().ends_with("csv, arrow or xlsx, asked for \"XLSX\""), "{error}");
+    }
 
     #[test]
     fn a_filter_takes_a_rule_or_a_group_and_a_severity() {

@@ -2,6 +2,7 @@
 
 use crate::cli::output;
 use crate::client::{Client, DEFAULT_HUB};
+use crate::report::{ReportFormat, ReportTable};
 use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::PathBuf;
@@ -31,10 +32,10 @@ pub struct Report {
     severity: Option<Wanted>,
     /// The form; by default the ending of the file, or text.
     #[arg(long, value_enum)]
-    format: Option<Format>,
+    format: Option<ReportFormat>,
     /// Which table a csv or arrow file holds.
-    #[arg(long, value_enum, default_value_t = Table::Verdicts)]
-    table: Table,
+    #[arg(long, value_enum, default_value_t)]
+    table: ReportTable,
     /// The file to write; it appears when it is complete. By default standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -51,30 +52,6 @@ enum Wanted {
     Warning,
     /// Refused.
     Error,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    /// Sentences.
-    Text,
-    /// A page.
-    Html,
-    /// Everything, for scripts.
-    Json,
-    /// One table.
-    Csv,
-    /// One table as an Arrow file.
-    Arrow,
-    /// A spreadsheet to correct.
-    Xlsx,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Table {
-    /// What the rules said, place by place.
-    Verdicts,
-    /// The rows that were refused.
-    Quarantine,
 }
 
 /// The name of a choice as the hub takes it.
@@ -114,8 +91,8 @@ impl Report {
 
     fn format(&self) -> String {
         let ending = self.output.as_ref().and_then(|path| path.extension()).map(|e| e.to_string_lossy().to_lowercase());
-        let known = ending.filter(|ending| Format::from_str(ending, false).is_ok());
-        self.format.as_ref().map(name).or(known).unwrap_or_else(|| name(&Format::Text))
+        let known = ending.filter(|ending| ReportFormat::from_str(ending, false).is_ok());
+        self.format.as_ref().map(name).or(known).unwrap_or_else(|| name(&ReportFormat::Text))
     }
 }
 

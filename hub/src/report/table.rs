@@ -5,7 +5,7 @@ use ukimet_model::error::quoted;
 use ukimet_model::{Error, Result};
 
 /// The tables that are kept with a push.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ReportTable {
     /// What the rules said, place by place.
