@@ -405,6 +405,10 @@ fn end_layer(
         )));
     }
     layer.told.check(&layer.name, &report)?;
+    if let Some(at) = report.geometry_column.filter(|at| *at as usize >= layer.source_columns.len()) {
+        let (name, columns) = (quoted(&layer.name), layer.source_columns.len());
+        return Err(Error::internal(format!("layer {name}: the geometry is column {at} of {columns}, from 0")));
+    }
     if let Some(verdict) = register.and_then(|register| register.tell(&layer.schema, &mut report)) {
         layer.writer.add_verdict(&verdict)?;
     }
@@ -512,6 +516,11 @@ mod tests {
         };
         let layer = pushed(vec![verdicts(Some(2)), refused(2, 1)], 1).expect("they agree").layers.remove(0);
         assert_eq!((layer.verdicts.map(|t| t.rows), layer.quarantine.map(|t| t.rows)), (Some(1), Some(1)));
+        let mut messages = messages();
+        let Message::LayerEnd(report) = &mut messages[2] else { panic!("the layer's end") };
+        report.geometry_column = Some(0);
+        let error = write(CancellationToken::new(), messages).0.expect_err("no such column");
+        assert!(error.message().contains("column 0 of 0"), "{error}");
         let wrong = [
             (vec![verdicts(Some(3)), refused(2, 1)], 1, "tells of row Some(3)"),
             (vec![refused(2, 1)], 1, "no verdict says why"),

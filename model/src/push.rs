@@ -91,6 +91,10 @@ pub struct LayerReport {
     pub diagnostics: Vec<Diagnostic>,
     /// What the rules did, in order.
     pub steps: Vec<ProcessStep>,
+    /// Position among the columns of the source, from 0, of the one that is the geometry and no attribute; `None` if there
+    /// is none, or for pushes from before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub geometry_column: Option<u32>,
 }
 
 /// How a push ended for the catalog.

@@ -180,6 +180,7 @@ impl From<model::LayerReport> for v1::LayerReport {
             bbox: r.bbox.map(Into::into),
             diagnostics: map(r.diagnostics),
             steps: map(r.steps),
+            geometry_column: r.geometry_column,
         }
     }
 }
@@ -202,6 +203,7 @@ impl TryFrom<v1::LayerReport> for model::LayerReport {
             bbox: r.bbox.map(TryInto::try_into).transpose()?,
             diagnostics: map(r.diagnostics),
             steps: map(r.steps),
+            geometry_column: r.geometry_column,
         })
     }
 }
@@ -473,6 +475,7 @@ mod tests {
                 count: 2,
                 examples: Vec::new(),
             }],
+            geometry_column: Some(4),
             ..model::LayerReport::default()
         };
         let back = model::LayerReport::try_from(v1::LayerReport::from(report.clone())).expect("own message");

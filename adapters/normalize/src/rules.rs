@@ -88,6 +88,9 @@ impl Plan {
             format: self.layer.format.clone(),
             source_crs: crs.label.clone(),
             source_encoding: Some(text.source_encoding.clone()),
+            geometry_column: geometry_position(&self.layer)
+                .filter(|_| has_places)
+                .and_then(|at| u32::try_from(at).ok()),
             ..LayerReport::default()
         };
         Normalizer {
@@ -191,8 +194,8 @@ impl Normalizer {
             unreadable.iter().enumerate().filter(|(_, refused)| **refused).for_each(|(i, _)| refused[i] = true);
             column
         } else {
-            let at = self.layer.schema.fields().iter().position(|field| is_marked(field, GEOMETRY_KEY));
-            let at = at.ok_or_else(|| Error::internal("a layer with places has a column for them"))?;
+            let at = geometry_position(&self.layer)
+                .ok_or_else(|| Error::internal("a layer with places has a column for them"))?;
             binary(raw.column(at))?
         };
         let before = std::mem::take(refused);
@@ -261,6 +264,11 @@ impl Normalizer {
         }
         Ok((report, verdicts))
     }
+}
+
+/// The column of the source that is the geometry.
+fn geometry_position(layer: &SourceLayer) -> Option<usize> {
+    layer.schema.fields().iter().position(|field| is_marked(field, GEOMETRY_KEY))
 }
 
 /// Ends a layer of which nothing is left.

@@ -61,7 +61,7 @@ impl Corrected {
         };
         let verdicts = verdicts.into_iter().filter_map(own_number).collect();
         restore(base, &mut corrected)?;
-        let geometry = geometry_column(&source_columns, &base.version.fields);
+        let geometry = geometry_column(&base.first, &source_columns);
         let geometry = geometry.map(|at| (at, free_name(&columns, at)));
         let schema = expected(base, &columns, &source_columns)?;
         Ok(Self { rows: corrected, columns, source_columns, verdicts, report, schema, geometry })
@@ -69,6 +69,11 @@ impl Corrected {
 
     pub(super) fn row_numbers(&self) -> impl Iterator<Item = u64> + '_ {
         self.rows.keys().copied()
+    }
+
+    /// The position of the column that is the geometry.
+    pub(super) fn geometry_column(&self) -> Option<u32> {
+        self.geometry.as_ref().and_then(|(at, _)| u32::try_from(*at).ok())
     }
 
     pub(super) fn expected_schema(&self) -> Result<bytes::Bytes> {

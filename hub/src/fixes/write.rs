@@ -72,7 +72,7 @@ impl FixWriter {
             examples: Vec::new(),
         };
         self.check_wanted()?;
-        transaction.end_layer(layer, report(step, &corrected.report, reread.report))?;
+        transaction.end_layer(layer, report(step, corrected, reread.report))?;
         self.check_wanted()?;
         Ok(transaction.commit()?.0)
     }
@@ -98,8 +98,14 @@ impl FixWriter {
             examples: Vec::new(),
         };
         let LayerReport { layer: name, format, source_encoding, .. } = corrected.report.clone();
-        let report =
-            LayerReport { layer: name, format, source_encoding, diagnostics: vec![found], ..LayerReport::default() };
+        let report = LayerReport {
+            layer: name,
+            format,
+            source_encoding,
+            diagnostics: vec![found],
+            geometry_column: corrected.geometry_column(),
+            ..LayerReport::default()
+        };
         transaction.end_layer(layer, report)?;
         self.check_wanted()?;
         Ok(transaction.commit()?.0)
@@ -156,7 +162,8 @@ fn keep_refused(base: &Base, corrected: &Corrected, taken: &BTreeSet<u64>, layer
 }
 
 /// What was done: the fixes, how the sheet was read, then how its rows were.
-fn report(fixes: ProcessStep, sheet: &LayerReport, rows: LayerReport) -> LayerReport {
+fn report(fixes: ProcessStep, corrected: &Corrected, rows: LayerReport) -> LayerReport {
+    let sheet = &corrected.report;
     let of_sheet = sheet.steps.iter().filter(|step| matches!(step.step.as_str(), "read" | "text")).cloned();
     let of_rows = rows.steps.into_iter().filter(|step| !matches!(step.step.as_str(), "read" | "text" | "names"));
     let found = sheet.diagnostics.iter().cloned();
@@ -166,6 +173,7 @@ fn report(fixes: ProcessStep, sheet: &LayerReport, rows: LayerReport) -> LayerRe
         source_encoding: sheet.source_encoding.clone(),
         steps: std::iter::once(fixes).chain(of_sheet).chain(of_rows).collect(),
         diagnostics: found.chain(rows.diagnostics).collect(),
+        geometry_column: corrected.geometry_column(),
         ..rows
     }
 }

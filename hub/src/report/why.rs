@@ -5,7 +5,7 @@ use super::tables::{each_verdict, quarantine_columns};
 use super::texts::{Language, rule};
 use std::collections::HashMap;
 use ukimet_catalog::Snapshot;
-use ukimet_model::{Field, Result, Severity, TableRef};
+use ukimet_model::{GEOMETRY_COLUMN, Result, Severity, TableRef, Version};
 
 /// What was said of the refused rows; a few bytes a row.
 pub(super) struct Why {
@@ -19,7 +19,7 @@ pub(super) struct Why {
 impl Why {
     pub(super) fn read(snapshot: &Snapshot, subject: &Subject, table: &TableRef) -> Result<Self> {
         let (columns, source) = quarantine_columns(snapshot, table)?;
-        let geometry = geometry_column(&source, &subject.version.fields);
+        let geometry = geometry_column(subject, &source);
         let (mut rules, mut rows) = (Vec::<(String, String)>::new(), HashMap::<u64, Vec<_>>::new());
         each_verdict(snapshot, &subject.layer, &mut |verdict| {
             let (Some(row), Severity::Error) = (verdict.row, verdict.severity) else { return Ok(()) };
@@ -52,9 +52,22 @@ impl Why {
     }
 }
 
-/// The column of the source that is the geometry and nothing else: the one that became no attribute of the version.
-pub fn geometry_column(source_columns: &[String], fields: &[Field]) -> Option<usize> {
-    let is_attribute = |name: &String| fields.iter().any(|field| field.source_name == *name);
+/// The position of the column of the source that is the geometry and nothing else.
+pub fn geometry_column(subject: &Subject, source_columns: &[String]) -> Option<usize> {
+    match subject.layer.report.geometry_column {
+        Some(at) => usize::try_from(at).ok(),
+        // A push from before it was kept; a table that made its geometry of attributes has no such column.
+        None if subject.parameter("places", "from") == Some("nothing") => {
+            only_one_left(source_columns, &subject.version)
+        }
+        None => None,
+    }
+}
+
+/// The column that became no attribute of a version with a geometry, if there is one only.
+fn only_one_left(source_columns: &[String], version: &Version) -> Option<usize> {
+    version.fields.last().filter(|field| field.name == GEOMETRY_COLUMN)?;
+    let is_attribute = |name: &String| version.fields.iter().any(|field| field.source_name == *name);
     let mut others = source_columns.iter().enumerate().filter(|(_, name)| !is_attribute(name));
     let (at, _) = others.next()?;
     others.next().is_none().then_some(at)

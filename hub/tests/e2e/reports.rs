@@ -1,16 +1,20 @@
 //! Verdicts and refused rows, read through every door, corrected and pushed back.
 
 use crate::hub::{Hub, root, ukimet};
-use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
+use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
+use arrow_ipc::writer::FileWriter;
+use arrow_schema::{DataType, Field, Schema};
 use rust_xlsxwriter::Workbook;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use ukimet_hub::client::Client;
+use ukimet_model::batch::geometry_field;
 
 /// Six rows, of which the second, third and fifth have no geometry that can be read.
 const PLACES: &str = "Код;Название;Население;wkt
@@ -204,6 +208,52 @@ fn a_refused_outline_is_corrected_as_text_in_the_crs_of_its_file() {
     let shapes: Vec<_> = rows.iter().map(|row| row.split_once('"').expect("a polygon").1.to_owned()).collect();
     assert_eq!((shapes.len(), &shapes[0]), (2, &shapes[1]), "{rows:?}");
     assert!(rows[1].starts_with("007,2,"), "{rows:?}");
+}
+
+/// An Arrow file of places: under `форма` points, further columns of text.
+fn shapes(file: &Path, columns: &[(&str, [&str; 2])]) {
+    let points = [point(76.9, 43.2), point(71.4, 51.1)];
+    let shape = Field::new("форма", DataType::Binary, true).with_metadata(geometry_field().metadata().clone());
+    let texts = columns.iter().map(|(name, _)| Field::new(*name, DataType::Utf8, true));
+    let schema = Arc::new(Schema::new(std::iter::once(shape).chain(texts).collect::<Vec<_>>()));
+    let points: ArrayRef = Arc::new(BinaryArray::from_iter_values(points));
+    let texts = columns.iter().map(|(_, cells)| Arc::new(StringArray::from(cells.to_vec())) as ArrayRef);
+    let rows = RecordBatch::try_new(Arc::clone(&schema), std::iter::once(points).chain(texts).collect());
+    let mut writer = FileWriter::try_new(fs::File::create(file).expect("made"), &schema).expect("begins");
+    writer.write(&rows.expect("columns fit")).expect("written");
+    writer.finish().expect("ended");
+}
+
+fn point(x: f64, y: f64) -> Vec<u8> {
+    [&[1, 1, 0, 0, 0][..], &x.to_le_bytes(), &y.to_le_bytes()].concat()
+}
+
+#[test]
+fn corrections_find_the_geometry_though_the_mapping_drops_another_column() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(&dir.path().join("data"), &[]);
+    let (file, mapping) = (dir.path().join("places.arrow"), dir.path().join("mapping.toml"));
+    let columns = [("мест", ["900", "много"]), ("заметка", ["а", "б"]), ("этаж", ["1", "второй"])];
+    shapes(&file, &columns);
+    let column =
+        |name: &str, from: &str| format!("[[column]]\nname = \"{name}\"\nfrom = \"{from}\"\ncast = \"integer\"\n");
+    let text = format!("drop = [\"заметка\"]\n{}{}", column("capacity", "мест"), column("floor", "этаж"));
+    fs::write(&mapping, text).expect("written");
+    let mapping = mapping.to_str().expect("text");
+    let first = hub.publish(&file, "kz/places", &["--mapping", mapping, "--push-id", "p1"]);
+    assert_eq!(first["layers"][0]["geometry_column"], 0, "{first:#}");
+    let sheet = dir.path().join("sheet.csv");
+    // Once with a cell that is still wrong, so that the corrections are corrected.
+    for (push, wrong, right, taken) in [("p1", "много", "100", 0), ("p2", "второй", "2", 1)] {
+        let rows = report(&hub, &["kz/places", "--push", push, "--table", "quarantine", "--format", "csv"]);
+        assert!(rows.contains("POINT"), "{rows}");
+        fs::write(&sheet, rows.replace(wrong, right)).expect("written");
+        let next = if push == "p1" { "p2" } else { "p3" };
+        let (_, outcome) = hub.push(&sheet, "kz/places", &["--fixes", push, "--push-id", next]);
+        assert_eq!(outcome["layers"][0]["rows_taken"], taken, "{outcome:#}");
+    }
+    let rows = published(dir.path(), &hub, "kz/places");
+    assert!(rows.iter().any(|row| row.starts_with("100,2,") && row.contains("71.4 51.1")), "{rows:?}");
 }
 
 #[test]

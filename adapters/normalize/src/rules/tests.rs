@@ -219,6 +219,7 @@ fn a_refused_row_is_quarantined_with_its_source_values_and_named_by_a_verdict() 
         let refused = (Some(1), "geometry.unsupported".to_owned());
         assert_eq!(rules(normalizer.take_verdicts()).contains(&refused), verdicts_max > 0);
         let (report, verdicts) = normalizer.finish().expect("rows are left");
+        assert_eq!(report.geometry_column, Some(0), "shape");
         assert!(verdicts.is_empty(), "taken before");
         assert_eq!(rules_of(&report).contains(&"verdicts.unlisted"), verdicts_max == 0);
     }
