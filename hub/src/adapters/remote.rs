@@ -1,0 +1,74 @@
+//! An adapter at an address: it gets the bytes of a file, since it may stand on another machine.
+
+use super::{Reading, client, options};
+use futures::Stream;
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tonic::transport::{Channel, Endpoint};
+use ukimet_model::{Error, Result};
+use ukimet_proto::v1;
+
+pub(super) struct Remote {
+    pub(super) url: String,
+    pub(super) channel: Channel,
+    media_types: Vec<String>,
+    extensions: Vec<String>,
+}
+
+/// How much of a file goes in one message to an adapter that has no path to it, bytes.
+const CHUNK_BYTES: usize = 1 << 20;
+
+impl Remote {
+    pub(super) async fn connect(url: &str) -> Result<Self> {
+        let unreachable = |e: &dyn std::fmt::Display| Error::unavailable(format!("adapter {url} does not answer: {e}"));
+        let channel = Endpoint::from_shared(url.to_owned())
+            .map_err(|e| unreachable(&e))?
+            .connect_timeout(Duration::from_secs(10))
+            .connect()
+            .await
+            .map_err(|e| unreachable(&e))?;
+        let described = client(channel.clone()).describe(v1::DescribeRequest {}).await.map_err(|e| unreachable(&e))?;
+        let formats = described.into_inner().formats;
+        Ok(Self {
+            url: url.to_owned(),
+            channel,
+            media_types: formats.iter().flat_map(|f| f.media_types.clone()).collect(),
+            extensions: formats.into_iter().flat_map(|f| f.extensions).collect(),
+        })
+    }
+
+    pub(super) fn reads(&self, reading: &Reading) -> bool {
+        let extension = Path::new(&reading.file_name).extension().map(|e| e.to_string_lossy().to_lowercase());
+        match &reading.declared.media_type {
+            Some(media_type) => self.media_types.contains(media_type),
+            None => extension.is_some_and(|extension| self.extensions.contains(&extension)),
+        }
+    }
+}
+
+/// Options, then the bytes, then their count.
+pub(super) async fn bytes_requests(reading: &Reading) -> Result<impl Stream<Item = v1::AssetRequest> + Send + use<>> {
+    let file =
+        tokio::fs::File::open(&reading.path).await.map_err(|e| Error::internal("opening a push").caused_by(e))?;
+    let size = file.metadata().await.map_err(|e| Error::internal("measuring a push").caused_by(e))?.len();
+    let first = options(reading, false);
+    Ok(async_stream::stream! {
+        yield first;
+        let mut file = file;
+        let mut sent = 0;
+        while sent < size {
+            let mut chunk = vec![0; CHUNK_BYTES];
+            match file.read(&mut chunk).await {
+                // Without the finish message the adapter refuses what it got.
+                Ok(0) | Err(_) => return,
+                Ok(n) => {
+                    chunk.truncate(n);
+                    sent += n as u64;
+                    yield v1::AssetRequest { message: Some(v1::asset_request::Message::Data(chunk.into())) };
+                }
+            }
+        }
+        yield v1::AssetRequest { message: Some(v1::asset_request::Message::Finish(size)) };
+    })
+}
