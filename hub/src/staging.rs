@@ -4,91 +4,20 @@
 //! and a mark of how many bytes have surely reached the disk. A push that is cut resumes from the mark;
 //! one that ends, well or badly, takes its folder with it.
 
+mod header;
+mod upload;
+
 use crate::hashing::Hasher;
-use serde::{Deserialize, Serialize};
+pub use header::PushHeader;
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
-use ukimet_model::{
-    DatasetId, DatasetMetadata, Declarations, Error, ErrorKind, LayerSelection, PushId, PushMode, Result, Sha256,
-};
-
-/// What a push says about itself before its bytes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PushHeader {
-    /// Chosen by the client.
-    pub push_id: PushId,
-    /// Where the rows go.
-    pub dataset: DatasetId,
-    /// How they change it.
-    pub mode: PushMode,
-    /// The file's name at the sender.
-    pub file_name: String,
-    /// The media type if the sender knows it.
-    pub media_type: Option<String>,
-    /// The CRS that the publisher declares.
-    pub crs: Option<String>,
-    /// The encoding that the publisher declares.
-    pub encoding: Option<String>,
-    /// What the columns are to become: a mapping file; empty for nothing, `None` for the dataset's own.
-    #[serde(default)]
-    pub mapping: Option<String>,
-    /// The region that the publisher declares.
-    #[serde(default)]
-    pub region: Option<String>,
-    /// Which layers.
-    pub layers: LayerSelection,
-    /// Titles and so on.
-    pub metadata: DatasetMetadata,
-    /// The version that the publisher believes to be the newest.
-    pub expected_version: Option<u64>,
-    /// How many bytes will come, if known.
-    pub size_bytes: Option<u64>,
-    /// The push whose refused rows come back corrected.
-    pub fixes: Option<PushId>,
-}
-
-impl PushHeader {
-    /// What the publisher declares; which mapping is in force is told by the dataset as well.
-    pub fn declared(&self) -> Declarations {
-        Declarations {
-            media_type: self.media_type.clone(),
-            crs: self.crs.clone(),
-            encoding: self.encoding.clone(),
-            region: self.region.clone(),
-            layers: self.layers.clone(),
-            ..Declarations::default()
-        }
-    }
-
-    /// Hash over everything here that decides what a push does (a file's name may decide its format); with the hash of
-    /// the bytes it is the push's content.
-    pub fn digest(&self, bytes: Option<&Sha256>) -> Sha256 {
-        let declared = (&self.file_name, &self.media_type, &self.crs, &self.encoding);
-        let deciding = (&self.dataset, self.mode, declared, &self.layers, &self.metadata, bytes);
-        let text = serde_json::to_vec(&deciding).expect("a header is plain data");
-        let mut hasher = Hasher::default();
-        hasher.update(&text);
-        // Only what is there: a push without it keeps the digest that it had before it could be said.
-        let later = [
-            ("region", self.region.as_deref()),
-            ("mapping", self.mapping.as_deref()),
-            ("fixes", self.fixes.as_ref().map(PushId::as_str)),
-        ];
-        for (what, text) in later.into_iter().filter_map(|(what, text)| Some((what, text?))) {
-            for part in [what, text] {
-                hasher.update(b"\0");
-                hasher.update(part.as_bytes());
-            }
-        }
-        hasher.finish()
-    }
-}
+use ukimet_model::{Error, ErrorKind, PushId, Result, Sha256};
+pub use upload::Upload;
 
 /// The folder of unfinished pushes.
 #[derive(Clone)]
@@ -209,186 +138,6 @@ fn staging_key(agency: &str, push_id: &PushId) -> String {
     hasher.finish().to_string()
 }
 
-/// One push that is being received, held by one connection.
-pub struct Upload {
-    /// What the push says about itself.
-    pub header: PushHeader,
-    /// Cancelled when another connection takes the push over.
-    pub taken_over: CancellationToken,
-    dir: PathBuf,
-    bytes: File,
-    mark: File,
-    offset: u64,
-    durable: u64,
-    hasher: Hasher,
-    limits: StagingLimits,
-    room: Room,
-    resumes: bool,
-    _guard: tokio::sync::OwnedMutexGuard<()>,
-}
-
-impl Upload {
-    fn open(
-        dir: PathBuf,
-        header: PushHeader,
-        limits: StagingLimits,
-        room: Room,
-        taken_over: CancellationToken,
-        guard: tokio::sync::OwnedMutexGuard<()>,
-    ) -> Result<Self> {
-        let io = |e: io::Error| disk_error("opening a staged push", &e);
-        fs::create_dir_all(&dir).map_err(io)?;
-        check_header(&dir, &header)?;
-        let open = |name: &str| {
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join(name)).map_err(io)
-        };
-        let (mut bytes, mark) = (open("bytes")?, open("durable")?);
-        // The names must survive a power cut as well as what is in the files.
-        for folder in [dir.as_path(), dir.parent().unwrap_or(&dir)] {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
-        }
-        let durable = read_mark(&mark).min(bytes.metadata().map_err(io)?.len());
-        bytes.set_len(durable).map_err(io)?;
-        let hasher = hash_file(&mut bytes).map_err(io)?;
-        Ok(Self {
-            header,
-            taken_over,
-            dir,
-            bytes,
-            mark,
-            offset: durable,
-            durable,
-            hasher,
-            limits,
-            room,
-            resumes: true,
-            _guard: guard,
-        })
-    }
-
-    /// Whether a later call goes on where this one was cut.
-    pub fn resumes(&self) -> bool {
-        self.resumes
-    }
-
-    /// Forgets the bytes so far, for a way in that does not resume: a cut drops its bytes.
-    pub fn restart(&mut self) -> Result<()> {
-        self.resumes = false;
-        let io = |e: io::Error| disk_error("beginning a push again", &e);
-        self.bytes.set_len(0).map_err(io)?;
-        self.bytes.seek(SeekFrom::Start(0)).map_err(io)?;
-        (self.offset, self.durable, self.hasher) = (0, 0, Hasher::default());
-        Ok(())
-    }
-
-    /// Where the next byte goes.
-    pub fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    /// Appends bytes; answers with the new durable offset when one was reached.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidRequest` if `offset` is not where the bytes end, `LimitReached` if the file grows too large or
-    /// the disk is full.
-    pub fn append(&mut self, offset: u64, data: &[u8]) -> Result<Option<u64>> {
-        if offset != self.offset {
-            return Err(Error::invalid_request(format!(
-                "a chunk at offset {} was expected, found {offset}",
-                self.offset
-            )));
-        }
-        let end = self.offset + data.len() as u64;
-        if end > self.limits.bytes_max {
-            return Err(Error::limit_reached(format!("a push has at most {} bytes", self.limits.bytes_max)));
-        }
-        self.bytes.write_all(data).map_err(|e| disk_error("keeping the bytes of a push", &e))?;
-        self.hasher.update(data);
-        self.offset = end;
-        if end - self.durable < self.limits.durable_every_bytes {
-            return Ok(None);
-        }
-        (self.room)(self.limits.durable_every_bytes)?;
-        self.sync().map(Some)
-    }
-
-    /// Makes every byte so far durable, then marks it.
-    pub fn sync(&mut self) -> Result<u64> {
-        let io = |e: io::Error| disk_error("making a push durable", &e);
-        self.bytes.sync_data().map_err(io)?;
-        self.mark.write_all_at(&self.offset.to_le_bytes(), 0).map_err(io)?;
-        self.mark.sync_data().map_err(io)?;
-        self.durable = self.offset;
-        Ok(self.durable)
-    }
-
-    /// Checks that the file is complete; its hash is then known.
-    ///
-    /// # Errors
-    ///
-    /// `DataLoss` naming both sizes or both digests.
-    pub fn check(&self, sha256: &Sha256, size_bytes: u64) -> Result<()> {
-        let declared = [Some(size_bytes), self.header.size_bytes];
-        if let Some(declared) = declared.into_iter().flatten().find(|declared| *declared != self.offset) {
-            return Err(Error::data_loss(format!("declared {declared} bytes, received {}", self.offset)));
-        }
-        let found = self.sha256();
-        if found != *sha256 {
-            return Err(Error::data_loss(format!(
-                "declared sha256 {}, received bytes have {}",
-                sha256.short(),
-                found.short()
-            )));
-        }
-        Ok(())
-    }
-
-    /// Hash of the bytes so far.
-    pub fn sha256(&self) -> Sha256 {
-        self.hasher.clone().finish()
-    }
-
-    /// The file with the bytes.
-    pub fn path(&self) -> PathBuf {
-        self.dir.join("bytes")
-    }
-
-    /// Removes everything: the push has ended.
-    pub fn discard(mut self) {
-        self.resumes = false;
-    }
-}
-
-impl Drop for Upload {
-    /// Keeps the bytes of a push that may be resumed, removes those of any other.
-    fn drop(&mut self) {
-        if self.resumes {
-            return;
-        }
-        if let Err(error) = fs::remove_dir_all(&self.dir) {
-            tracing::warn!(push = %self.header.push_id, %error, "the bytes of an ended push were not removed");
-        }
-    }
-}
-
-/// Keeps the header of a new push; compares it for one that was begun.
-fn check_header(dir: &Path, header: &PushHeader) -> Result<()> {
-    let path = dir.join("header.json");
-    let begun: Option<PushHeader> = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
-    match begun {
-        Some(begun) if begun.digest(None) != header.digest(None) => {
-            Err(begun_otherwise(header, &format!("it was begun for {} with", begun.dataset)))
-        }
-        Some(_) => Ok(()),
-        None => {
-            let text = serde_json::to_vec(header).expect("a header is plain data");
-            let written = File::create(&path).and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()));
-            written.map_err(|e| disk_error("keeping the header of a push", &e))
-        }
-    }
-}
-
 fn begun_otherwise(header: &PushHeader, by: &str) -> Error {
     Error::already_used(format!(
         "push_id {} was used: {by} another file or other declarations under it; finish that push or choose another id",
@@ -401,24 +150,6 @@ fn age(path: &Path) -> Option<Duration> {
     let modified = |name: &&str| fs::metadata(path.join(name)).ok()?.modified().ok();
     let newest = ["bytes", "durable", "header.json"].iter().filter_map(modified).max();
     newest.unwrap_or(SystemTime::UNIX_EPOCH).elapsed().ok()
-}
-
-fn read_mark(mark: &File) -> u64 {
-    let mut bytes = [0; 8];
-    mark.read_exact_at(&mut bytes, 0).map_or(0, |()| u64::from_le_bytes(bytes))
-}
-
-/// Hashes a file from its start; the position is then its end.
-fn hash_file(file: &mut File) -> io::Result<Hasher> {
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; 1 << 20];
-    file.seek(SeekFrom::Start(0))?;
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hasher),
-            n => hasher.update(&buffer[..n]),
-        }
-    }
 }
 
 /// A full disk is a limit that the operator can raise; anything else is a defect of the machine.
@@ -435,6 +166,7 @@ pub fn disk_error(doing: &str, error: &io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ukimet_model::{DatasetMetadata, LayerSelection, PushMode};
 
     fn header(push_id: &str) -> PushHeader {
         PushHeader {

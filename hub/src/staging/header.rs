@@ -1,0 +1,77 @@
+//! What a push says about itself before its bytes.
+
+use crate::hashing::Hasher;
+use serde::{Deserialize, Serialize};
+use ukimet_model::{DatasetId, DatasetMetadata, Declarations, LayerSelection, PushId, PushMode, Sha256};
+
+/// What a push says about itself before its bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PushHeader {
+    /// Chosen by the client.
+    pub push_id: PushId,
+    /// Where the rows go.
+    pub dataset: DatasetId,
+    /// How they change it.
+    pub mode: PushMode,
+    /// The file's name at the sender.
+    pub file_name: String,
+    /// The media type if the sender knows it.
+    pub media_type: Option<String>,
+    /// The CRS that the publisher declares.
+    pub crs: Option<String>,
+    /// The encoding that the publisher declares.
+    pub encoding: Option<String>,
+    /// What the columns are to become: a mapping file; empty for nothing, `None` for the dataset's own.
+    #[serde(default)]
+    pub mapping: Option<String>,
+    /// The region that the publisher declares.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// Which layers.
+    pub layers: LayerSelection,
+    /// Titles and so on.
+    pub metadata: DatasetMetadata,
+    /// The version that the publisher believes to be the newest.
+    pub expected_version: Option<u64>,
+    /// How many bytes will come, if known.
+    pub size_bytes: Option<u64>,
+    /// The push whose refused rows come back corrected.
+    pub fixes: Option<PushId>,
+}
+
+impl PushHeader {
+    /// What the publisher declares; which mapping is in force is told by the dataset as well.
+    pub fn declared(&self) -> Declarations {
+        Declarations {
+            media_type: self.media_type.clone(),
+            crs: self.crs.clone(),
+            encoding: self.encoding.clone(),
+            region: self.region.clone(),
+            layers: self.layers.clone(),
+            ..Declarations::default()
+        }
+    }
+
+    /// Hash over everything here that decides what a push does (a file's name may decide its format); with the hash of
+    /// the bytes it is the push's content.
+    pub fn digest(&self, bytes: Option<&Sha256>) -> Sha256 {
+        let declared = (&self.file_name, &self.media_type, &self.crs, &self.encoding);
+        let deciding = (&self.dataset, self.mode, declared, &self.layers, &self.metadata, bytes);
+        let text = serde_json::to_vec(&deciding).expect("a header is plain data");
+        let mut hasher = Hasher::default();
+        hasher.update(&text);
+        // Only what is there: a push without it keeps the digest that it had before it could be said.
+        let later = [
+            ("region", self.region.as_deref()),
+            ("mapping", self.mapping.as_deref()),
+            ("fixes", self.fixes.as_ref().map(PushId::as_str)),
+        ];
+        for (what, text) in later.into_iter().filter_map(|(what, text)| Some((what, text?))) {
+            for part in [what, text] {
+                hasher.update(b"\0");
+                hasher.update(part.as_bytes());
+            }
+        }
+        hasher.finish()
+    }
+}
