@@ -1,0 +1,113 @@
+//! The layer that is being written, and what an adapter told of it, to be compared with its report.
+
+use super::COG_MEDIA_TYPE;
+use crate::registers::Register;
+use ukimet_catalog::{LayerWriter, Transaction};
+use ukimet_model::error::quoted;
+use ukimet_model::{Error, LayerReport, QuarantinedRow, Result, Severity, Verdict};
+use ukimet_proto::v1;
+
+/// The layer that is being written.
+pub(super) struct OpenLayer {
+    pub(super) name: String,
+    pub(super) writer: LayerWriter,
+    pub(super) schema: arrow_schema::SchemaRef,
+    pub(super) source_columns: Vec<String>,
+    pub(super) told: Told,
+}
+
+impl OpenLayer {
+    pub(super) fn take_verdicts(&mut self, verdicts: v1::Verdicts) -> Result<()> {
+        for verdict in verdicts.verdicts {
+            let verdict = Verdict::from(verdict);
+            let is_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'.';
+            if verdict.rule.is_empty() || !verdict.rule.bytes().all(is_name) {
+                return Err(Error::internal(format!(
+                    "a rule has a name such as a.b_c, found {}",
+                    quoted(&verdict.rule)
+                )));
+            }
+            self.told.row_last = self.told.row_last.max(verdict.row);
+            self.told.errors += u64::from(verdict.severity == Severity::Error);
+            self.writer.add_verdict(&verdict)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn begin_asset(&mut self, begin: v1::AssetBegin) -> Result<()> {
+        if begin.media_type != COG_MEDIA_TYPE {
+            let found = quoted(&begin.media_type);
+            return Err(Error::internal(format!("a file made of a row is {COG_MEDIA_TYPE}, found {found}")));
+        }
+        self.told.row_last = self.told.row_last.max(Some(begin.row));
+        self.writer.begin_asset(begin.name, begin.media_type, begin.row)
+    }
+
+    pub(super) fn take_quarantined(&mut self, rows: v1::QuarantinedRows) -> Result<()> {
+        for row in rows.rows {
+            let row = QuarantinedRow::from(row);
+            self.told.row_last = self.told.row_last.max(Some(row.row));
+            self.told.quarantined += 1;
+            self.writer.add_quarantined(&self.source_columns, &row)?;
+        }
+        Ok(())
+    }
+}
+
+/// What an adapter told about places of a layer, to be compared with its report.
+#[derive(Default)]
+pub(super) struct Told {
+    row_last: Option<u64>,
+    errors: u64,
+    quarantined: u64,
+}
+
+impl Told {
+    /// Places are rows of the layer, refused rows have a verdict that says why, and no others are in quarantine.
+    fn check(&self, layer: &str, report: &LayerReport) -> Result<()> {
+        let lost = |what: String| Err(Error::data_loss(format!("layer {}: {what}", quoted(layer))));
+        if self.row_last.is_some_and(|row| row >= report.rows_read) {
+            return lost(format!("the adapter read {} rows, but tells of row {:?}", report.rows_read, self.row_last));
+        }
+        if self.quarantined > report.rows_refused {
+            let (found, refused) = (self.quarantined, report.rows_refused);
+            return lost(format!("the adapter refused {refused} rows, but gave back {found}"));
+        }
+        let is_listed = !report.diagnostics.iter().any(|found| found.rule == UNLISTED);
+        if report.rows_refused > 0 && self.errors == 0 && is_listed {
+            return lost(format!("the adapter refused {} rows, but no verdict says why", report.rows_refused));
+        }
+        Ok(())
+    }
+}
+
+/// The rule that says that there were more verdicts than an adapter lists.
+const UNLISTED: &str = "verdicts.unlisted";
+
+pub(super) fn end_layer(
+    transaction: &mut Transaction,
+    mut layer: OpenLayer,
+    report: v1::LayerReport,
+    register: Option<&Register>,
+) -> Result<()> {
+    let mut report = LayerReport::try_from(report)?;
+    if report.rows_taken != layer.writer.rows() || report.rows_taken + report.rows_refused != report.rows_read {
+        return Err(Error::data_loss(format!(
+            "layer {}: the adapter read {} rows, refused {} and took {}, but {} arrived",
+            quoted(&layer.name),
+            report.rows_read,
+            report.rows_refused,
+            report.rows_taken,
+            layer.writer.rows()
+        )));
+    }
+    layer.told.check(&layer.name, &report)?;
+    if let Some(at) = report.geometry_column.filter(|at| *at as usize >= layer.source_columns.len()) {
+        let (name, columns) = (quoted(&layer.name), layer.source_columns.len());
+        return Err(Error::internal(format!("layer {name}: the geometry is column {at} of {columns}, from 0")));
+    }
+    if let Some(verdict) = register.and_then(|register| register.tell(&layer.schema, &mut report)) {
+        layer.writer.add_verdict(&verdict)?;
+    }
+    transaction.end_layer(layer.writer, report)
+}

@@ -1,0 +1,142 @@
+//! The blocking half of the write path: an adapter's messages become rows, and rows a transaction.
+
+use super::asset_sha256;
+use super::layer::{OpenLayer, Told, end_layer};
+use crate::registers::Register;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use ukimet_catalog::{Catalog, PushIntent, Transaction};
+use ukimet_model::error::quoted;
+use ukimet_model::{Batch, DatasetId, Error, LayerSelection, PushOutcome, Result};
+use ukimet_proto::ipc::{self, IpcLimits};
+use ukimet_proto::v1;
+use ukimet_proto::v1::read_response::Message;
+
+/// The blocking half: messages to rows, rows to a transaction.
+pub(super) struct Writer {
+    pub(super) catalog: Catalog,
+    pub(super) limits: IpcLimits,
+    pub(super) rows_max: u64,
+    pub(super) dataset: DatasetId,
+    pub(super) layers: LayerSelection,
+    pub(super) rows: Arc<AtomicU64>,
+    pub(super) register: Option<Register>,
+    pub(super) stop: CancellationToken,
+}
+
+/// What has come so far, to be compared with what the adapter says came.
+#[derive(Debug, Default, PartialEq)]
+struct Counts {
+    layers: u32,
+    batches: u64,
+    rows: u64,
+}
+
+impl Writer {
+    pub(super) fn write(self, intent: PushIntent, mut messages: mpsc::Receiver<Message>) -> Result<PushOutcome> {
+        let mut transaction = self.catalog.begin(intent)?;
+        let mut layer = None;
+        let mut counts = Counts::default();
+        while let Some(message) = messages.blocking_recv() {
+            self.check_wanted()?;
+            match message {
+                Message::LayerBegin(begin) => {
+                    no_layer_is_open(layer.as_ref())?;
+                    layer = Some(self.begin_layer(&mut transaction, &begin, &mut counts)?);
+                }
+                Message::Batch(batch) => self.append(open_layer(&mut layer)?, &batch, &mut counts)?,
+                Message::Verdicts(verdicts) => open_layer(&mut layer)?.take_verdicts(verdicts)?,
+                Message::Quarantined(rows) => open_layer(&mut layer)?.take_quarantined(rows)?,
+                Message::AssetBegin(begin) => open_layer(&mut layer)?.begin_asset(begin)?,
+                Message::AssetData(data) => open_layer(&mut layer)?.writer.append_asset(&data)?,
+                Message::AssetEnd(end) => {
+                    open_layer(&mut layer)?.writer.end_asset(asset_sha256(&end)?, end.size_bytes)?;
+                }
+                Message::LayerEnd(report) => {
+                    let open = layer.take().ok_or_else(|| out_of_order("a layer's end before its begin"))?;
+                    end_layer(&mut transaction, open, report, self.register.as_ref())?;
+                }
+                Message::Summary(summary) => {
+                    no_layer_is_open(layer.as_ref())?;
+                    check_summary(&counts, &summary)?;
+                    self.check_wanted()?;
+                    return Ok(transaction.commit()?.0);
+                }
+            }
+        }
+        Err(Error::data_loss(format!("the adapter's answer ended without a summary after {counts:?}")))
+    }
+
+    /// Whether anyone still waits for the outcome.
+    fn check_wanted(&self) -> Result<()> {
+        if self.stop.is_cancelled() {
+            return Err(Error::unavailable("the push was given up before it was committed"));
+        }
+        Ok(())
+    }
+
+    fn begin_layer(
+        &self,
+        transaction: &mut Transaction,
+        begin: &v1::LayerBegin,
+        counts: &mut Counts,
+    ) -> Result<OpenLayer> {
+        let dataset = match self.layers {
+            LayerSelection::All => self.dataset.for_layer(&begin.layer, counts.layers as usize + 1)?,
+            LayerSelection::Only | LayerSelection::Named(_) => self.dataset.clone(),
+        };
+        let schema = ipc::decode_schema(&begin.schema, &self.limits)?;
+        let writer = transaction.begin_layer(dataset, Arc::clone(&schema))?;
+        counts.layers += 1;
+        let (name, source_columns) = (begin.layer.clone(), begin.source_columns.clone());
+        Ok(OpenLayer { name, writer, schema, source_columns, told: Told::default() })
+    }
+
+    fn append(&self, layer: &mut OpenLayer, batch: &Bytes, counts: &mut Counts) -> Result<()> {
+        let rows = ipc::decode_batch(batch, &layer.schema, &self.limits)?;
+        counts.batches += 1;
+        counts.rows += rows.num_rows() as u64;
+        self.rows.store(counts.rows, Ordering::Relaxed);
+        layer.writer.append(Batch::try_new(rows)?)?;
+        if layer.writer.rows() > self.rows_max {
+            return Err(Error::limit_reached(format!(
+                "layer {} has more than {} rows",
+                quoted(&layer.name),
+                self.rows_max
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn open_layer(layer: &mut Option<OpenLayer>) -> Result<&mut OpenLayer> {
+    layer.as_mut().ok_or_else(|| out_of_order("a batch before its layer"))
+}
+
+fn no_layer_is_open(layer: Option<&OpenLayer>) -> Result<()> {
+    match layer {
+        Some(open) => Err(out_of_order(&format!("layer {} has no end", quoted(&open.name)))),
+        None => Ok(()),
+    }
+}
+
+fn out_of_order(what: &str) -> Error {
+    Error::internal(format!("the adapter's answer is out of order: {what}"))
+}
+
+fn check_summary(counts: &Counts, summary: &v1::ReadSummary) -> Result<()> {
+    let declared = Counts { layers: summary.layers, batches: summary.batches, rows: summary.rows };
+    if *counts != declared {
+        return Err(Error::data_loss(format!("the adapter declared {declared:?}, received {counts:?}")));
+    }
+    if counts.layers == 0 {
+        return Err(Error::invalid_data("the file has no layers"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
