@@ -86,7 +86,8 @@ fn columns_for_mapping(
         };
         let renamed = mapping.columns.iter().find(is_renamed);
         let is_made = |field: &Field| mapping.columns.iter().any(|column| column.name == *field.name());
-        expected.fields().iter().find(|field| match renamed {
+        // The geometry has no source name: a column of its name is not what it is made of.
+        expected.fields().iter().filter(|field| !is_geometry(field)).find(|field| match renamed {
             Some(column) => column.name == *field.name(),
             None => source_name(field) == names[raw] && !is_made(field),
         })
