@@ -20,6 +20,7 @@ mod reader;
 mod source;
 mod stage;
 mod tables;
+mod text_batch;
 mod transcode;
 mod xml;
 

@@ -82,6 +82,9 @@ pub(crate) struct Reader {
     pub(crate) parameters: BTreeMap<String, String>,
 }
 
+/// Bytes of what a reader of our own puts in one batch, about.
+pub(crate) const BATCH_BYTES: usize = 32 << 20;
+
 /// The rows of one layer, once.
 pub(crate) trait Rows {
     /// What the normalizer needs to know of the layer.

@@ -12,22 +12,18 @@ mod tokens;
 
 use super::Format;
 use crate::source::{Context, Reader, Rows, Source, Staged, Tallies, finding};
+use crate::text_batch::TextBatch;
 use crate::transcode::{Transcoded, ensure_utf8};
-use arrow_array::builder::StringBuilder;
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use dialect::{Dialect, detect};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
-use std::sync::Arc;
 use tokens::{Record, Tokens};
 use ukimet_adapter_sdk::LayerInfo;
 use ukimet_model::{Diagnostic, Error, Example, Result, Severity};
 use ukimet_normalize::{SourceEncoding, SourceLayer};
-
-/// Bytes of text in one batch, about.
-const BATCH_BYTES: usize = 32 << 20;
 
 pub(super) const FORMAT: Format = Format {
     name: "CSV",
@@ -198,6 +194,12 @@ impl CsvRows<'_> {
     }
 }
 
+/// A cell as text; `None` if the row ends before it or says nothing there.
+fn text(record: &Record, at: usize) -> Result<Option<&str>> {
+    let text = record.cell(at).map(std::str::from_utf8).transpose();
+    text.map_err(|_| Error::internal("CSV that was checked to be UTF-8 is not"))
+}
+
 impl Rows for CsvRows<'_> {
     fn layer(&self) -> SourceLayer {
         SourceLayer {
@@ -214,27 +216,14 @@ impl Rows for CsvRows<'_> {
     }
 
     fn next(&mut self) -> Result<Option<RecordBatch>> {
-        let mut columns: Vec<StringBuilder> = self.schema.fields().iter().map(|_| StringBuilder::new()).collect();
+        let mut batch = TextBatch::new(&self.schema, self.rows_max);
         let mut record = Record::default();
-        let (mut rows, mut bytes) = (0, 0);
-        while rows < self.rows_max && bytes < BATCH_BYTES && self.tokens.next(&mut record)? {
+        while batch.has_room() && self.tokens.next(&mut record)? {
             self.check(&record)?;
-            for (i, column) in columns.iter_mut().enumerate() {
-                let text = record.cell(i).map(std::str::from_utf8).transpose();
-                let text = text.map_err(|_| Error::internal("CSV that was checked to be UTF-8 is not"))?;
-                column.append_option(text);
-                bytes += text.map_or(0, str::len);
-            }
-            rows += 1;
+            batch.push((0..self.schema.fields().len()).map(|i| text(&record, i)))?;
             self.row += 1;
         }
-        if rows == 0 {
-            return Ok(None);
-        }
-        let columns = columns.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef).collect();
-        RecordBatch::try_new(SchemaRef::clone(&self.schema), columns)
-            .map(Some)
-            .map_err(|error| Error::internal("columns do not fit their schema").caused_by(error))
+        batch.finish()
     }
 
     fn findings(&mut self) -> Vec<Diagnostic> {

@@ -6,16 +6,13 @@ use super::moments::{MomentStyle, duration};
 use super::report::{CellFindings, TableContext, parameters, table_findings};
 use super::{Table, wide};
 use crate::source::Rows;
-use arrow_array::builder::StringBuilder;
-use arrow_array::{ArrayRef, RecordBatch};
+use crate::text_batch::TextBatch;
+use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use ukimet_model::{Diagnostic, Error, Result};
+use ukimet_model::{Diagnostic, Result};
 use ukimet_normalize::{NUMERIC_CELLS_KEY, SourceEncoding, SourceLayer};
-
-/// Bytes of text in one batch, about.
-const BATCH_BYTES: usize = 32 << 20;
 
 /// The name of the long form of a table.
 pub(super) fn long_name(name: &str) -> String {
@@ -137,23 +134,12 @@ impl Rows for TableRows<'_> {
     }
 
     fn next(&mut self) -> Result<Option<RecordBatch>> {
-        let mut columns: Vec<StringBuilder> = self.schema.fields().iter().map(|_| StringBuilder::new()).collect();
-        let (mut rows, mut bytes) = (0, 0);
-        while rows < self.rows_max && bytes < BATCH_BYTES && self.next < self.count() {
-            for (column, text) in columns.iter_mut().zip(self.record(self.next)) {
-                bytes += text.as_ref().map_or(0, String::len);
-                column.append_option(text);
-            }
-            rows += 1;
+        let mut batch = TextBatch::new(&self.schema, self.rows_max);
+        while batch.has_room() && self.next < self.count() {
+            batch.push(self.record(self.next).into_iter().map(Ok))?;
             self.next += 1;
         }
-        if rows == 0 {
-            return Ok(None);
-        }
-        let columns = columns.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef).collect();
-        RecordBatch::try_new(SchemaRef::clone(&self.schema), columns)
-            .map(Some)
-            .map_err(|error| Error::internal("columns do not fit their schema").caused_by(error))
+        batch.finish()
     }
 
     fn findings(&mut self) -> Vec<Diagnostic> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::limits::ReadLimits;
+use arrow_array::ArrayRef;
 use ukimet_adapter_sdk::ReadOptions;
 use ukimet_model::ErrorKind;
 

@@ -6,7 +6,7 @@ use super::geometry::to_wkb;
 use super::stream::FileItems;
 use super::survey::Survey;
 use crate::limits::ReadLimits;
-use crate::source::{Reader, Rows, Source, Tallies};
+use crate::source::{BATCH_BYTES, Reader, Rows, Source, Tallies};
 use crate::transcode::Transcoded;
 use arrow_array::builder::BinaryBuilder;
 use arrow_array::{ArrayRef, RecordBatch};
@@ -18,8 +18,6 @@ use ukimet_adapter_sdk::LayerInfo;
 use ukimet_model::{Crs, Diagnostic, Error, Result, Severity};
 use ukimet_normalize::{GEOMETRY_KEY, SourceEncoding, SourceLayer};
 
-/// Bytes of features in one batch, about.
-const BATCH_BYTES: usize = 32 << 20;
 /// The name of the geometry in the raw schema.
 const GEOMETRY: &str = "geometry";
 
