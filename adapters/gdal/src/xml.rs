@@ -7,6 +7,7 @@ mod nesting;
 mod tags;
 
 use crate::head::Head;
+use crate::source::{Context, Staged};
 use crate::transcode::{Transcoded, replace};
 use std::fs;
 use std::path::Path;
@@ -14,7 +15,8 @@ use ukimet_model::error::quoted;
 use ukimet_model::{Error, Result};
 use ukimet_normalize::text;
 
-pub(crate) use nesting::{Nesting, check_depth, check_nesting};
+use nesting::check_nesting;
+pub(crate) use nesting::{Nesting, check_depth};
 pub(crate) use tags::{Tag, Tags};
 
 /// What stands before the content of an XML file.
@@ -101,6 +103,19 @@ pub(crate) fn check_no_dtd_in_head(head: &Head) -> Result<()> {
         "an XML file here has its first element within {} bytes, so that a DTD cannot hide, found none there",
         head.bytes.len()
     )))
+}
+
+/// The text of a file that is read as a whole, and the encoding it came in if it was not UTF-8; the file is UTF-8 then.
+///
+/// # Errors
+///
+/// As [`ensure_utf8`]; `LimitReached` if elements lie too deep.
+pub(crate) fn read_text(staged: &Staged, context: Context<'_>) -> Result<(String, Option<Transcoded>)> {
+    let transcoded = ensure_utf8(&staged.main, context.options.encoding.as_deref())?;
+    check_nesting(&staged.main, context.limits.nesting_max)?;
+    let text = fs::read_to_string(&staged.main)
+        .map_err(|error| Error::unavailable("the asset could not be read").caused_by(error))?;
+    Ok((text, transcoded))
 }
 
 /// Makes sure that a file is UTF-8 and says so: another encoding is decoded into a copy at the same path.

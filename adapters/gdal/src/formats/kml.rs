@@ -6,8 +6,7 @@ use crate::source::{Context, Source, Staged, Tallies};
 use crate::transcode::replace;
 use crate::xml::{self, Tags, attribute};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use ukimet_model::{Diagnostic, Error, Result, Severity};
+use ukimet_model::{Diagnostic, Result, Severity};
 
 pub(super) const FORMAT: Format = Format {
     name: "KML",
@@ -20,10 +19,7 @@ pub(super) const FORMAT: Format = Format {
 };
 
 fn open(staged: &Staged, context: Context<'_>) -> Result<Box<dyn Source>> {
-    let transcoded = xml::ensure_utf8(&staged.main, context.options.encoding.as_deref())?;
-    xml::check_nesting(&staged.main, context.limits.nesting_max)?;
-    let text = fs::read_to_string(&staged.main)
-        .map_err(|error| Error::unavailable("the asset could not be read").caused_by(error))?;
+    let (text, transcoded) = xml::read_text(staged, context)?;
     let mut format = OgrFormat::plain(FORMAT.name, "LIBKML");
     format.findings = left_out(&text);
     let (copy, names) = with_plain_names(&text);
