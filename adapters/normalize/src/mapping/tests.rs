@@ -18,7 +18,8 @@ struct Normalized {
     quarantined: Vec<QuarantinedRow>,
 }
 
-fn normalize(columns: &[(&str, ArrayRef)], declared: &Declared) -> Result<Normalized, Error> {
+/// A table of these columns, and its rows.
+fn table(columns: &[(&str, ArrayRef)]) -> (SourceLayer, RecordBatch) {
     let field = |(name, column): &(&str, ArrayRef)| Field::new(*name, column.data_type().clone(), true);
     let layer = SourceLayer {
         name: "layer".to_owned(),
@@ -31,6 +32,11 @@ fn normalize(columns: &[(&str, ArrayRef)], declared: &Declared) -> Result<Normal
     };
     let arrays = columns.iter().map(|(_, column)| Arc::clone(column)).collect();
     let raw = RecordBatch::try_new(Arc::clone(&layer.schema), arrays).expect("columns fit");
+    (layer, raw)
+}
+
+fn normalize(columns: &[(&str, ArrayRef)], declared: &Declared) -> Result<Normalized, Error> {
+    let (layer, raw) = table(columns);
     let mut survey = Survey::begin(&layer, declared, &Limits::default())?;
     survey.observe(&raw)?;
     let mut normalizer = survey.finish()?.normalizer();
@@ -214,24 +220,20 @@ split = { separator = "-", part = 1 }
         attribute_field("part", "Код", DataType::Utf8),
         Arc::new(geometry_field()),
     ]));
-    let fields = ["Код", "wkt"].map(|name| Field::new(name, DataType::Utf8, true)).to_vec();
-    let layer = SourceLayer {
-        name: "rows".to_owned(),
-        format: "Arrow".to_owned(),
-        schema: Arc::new(Schema::new(fields)),
-        raw_names: None,
-        crs: None,
-        encoding: SourceEncoding::Utf8 { transcoded_from: None },
-        untyped: true,
-    };
-    let columns = vec![text_column(&[Some("12")]), text_column(&[Some("POINT(76 43)")])];
-    let raw = RecordBatch::try_new(Arc::clone(&layer.schema), columns).expect("columns fit");
-    let declared = Declared { crs: Some("OGC:CRS84".to_owned()), ..by(mapping) };
-    let mut survey = Survey::begin(&layer, &declared, &Limits::default()).expect("begins");
-    survey.expect(&expected).expect("expected");
-    survey.observe(&raw).expect("observed");
-    let rows = survey.finish().expect("fits").normalizer().normalize(&raw).expect("normalizes").into_rows();
-    assert_eq!((shown(&rows, "code"), shown(&rows, "part")), (texts(&[Some("12")]), texts(&[Some("12")])));
+    for places in ["wkt", "geometry"] {
+        let columns = [("Код", text_column(&[Some("12")])), (places, text_column(&[Some("POINT(76 43)")]))];
+        let (layer, raw) = table(&columns);
+        let declared = Declared { crs: Some("OGC:CRS84".to_owned()), ..by(mapping) };
+        let mut survey = Survey::begin(&layer, &declared, &Limits::default()).expect("begins");
+        survey.expect(&expected).expect("expected");
+        survey.observe(&raw).expect("observed");
+        let rows = survey.finish().expect(places).normalizer().normalize(&raw).expect("normalizes").into_rows();
+        assert_eq!(
+            (shown(&rows, "code"), shown(&rows, "part")),
+            (texts(&[Some("12")]), texts(&[Some("12")])),
+            "{places}"
+        );
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Rows that have to fit a schema that is there already.
 
+use crate::layers::{UTF8, layer};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
@@ -7,25 +8,14 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
 use ukimet_model::batch::{attribute_field, geometry_field};
 use ukimet_model::{ErrorKind, LayerReport, QuarantinedRow, Result};
-use ukimet_normalize::{Declared, Limits, SourceEncoding, SourceLayer, Survey};
+use ukimet_normalize::{Declared, Limits, Survey};
 
 fn run(
     expected: &SchemaRef,
     columns: Vec<(&str, ArrayRef)>,
 ) -> Result<(RecordBatch, LayerReport, Vec<QuarantinedRow>)> {
-    let fields: Vec<Field> =
-        columns.iter().map(|(name, column)| Field::new(*name, column.data_type().clone(), true)).collect();
-    let layer = SourceLayer {
-        name: "rows".to_owned(),
-        format: "test".to_owned(),
-        schema: Arc::new(Schema::new(fields)),
-        raw_names: None,
-        crs: None,
-        encoding: SourceEncoding::Utf8 { transcoded_from: None },
-        untyped: true,
-    };
-    let columns = columns.into_iter().map(|(_, column)| column).collect();
-    let raw = RecordBatch::try_new(Arc::clone(&layer.schema), columns).expect("columns fit");
+    let field = |(name, column): (&str, ArrayRef)| (Field::new(name, column.data_type().clone(), true), column);
+    let (layer, raw) = layer(columns.into_iter().map(field).collect(), UTF8, true);
     let has_places = expected.fields().iter().any(|field| field.name() == "geometry");
     let declared = Declared { crs: has_places.then(|| "OGC:CRS84".to_owned()), ..Declared::default() };
     let mut survey = Survey::begin(&layer, &declared, &Limits::default())?;

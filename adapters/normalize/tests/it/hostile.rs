@@ -1,32 +1,16 @@
 //! Whatever comes in, the answer is rows or one error, never a crash and never a replacement character.
 
+use crate::layers;
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
 use ukimet_model::{ErrorKind, LayerReport, Result};
-use ukimet_normalize::{Declared, GEOMETRY_KEY, Limits, SourceEncoding, SourceLayer, Survey, TEXT_KEY, text};
+use ukimet_normalize::{Declared, GEOMETRY_KEY, SourceEncoding, TEXT_KEY, text};
 
 fn normalize(field: Field, column: ArrayRef, untyped: bool, declared: &Declared) -> Result<(RecordBatch, LayerReport)> {
-    let schema = Arc::new(Schema::new(vec![field]));
-    let layer = SourceLayer {
-        name: "layer".to_owned(),
-        format: "test".to_owned(),
-        schema: Arc::clone(&schema),
-        raw_names: None,
-        crs: None,
-        encoding: SourceEncoding::Unknown,
-        untyped,
-    };
-    let raw = RecordBatch::try_new(schema, vec![column]).expect("one column");
-    let mut survey = Survey::begin(&layer, declared, &Limits::default())?;
-    if survey.needs_more() {
-        survey.observe(&raw)?;
-    }
-    let mut normalizer = survey.finish()?.normalizer();
-    let rows = normalizer.normalize(&raw)?.into_rows();
-    Ok((rows, normalizer.finish()?.0))
+    layers::normalize(layers::layer(vec![(field, column)], SourceEncoding::Unknown, untyped), declared)
 }
 
 fn marked(key: &str) -> Field {

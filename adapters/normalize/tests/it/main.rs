@@ -2,4 +2,5 @@
 
 mod expected;
 mod hostile;
+mod layers;
 mod typed;

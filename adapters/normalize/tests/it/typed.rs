@@ -1,5 +1,6 @@
 //! Types and codes through the whole rules: what was typed can be typed again, and nothing becomes another value.
 
+use crate::layers;
 use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
@@ -9,34 +10,14 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use ukimet_model::{ErrorKind, LayerReport, Result};
-use ukimet_normalize::{
-    DATE_CELLS_KEY, Declared, Limits, NUMERIC_CELLS_KEY, ROLE_KEY, SourceEncoding, SourceLayer, Survey, UNIT_KEY,
-};
+use ukimet_normalize::{DATE_CELLS_KEY, Declared, NUMERIC_CELLS_KEY, ROLE_KEY, UNIT_KEY};
 
 fn normalize(
     columns: Vec<(Field, ArrayRef)>,
     untyped: bool,
     declared: &Declared,
 ) -> Result<(RecordBatch, LayerReport)> {
-    let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
-    let schema = Arc::new(Schema::new(fields));
-    let layer = SourceLayer {
-        name: "layer".to_owned(),
-        format: "test".to_owned(),
-        schema: Arc::clone(&schema),
-        raw_names: None,
-        crs: None,
-        encoding: SourceEncoding::Utf8 { transcoded_from: None },
-        untyped,
-    };
-    let raw = RecordBatch::try_new(schema, columns).expect("columns fit");
-    let mut survey = Survey::begin(&layer, declared, &Limits::default())?;
-    if survey.needs_more() {
-        survey.observe(&raw)?;
-    }
-    let mut normalizer = survey.finish()?.normalizer();
-    let rows = normalizer.normalize(&raw)?.into_rows();
-    Ok((rows, normalizer.finish()?.0))
+    layers::normalize(layers::layer(columns, layers::UTF8, untyped), declared)
 }
 
 fn text(name: &str, values: &[String]) -> (Field, ArrayRef) {
