@@ -23,6 +23,7 @@ mod limits;
 mod mapping;
 mod places;
 mod process;
+mod protobuf;
 mod rasters;
 mod tables;
 mod tiles;

@@ -2,6 +2,7 @@
 
 use crate::adapter::{Adapter, Ask, ReadLayer, read};
 use crate::cases::zip;
+use crate::protobuf::{field, varint};
 use arrow_array::{Array, cast::AsArray};
 use arrow_cast::display::array_value_to_string;
 use arrow_schema::DataType;
@@ -11,37 +12,23 @@ use ukimet_model::{Error, ErrorKind};
 const MBTILES: &[u8] = include_bytes!("fixtures/places.mbtiles");
 const PMTILES: &[u8] = include_bytes!("fixtures/places.pmtiles");
 
-fn number(mut value: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while value > 0x7f {
-        bytes.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-    bytes
-}
-
-fn field(name: u64, bytes: &[u8]) -> Vec<u8> {
-    [number(name << 3 | 2), number(bytes.len() as u64), bytes.to_vec()].concat()
-}
-
 fn packed(values: &[u64]) -> Vec<u8> {
-    values.iter().flat_map(|value| number(*value)).collect()
+    values.iter().flat_map(|value| varint(*value)).collect()
 }
 
 /// A tile with one layer of a point in the middle and a line, whose attributes are of several types.
 fn tile() -> Vec<u8> {
     let feature = |id: u64, kind: u64, tags: &[u64], commands: &[u64]| {
         let parts = [
-            [number(1 << 3), number(id)].concat(),
+            [varint(1 << 3), varint(id)].concat(),
             field(2, &packed(tags)),
-            [number(3 << 3), number(kind)].concat(),
+            [varint(3 << 3), varint(kind)].concat(),
             field(4, &packed(commands)),
         ];
         field(2, &parts.concat())
     };
     let layer = [
-        [number(15 << 3), number(2)].concat(),
+        [varint(15 << 3), varint(2)].concat(),
         field(1, "көше".as_bytes()),
         feature(7, 1, &[0, 0, 1, 1], &[9, 4_096, 4_096]),
         feature(8, 2, &[1, 2, 2, 3], &[9, 0, 0, 18, 20, 20, 20, 20]),
@@ -50,9 +37,9 @@ fn tile() -> Vec<u8> {
         field(3, b"lanes"),
         field(3, b"paved"),
         field(4, &field(1, "Абай".as_bytes())),
-        field(4, &[number(4 << 3), number(4)].concat()),
-        field(4, &[number(3 << 3 | 1), 2.5_f64.to_le_bytes().to_vec()].concat()),
-        field(4, &[number(7 << 3), number(1)].concat()),
+        field(4, &[varint(4 << 3), varint(4)].concat()),
+        field(4, &[varint(3 << 3 | 1), 2.5_f64.to_le_bytes().to_vec()].concat()),
+        field(4, &[varint(7 << 3), varint(1)].concat()),
     ];
     field(3, &layer.concat())
 }
@@ -185,7 +172,7 @@ async fn directories_in_a_circle_and_endless_runs_end() {
     let chain: Vec<u8> = [6, 11, 16, 21, 26].iter().flat_map(|next| [1, 0, 0, 5, *next]).collect();
     let error = refused(&adapter, "a.pmtiles", &pmtiles(&circle, &chain)).await;
     assert!(error.kind() == ErrorKind::InvalidData && error.to_string().contains("at most 4 deep"), "{error}");
-    let run = [&[1, 0][..], &number(1 << 60), &[4, 1]].concat();
+    let run = [&[1, 0][..], &varint(1 << 60), &[4, 1]].concat();
     let error = refused(&adapter, "a.pmtiles", &pmtiles(&run, &[])).await;
     assert!(error.kind() == ErrorKind::LimitReached && error.to_string().contains("at most 1000 tiles"), "{error}");
     let many = [0xff, 0xff, 0xff, 0xff, 0x0f, 1, 1, 1];

@@ -1,6 +1,7 @@
 //! GPX and OpenStreetMap files: layers, values and geometry kept, broken ones refused.
 
 use crate::adapter::{Adapter, Ask, ReadLayer, read};
+use crate::protobuf::{field, varint};
 use arrow_array::{Array, cast::AsArray};
 use arrow_cast::display::array_value_to_string;
 use arrow_schema::{DataType, TimeUnit};
@@ -119,16 +120,9 @@ async fn a_cut_osm_xml_is_refused() {
     }
 }
 
-/// A field of a protocol buffer: bytes with their length.
-fn bytes_field(number: u8, bytes: &[u8]) -> Vec<u8> {
-    let length = bytes.len();
-    assert!(length < 1 << 14);
-    [&[number << 3 | 2, (length & 0x7f) as u8 | 0x80, (length >> 7) as u8][..], bytes].concat()
-}
-
 /// A block whose content is not packed.
 fn blob(kind: &[u8], content: &[u8]) -> Vec<u8> {
-    blob_of(kind, &bytes_field(1, content))
+    blob_of(kind, &field(1, content))
 }
 
 fn blob_of(kind: &[u8], blob: &[u8]) -> Vec<u8> {
@@ -140,21 +134,12 @@ fn blob_of(kind: &[u8], blob: &[u8]) -> Vec<u8> {
 
 /// An uncompressed PBF with one tagged node at 43.25, 76.5.
 fn pbf() -> Vec<u8> {
-    let zigzag = |value: u64| {
-        let mut value = value << 1;
-        let mut bytes = Vec::new();
-        while value > 0x7f {
-            bytes.push((value & 0x7f) as u8 | 0x80);
-            value >>= 7;
-        }
-        bytes.push(value as u8);
-        bytes
-    };
-    let header = [bytes_field(4, b"OsmSchema-V0.6"), bytes_field(4, b"DenseNodes")].concat();
-    let strings = [&b""[..], b"name", "Тау".as_bytes()].map(|text| bytes_field(1, text)).concat();
+    let zigzag = |value: u64| varint(value << 1);
+    let header = [field(4, b"OsmSchema-V0.6"), field(4, b"DenseNodes")].concat();
+    let strings = [&b""[..], b"name", "Тау".as_bytes()].map(|text| field(1, text)).concat();
     let node =
         [&[0x08][..], &zigzag(7), &[0x12, 1, 1, 0x1a, 1, 2, 0x40], &zigzag(432_500_000), &[0x48], &zigzag(765_000_000)];
-    let block = [bytes_field(1, &strings), bytes_field(2, &bytes_field(1, &node.concat()))].concat();
+    let block = [field(1, &strings), field(2, &field(1, &node.concat()))].concat();
     [blob(b"OSMHeader", &header), blob(b"OSMData", &block)].concat()
 }
 
@@ -166,7 +151,7 @@ async fn an_osm_pbf_is_read_and_a_cut_one_refused() {
     assert_eq!(names(&layers), [("points", 1)]);
     assert_eq!((text(&layers[0], "osm_id", 0), text(&layers[0], "name", 0)), ("7".to_owned(), "Тау".to_owned()));
     assert_eq!(wkb(&layers[0], 0)[5..13], 76.5_f64.to_le_bytes());
-    let data = blob(b"OSMHeader", &[bytes_field(4, b"OsmSchema-V0.6"), bytes_field(4, b"DenseNodes")].concat()).len();
+    let data = blob(b"OSMHeader", &[field(4, b"OsmSchema-V0.6"), field(4, b"DenseNodes")].concat()).len();
     for end in [pbf.len() - 1, pbf.len() - 20, data + 3, data + 20] {
         let error = read(&adapter, &Ask::named("a.osm.pbf"), &pbf[..end]).await.map(|_| ()).expect_err("cut");
         assert_eq!(error.kind(), ErrorKind::DataLoss, "{end}: {error}");
@@ -175,7 +160,7 @@ async fn an_osm_pbf_is_read_and_a_cut_one_refused() {
     huge[data..data + 4].copy_from_slice(&u32::MAX.to_be_bytes());
     let error = read(&adapter, &Ask::named("a.osm.pbf"), &huge).await.map(|_| ()).expect_err("a huge header");
     assert!(error.kind() == ErrorKind::InvalidData && error.message().contains("at most 65536 bytes"), "{error}");
-    let packed = [&pbf[..data], &blob_of(b"OSMData", &bytes_field(7, b"zstd"))].concat();
+    let packed = [&pbf[..data], &blob_of(b"OSMData", &field(7, b"zstd"))].concat();
     let error = read(&adapter, &Ask::named("a.osm.pbf"), &packed).await.map(|_| ()).expect_err("Zstandard");
     assert!(error.kind() == ErrorKind::InvalidData && error.message().contains("found Zstandard"), "{error}");
     assert_eq!(adapter.left_behind(), Vec::<String>::new());
