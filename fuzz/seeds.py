@@ -1,7 +1,7 @@
 """Writes the seeds: small files of every kind, made here, in the words of the formats they are of.
 
 `python3 fuzz/seeds.py` makes the same files again. Those of Arrow need pyarrow and stay as they are without it. Nothing is
-taken from elsewhere but the tiles of `adapters/gdal/tests/it/fixtures`, which are our own too.
+taken from elsewhere but the tiles of `adapters/gdal/tests/it/fixtures`, which are our own too, and the mapping of the model's tests.
 """
 import gzip
 import io
@@ -12,6 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 FIXTURES = HERE.parent / "adapters/gdal/tests/it/fixtures"
+SCHOOLS = HERE.parent / "model/src/mapping/schools.toml"
 
 
 def seed(target: str, name: str, content: bytes | str) -> None:
@@ -21,46 +22,7 @@ def seed(target: str, name: str, content: bytes | str) -> None:
 
 
 def texts() -> None:
-    seed("mapping", "schools.toml", """profile = "school"
-crs = "EPSG:28413"
-encoding = "windows-1251"
-region = "KZ-75"
-time_zone = "Asia/Almaty"
-unmapped = "refuse"
-drop = ["Служебное"]
-
-[[column]]
-name = "capacity"
-from = "Вместимость"
-cast = "integer"
-misfit = "null"
-
-[[column]]
-name = "city"
-constant = "Алматы"
-
-[[column]]
-name = "street"
-from = "Адрес"
-split = { separator = ",", part = 2 }
-
-[[column]]
-name = "address"
-concat = ["Улица", "Дом"]
-separator = ", "
-
-[[column]]
-name = "district"
-from = "Код"
-lookup = { dataset = "stat/kato", key = "kato", value = "name" }
-
-[[column]]
-name = "open"
-from = "Работает"
-cast = "boolean"
-true = ["да"]
-false = ["нет"]
-""")
+    seed("mapping", "schools.toml", SCHOOLS.read_bytes())
     seed("mapping", "dates.toml", '[[column]]\nname = "day"\nfrom = "Дата"\ncast = "date"\nnotation = "day-month-year"\n')
     seed("ticket", "rows.json", '{"dataset":"almaty/schools","version":7,"columns":["name","geometry"],"bbox":[76.7,43.1,77.0,43.4],"limit":100}')
     seed("ticket", "segments.json", '{"dataset":"a/b","version":1,"segments":[0,4]}')

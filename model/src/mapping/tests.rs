@@ -3,50 +3,7 @@
 use super::*;
 use crate::ErrorKind;
 
-const SCHOOLS: &str = r#"
-profile = "school"
-crs = "EPSG:28413"
-unmapped = "refuse"
-drop = ["Служебное"]
-
-[[column]]
-name = "capacity"
-from = "Вместимость"
-cast = "integer"
-misfit = "null"
-
-[[column]]
-name = "city"
-constant = "Алматы"
-
-[[column]]
-name = "street"
-from = "Адрес"
-split = { separator = ",", part = 2 }
-
-[[column]]
-name = "address"
-concat = ["Улица", "Дом"]
-separator = ", "
-
-[[column]]
-name = "region"
-from = "КАТО"
-lookup = { dataset = "kz/kato", key = "code", value = "name_ru" }
-
-[[column]]
-name = "open"
-from = "Работает"
-cast = "boolean"
-true = ["да", "иә"]
-false = ["нет", "жоқ"]
-
-[[column]]
-name = "built"
-from = "Дата"
-cast = "date"
-notation = "DD.MM.YYYY"
-"#;
+const SCHOOLS: &str = include_str!("schools.toml");
 
 #[test]
 fn every_kind_of_column_is_read() {
