@@ -9,6 +9,7 @@ mod cursor;
 mod feature;
 mod geometry;
 mod kinds;
+mod moments;
 mod rows;
 mod stream;
 mod survey;

@@ -1,7 +1,7 @@
 //! Values of one column as an Arrow array.
 
 use super::cursor::{Items, unescaped};
-use super::kinds::{clock, date, instant, local};
+use super::moments::{clock, date, instant, local};
 use arrow_array::builder::{
     ArrayBuilder, BooleanBuilder, Date32Builder, Float64Builder, Int32Builder, Int64Builder, StringBuilder,
     Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
