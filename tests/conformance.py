@@ -12,6 +12,9 @@ from hub_process import REPO, HubProcess, tail, ukimet_bin
 
 SAMPLES = REPO / "adapters" / "gdal" / "samples"
 START_SECONDS_MAX = 20
+# Every defect twice; a finding in another seed becomes a test of its own.
+CORPUS_SEED = 7
+CORPUS_FILES_MIN = 90
 
 
 def conformance(*arguments) -> int:
@@ -33,12 +36,15 @@ def ask_hub(folder: Path, arguments: list[str]) -> int:
 def ask_adapter(folder: Path) -> int:
     socket = folder / "adapter.socket"
     (folder / "scratch").mkdir()
+    corpus = folder / "corpus"
+    if code := conformance("corpus", corpus, "--seed", CORPUS_SEED, "--count", CORPUS_FILES_MIN):
+        return code
     command = [str(ukimet_bin().with_name("ukimet-adapter-gdal")), "--listen", f"unix:{socket}", "--scratch", str(folder / "scratch"), "--grant", str(SAMPLES)]
     with open(folder / "adapter.log", "ab") as log:
         adapter = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
             wait_for(socket, adapter, folder / "adapter.log")
-            code = conformance("adapter", f"unix:{socket}", "--samples", SAMPLES, "--granted")
+            code = conformance("adapter", f"unix:{socket}", "--samples", SAMPLES, "--granted", "--corpus", corpus)
             if adapter.poll() is not None:
                 print(f"the adapter ended by itself; its log: {tail(folder / 'adapter.log')}")
                 return 1

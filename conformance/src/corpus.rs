@@ -59,6 +59,8 @@ pub struct Declared {
     pub crs: Option<&'static str>,
     /// The encoding.
     pub encoding: Option<&'static str>,
+    /// The region.
+    pub region: Option<&'static str>,
 }
 
 impl Case {
@@ -77,12 +79,18 @@ impl Case {
         self
     }
 
+    fn with_region(mut self, region: &'static str) -> Self {
+        self.declared.region = Some(region);
+        self
+    }
+
     /// Its messages: every layer, with what is declared.
     pub fn requests(&self) -> Vec<AssetRequest> {
         let options = AssetOptions {
             file_name: self.file.name.clone(),
             crs: self.declared.crs.map(str::to_owned),
             encoding: self.declared.encoding.map(str::to_owned),
+            region: self.declared.region.map(str::to_owned),
             all_layers: true,
             ..AssetOptions::default()
         };

@@ -47,11 +47,12 @@ pub(super) fn cases(random: &mut Seeded) -> Vec<Case> {
         Case::new("degrees.csv", "none: degrees", table(random, "lon,lat", degrees), ROWS, &[Taken]),
         Case::new(
             "swapped.csv",
-            "latitude under the name of longitude",
+            "latitude under the name of longitude, outside the region that is declared",
             table(random, "lon,lat", swapped),
             ROWS,
             &[TakenWithFinding, RowRefused, FileRefused, Asked],
-        ),
+        )
+        .with_region("KZ"),
         Case::new(
             "metres.csv",
             "metres under the names of degrees",
