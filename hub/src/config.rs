@@ -104,13 +104,29 @@ pub struct Config {
     #[arg(long, value_name = "SIZE", default_value = "32GiB", value_parser = parse_bytes)]
     pub unpacked_bytes_max: u64,
 
+    /// Archives inside each other.
+    #[arg(long, value_name = "COUNT", default_value_t = 2)]
+    pub archives_max: u32,
+
+    /// Largest CSV file that is looked through for titles, totals and further tables; a larger one is rows below a header.
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_bytes)]
+    pub examined_bytes_max: u64,
+
     /// Rows of one layer.
     #[arg(long, value_name = "COUNT", default_value_t = 200_000_000)]
     pub rows_max: u64,
 
+    /// Pages of a Parquet file that are unpacked at the same time: of each column the largest, and its dictionary.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_bytes)]
+    pub pages_bytes_max: u64,
+
     /// Values of a raster: pixels of all bands.
     #[arg(long, value_name = "COUNT", default_value_t = 10_000_000_000)]
     pub raster_values_max: u64,
+
+    /// Bands of a raster.
+    #[arg(long, value_name = "COUNT", default_value_t = 4_096)]
+    pub raster_bands_max: usize,
 
     /// A raster as it is kept, and a part of one that is cut out.
     #[arg(long, value_name = "SIZE", default_value = "16GiB", value_parser = parse_bytes)]
@@ -119,6 +135,10 @@ pub struct Config {
     /// Verdicts that are kept of one layer; an adapter that tells more fails its push. The bundled one tells fewer.
     #[arg(long, value_name = "COUNT", default_value_t = 2_000_000)]
     pub verdict_rows_max: u64,
+
+    /// Verdicts that one family of rules lists in one batch of rows; what comes above is counted.
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
+    pub verdicts_waiting_max: usize,
 
     /// Text of the verdicts that are kept of one layer.
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_bytes)]

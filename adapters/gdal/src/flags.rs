@@ -62,6 +62,9 @@ pub(crate) struct Flags {
     /// Members of an archive.
     #[arg(long, default_value_t = ReadLimits::default().archive_members_max, value_name = "COUNT")]
     pub(crate) archive_members: usize,
+    /// Archives inside each other.
+    #[arg(long, default_value_t = ReadLimits::default().archives_max, value_name = "COUNT")]
+    pub(crate) archives_max: u32,
     /// Layers of an asset.
     #[arg(long, default_value_t = ReadLimits::default().layers_max, value_name = "COUNT")]
     pub(crate) layers_max: usize,
@@ -80,6 +83,12 @@ pub(crate) struct Flags {
     /// Cells of a sheet of a workbook.
     #[arg(long, default_value_t = ReadLimits::default().cells_max, value_name = "COUNT")]
     pub(crate) cells_max: u64,
+    /// Bytes of a CSV file that is looked through for titles, totals and further tables; a larger one is rows below a header.
+    #[arg(long, default_value_t = ReadLimits::default().examined_bytes_max, value_name = "BYTES")]
+    pub(crate) examined_bytes: u64,
+    /// Bytes of the pages of a Parquet file that are unpacked at the same time: of each column the largest, and its dictionary.
+    #[arg(long, default_value_t = ReadLimits::default().pages_bytes_max, value_name = "BYTES")]
+    pub(crate) pages_bytes: u64,
     /// Values of a raster: pixels of all bands.
     #[arg(long, default_value_t = ReadLimits::default().raster_values_max, value_name = "COUNT")]
     pub(crate) raster_values_max: u64,
@@ -95,6 +104,9 @@ pub(crate) struct Flags {
     /// Folder of grids for datum shifts, such as `qazgrid_kz.gsb`; nothing else may be in it.
     #[arg(long, value_name = "DIR")]
     pub(crate) grids: Option<PathBuf>,
+    /// Verdicts that one rule family lists in one batch; what comes above is counted.
+    #[arg(long, default_value_t = Limits::default().verdicts_waiting_max, value_name = "COUNT")]
+    pub(crate) verdicts_waiting_max: usize,
     /// Share of a layer's rows whose place may be impossible: those rows are refused; above it, the layer is.
     #[arg(long, default_value_t = Limits::default().misplaced_share_max, value_name = "SHARE")]
     pub(crate) misplaced_share_max: f64,
@@ -120,12 +132,15 @@ impl Flags {
             unpacked_bytes_max: self.unpacked_bytes,
             unpack_ratio_max: self.unpack_ratio.max(1),
             archive_members_max: self.archive_members,
+            archives_max: self.archives_max,
             layers_max: self.layers_max,
             fields_max: self.fields_max,
             vertices_max: self.vertices_max,
             rows_max: self.rows_max,
             nesting_max: self.nesting_max,
             cells_max: self.cells_max,
+            examined_bytes_max: self.examined_bytes,
+            pages_bytes_max: self.pages_bytes,
             raster_values_max: self.raster_values_max,
             raster_bands_max: self.raster_bands_max,
             raster_block_bytes_max: self.raster_block_bytes,
@@ -140,6 +155,7 @@ impl Flags {
     /// `InvalidRequest` naming a share that is none; what [`Grids::open`] says about the grids.
     pub(crate) fn rules(&self) -> Result<Limits> {
         let rules = Limits {
+            verdicts_waiting_max: self.verdicts_waiting_max,
             misplaced_share_max: self.misplaced_share_max,
             repair_area_change_max: self.repair_area_change_max,
             grids: self.grids.as_deref().map(Grids::open).transpose()?.unwrap_or_default(),

@@ -24,12 +24,19 @@ const LIMITS: ReadLimits = ReadLimits {
     unpacked_bytes_max: 8 << 20,
     unpack_ratio_max: 100,
     archive_members_max: 64,
+    archives_max: 2,
     layers_max: 16,
     fields_max: 128,
     vertices_max: 20_000,
     rows_max: 20_000,
     nesting_max: 64,
     cells_max: 20_000,
+    examined_bytes_max: 1 << 20,
+    pages_bytes_max: 64 << 20,
+    raster_values_max: 20_000,
+    raster_bands_max: 16,
+    raster_block_bytes_max: 8 << 20,
+    raster_bytes_max: 8 << 20,
 };
 
 /// A layer that was read to its end.

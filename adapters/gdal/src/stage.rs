@@ -63,9 +63,6 @@ struct Depth {
     is_unzipped: bool,
 }
 
-/// How many archives may lie in each other.
-const ARCHIVES_MAX: u32 = 2;
-
 /// A file that may be an archive.
 struct Wrapped {
     path: PathBuf,
@@ -138,9 +135,10 @@ impl Staging<'_> {
     /// The datasets of an archive, and of the archives in it.
     fn add_archive(&mut self, mut archive: Archive, file: &Wrapped, depth: Depth) -> Result<()> {
         let depth = Depth { archives: depth.archives + 1, is_unzipped: false };
-        if depth.archives > ARCHIVES_MAX {
-            return Err(Error::invalid_data(format!(
-                "archives lie at most {ARCHIVES_MAX} deep in each other, found {} deeper",
+        if depth.archives > self.limits.archives_max {
+            return Err(Error::limit_reached(format!(
+                "archives lie at most {} deep in each other, found {} deeper",
+                self.limits.archives_max,
                 quoted(&file.name)
             )));
         }

@@ -1,18 +1,25 @@
 //! Diagnostics, verdicts and receipts while they are counted.
 
+use crate::layer::Limits;
 use std::collections::BTreeMap;
 use ukimet_model::error::quoted;
 use ukimet_model::{Diagnostic, Example, ProcessStep, Severity, Verdict};
 
-/// Verdicts that wait to be taken; what comes above is counted only. Bounds the memory of one batch.
-pub(crate) const VERDICTS_WAITING_MAX: usize = 100_000;
-
 /// What the rules found in one layer, one entry a rule, in the order of first sight, and the places one by one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Findings {
     found: Vec<Diagnostic>,
     verdicts: Vec<Verdict>,
     unlisted: u64,
+    /// Verdicts that wait to be taken; what comes above is counted only. Bounds the memory of one batch.
+    waiting_max: usize,
+}
+
+impl Default for Findings {
+    fn default() -> Self {
+        let waiting_max = Limits::default().verdicts_waiting_max;
+        Self { found: Vec::new(), verdicts: Vec::new(), unlisted: 0, waiting_max }
+    }
 }
 
 impl Findings {
@@ -49,12 +56,19 @@ impl Findings {
             if found.examples.len() < Diagnostic::EXAMPLES_MAX {
                 found.examples.push(shortened(&example));
             }
-            if self.verdicts.len() < VERDICTS_WAITING_MAX {
+            if self.verdicts.len() < self.waiting_max {
                 self.verdicts.push(Verdict::new(rule, severity, &message, example));
             } else {
                 self.unlisted += 1;
             }
         }
+    }
+
+    /// From now on at most so many verdicts wait; those above that do already are counted.
+    pub(crate) fn wait_at_most(&mut self, waiting_max: usize) {
+        self.waiting_max = waiting_max;
+        self.unlisted += self.verdicts.len().saturating_sub(waiting_max) as u64;
+        self.verdicts.truncate(waiting_max);
     }
 
     /// The verdicts since the last call, and how many more there were that are only counted.
@@ -135,9 +149,14 @@ mod tests {
     #[test]
     fn verdicts_above_the_limit_of_a_batch_are_counted() {
         let mut findings = Findings::default();
-        let cells = (0..VERDICTS_WAITING_MAX as u64 + 7).map(|row| example(Some(row), None, "", None));
-        findings.add("r", Severity::Note, "m", 1, cells);
+        let cells = |count: u64| (0..count).map(|row| example(Some(row), None, "", None));
+        findings.add("r", Severity::Note, "m", 9, cells(9));
+        findings.wait_at_most(5);
+        findings.add("r", Severity::Note, "m", 3, cells(3));
         let (verdicts, unlisted) = findings.take_verdicts();
-        assert_eq!((verdicts.len(), unlisted), (VERDICTS_WAITING_MAX, 7));
+        assert_eq!((verdicts.len(), unlisted), (5, 7));
+        findings.add("r", Severity::Note, "m", 6, cells(6));
+        let (verdicts, unlisted) = findings.take_verdicts();
+        assert_eq!((verdicts.len(), unlisted), (5, 1), "each batch has the whole room");
     }
 }

@@ -101,6 +101,8 @@ pub struct Limits {
     pub repair_area_change_max: f64,
     /// Verdicts that are listed for one layer; what comes above is counted.
     pub verdicts_max: u64,
+    /// Verdicts that one rule family lists in one batch; what comes above is counted. Bounds the memory of a batch.
+    pub verdicts_waiting_max: usize,
     /// Rows at the beginning of a layer whose text is evidence for repairs; later rows are repaired by the same
     /// decisions.
     pub text_survey_rows_max: u64,
@@ -125,6 +127,7 @@ impl Default for Limits {
             vertices_max: 10_000_000,
             repair_vertices_max: 1_000_000,
             verdicts_max: 1_000_000,
+            verdicts_waiting_max: 100_000,
             text_survey_rows_max: 65_536,
             code_share_min: 0.95,
             code_named_share_min: 0.5,

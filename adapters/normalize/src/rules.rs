@@ -11,7 +11,7 @@ mod survey;
 pub use survey::Survey;
 
 use crate::crs::{CrsPlan, Transform};
-use crate::findings::{Findings, VERDICTS_WAITING_MAX};
+use crate::findings::Findings;
 use crate::geometry::GeometryRule;
 use crate::layer::{GEOMETRY_KEY, Limits, SourceLayer, is_marked};
 use crate::mapping::{Made, Output};
@@ -79,10 +79,14 @@ impl Plan {
 
     /// Starts the second pass.
     pub fn normalizer(self) -> Normalizer {
-        let Decisions { text, places, crs, findings, columns, output, has_places, is_addition } = self.decisions;
-        let verdicts_max = self.limits.verdicts_max;
-        let mut crs = crs;
-        let crs_findings = std::mem::take(&mut crs.findings);
+        let decisions = self.decisions;
+        let Decisions { mut text, mut places, mut crs, mut findings, columns, output, has_places, is_addition } =
+            decisions;
+        let Limits { verdicts_max, verdicts_waiting_max, .. } = self.limits;
+        let mut crs_findings = std::mem::take(&mut crs.findings);
+        for findings in [&mut text.findings, &mut places.findings, &mut crs_findings, &mut findings] {
+            findings.wait_at_most(verdicts_waiting_max);
+        }
         let report = LayerReport {
             layer: self.layer.name.clone(),
             format: self.layer.format.clone(),
@@ -108,6 +112,7 @@ impl Plan {
             report,
             quarantined: Vec::new(),
             verdicts_max,
+            verdicts_waiting_max,
             verdicts_left: verdicts_max,
             verdicts_unlisted: 0,
         }
@@ -130,6 +135,7 @@ pub struct Normalizer {
     report: LayerReport,
     quarantined: Vec<QuarantinedRow>,
     verdicts_max: u64,
+    verdicts_waiting_max: usize,
     verdicts_left: u64,
     verdicts_unlisted: u64,
 }
@@ -242,8 +248,8 @@ impl Normalizer {
         let verdicts = self.take_verdicts();
         let unlisted = self.verdicts_unlisted;
         let message = format!(
-            "verdicts above the limit of {} a layer, or of {VERDICTS_WAITING_MAX} of one rule family in one batch, are counted, not listed",
-            self.verdicts_max
+            "verdicts above the limit of {} a layer, or of {} of one rule family in one batch, are counted, not listed",
+            self.verdicts_max, self.verdicts_waiting_max
         );
         self.findings.add("verdicts.unlisted", Severity::Note, message, unlisted, []);
         let mut report = self.report;

@@ -79,7 +79,7 @@ async fn archives_in_an_archive_are_looked_into_once() {
     assert_eq!(names(&layers), [("2023/places", 1), ("2024/places", 2), ("c", 1), ("b", 4)]);
     let deep = zip(&[("outer.zip", &zip(&[("inner.zip", &inner(1))]))]);
     let error = refused(&adapter, "deep.zip", &deep).await;
-    assert!(error.kind() == ErrorKind::InvalidData && error.to_string().contains("at most 2 deep"), "{error}");
+    assert!(error.kind() == ErrorKind::LimitReached && error.to_string().contains("at most 2 deep"), "{error}");
     let error = refused(&adapter, "a.csv.gz.gz", &gzip(&gzip(b"id\n1\n"))).await;
     assert!(error.kind() == ErrorKind::InvalidData && error.to_string().contains("no other gzip"), "{error}");
 }

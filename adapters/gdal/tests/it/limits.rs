@@ -32,8 +32,24 @@ async fn archives_have_limits() {
     check(&["--archive-members", "1"], "a.zip", &two, "at most 1 members").await;
     check(&["--unpacked-bytes", "100000"], "a.zip", &two, "at most 100000 bytes").await;
     check(&["--layers-max", "1"], "a.zip", &two, "at most 1 layers").await;
+    let thrice = zip(&[("b.zip", &zip(&[("c.zip", &zip(&[("a.geojson", &json)]))]))]);
+    check(&[], "a.zip", &thrice, "at most 2 deep").await;
+    let adapter = Adapter::start(&["--archives-max", "3"]).await;
+    assert_eq!(read(&adapter, &Ask::named("a.zip"), &thrice).await.expect("within")[0].rows(), 1_000);
     let large = geojson(20_000);
     check(&["--unpack-ratio", "2"], "a.zip", &zip(&[("a.geojson", &large)]), "at most 2 times").await;
+}
+
+#[tokio::test]
+async fn only_csv_up_to_a_limit_is_looked_through_for_more_than_a_header_and_rows() {
+    let two_tables = "A\nx,n\na,1\nb,2\n\nB\nx,k,m\na,1,2\nb,3,4\n";
+    let size = two_tables.len();
+    for (examined_bytes, expected) in [(size, &[2, 2][..]), (size - 1, &[7])] {
+        let adapter = Adapter::start(&["--examined-bytes", &examined_bytes.to_string()]).await;
+        let read = read(&adapter, &Ask::named("a.csv"), two_tables.as_bytes()).await;
+        let rows: Vec<_> = read.expect("rows").iter().map(crate::adapter::ReadLayer::rows).collect();
+        assert_eq!(rows, expected, "{examined_bytes} bytes");
+    }
 }
 
 #[tokio::test]

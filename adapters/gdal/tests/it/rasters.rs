@@ -240,6 +240,21 @@ async fn what_cannot_be_kept_is_refused_in_words() {
 }
 
 #[tokio::test]
+async fn bands_and_bytes_of_a_raster_have_limits() {
+    let bytes = Made { bands: 3, ..elevation() }.bytes("GTiff");
+    for (flag, limit, words) in
+        [("--raster-bands-max", "2", "at most 2 bands, found 3"), ("--raster-bytes", "1000", "at most 1000 bytes")]
+    {
+        let adapter = Adapter::start(&[flag, limit]).await;
+        let error = one(&adapter, "a.tif", &bytes).await.expect_err(words);
+        assert!(error.kind() == ErrorKind::LimitReached && error.to_string().contains(words), "{error}");
+        assert_eq!(adapter.left_behind(), Vec::<String>::new());
+    }
+    let adapter = Adapter::start(&["--raster-bands-max", "3", "--raster-bytes", "10000000"]).await;
+    assert_eq!(one(&adapter, "a.tif", &bytes).await.expect("within").rows(), 1);
+}
+
+#[tokio::test]
 async fn a_tiny_file_that_claims_a_huge_raster_is_refused_at_once() {
     let adapter = Adapter::start(&[]).await;
     let tiles = ["TILED=YES", "SPARSE_OK=TRUE", "BLOCKXSIZE=4096", "BLOCKYSIZE=4096"];

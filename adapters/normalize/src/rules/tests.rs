@@ -206,9 +206,10 @@ fn a_refused_row_is_quarantined_with_its_source_values_and_named_by_a_verdict() 
         vec![geometries, bytes(&[b"a", b"\xc0\xe1\xe0\xe9"]), Arc::new(Int32Array::from(vec![Some(1), None]))];
     let raw = RecordBatch::try_new(Arc::clone(&layer.schema), columns).expect("columns fit");
     let rules = |verdicts: Vec<Verdict>| verdicts.into_iter().map(|v| (v.row, v.rule)).collect::<Vec<_>>();
-    for verdicts_max in [0, 9] {
-        let mut survey =
-            Survey::begin(&layer, &Declared::default(), &Limits { verdicts_max, ..Limits::default() }).expect("begins");
+    for (verdicts_max, verdicts_waiting_max) in [(0, 9), (9, 0), (9, 9)] {
+        let limits = Limits { verdicts_max, verdicts_waiting_max, ..Limits::default() };
+        let mut survey = Survey::begin(&layer, &Declared::default(), &limits).expect("begins");
+        let is_listed = limits.verdicts_max > 0 && limits.verdicts_waiting_max > 0;
         survey.observe(&raw).expect("observes");
         let plan = survey.finish().expect("decides");
         assert_eq!(plan.source_columns(), ["shape", "имя", "n"]);
@@ -217,11 +218,11 @@ fn a_refused_row_is_quarantined_with_its_source_values_and_named_by_a_verdict() 
         let values = vec![Some("010800000000000000".to_owned()), Some("Абай".to_owned()), None];
         assert_eq!(normalizer.take_quarantined(), [QuarantinedRow { row: 1, values }]);
         let refused = (Some(1), "geometry.unsupported".to_owned());
-        assert_eq!(rules(normalizer.take_verdicts()).contains(&refused), verdicts_max > 0);
+        assert_eq!(rules(normalizer.take_verdicts()).contains(&refused), is_listed);
         let (report, verdicts) = normalizer.finish().expect("rows are left");
         assert_eq!(report.geometry_column, Some(0), "shape");
         assert!(verdicts.is_empty(), "taken before");
-        assert_eq!(rules_of(&report).contains(&"verdicts.unlisted"), verdicts_max == 0);
+        assert_eq!(rules_of(&report).contains(&"verdicts.unlisted"), !is_listed);
     }
 }
 

@@ -10,10 +10,8 @@ use std::fs::File;
 use std::io::BufReader;
 use ukimet_model::{Diagnostic, Error, Example, Result, Severity};
 
-/// Larger files come out of databases, not out of offices: they are read as rows below a header.
-const EXAMINED_BYTES_MAX: u64 = 16 << 20;
-
-/// The tables of a file that is more than a header and rows; `None` if it is not, or too large for an office.
+/// The tables of a file that is more than a header and rows; `None` if it is not, or too large for an office: larger
+/// files come out of databases and are read as rows below a header.
 ///
 /// # Errors
 ///
@@ -26,11 +24,13 @@ pub(super) fn tables(
 ) -> Result<Option<TableSource>> {
     let gone = |error: std::io::Error| Error::unavailable("the asset could not be read").caused_by(error);
     let file = File::open(&staged.main).map_err(gone)?;
-    if file.metadata().map_err(gone)?.len() > EXAMINED_BYTES_MAX {
+    let size_bytes = file.metadata().map_err(gone)?.len();
+    if size_bytes > context.limits.examined_bytes_max {
         return Ok(None);
     }
     let mut tokens = Tokens::new(BufReader::new(file), dialect.separator);
-    let (grid, widths) = grid(&mut tokens, staged, dialect)?;
+    // No file has more cells than bytes.
+    let (grid, widths) = grid(&mut tokens, GridBuilder::new(size_bytes.max(1)), staged, dialect)?;
     let known = TableContext {
         format: super::FORMAT.name,
         transcoded_from: transcoded.map(|transcoded| transcoded.encoding.clone()),
@@ -52,8 +52,12 @@ pub(super) fn tables(
 type Widths = BTreeMap<u32, usize>;
 
 /// All cells, and the widths of the records.
-fn grid(tokens: &mut Tokens<BufReader<File>>, staged: &Staged, dialect: &Dialect) -> Result<(Grid, Widths)> {
-    let mut builder = GridBuilder::new(EXAMINED_BYTES_MAX);
+fn grid(
+    tokens: &mut Tokens<BufReader<File>>,
+    mut builder: GridBuilder,
+    staged: &Staged,
+    dialect: &Dialect,
+) -> Result<(Grid, Widths)> {
     let mut record = Record::default();
     // A line that announces the separator is no row.
     let announcements = dialect.records_before_data - usize::from(dialect.has_header);
