@@ -1,5 +1,7 @@
 //! `GeoParquet` and plain Parquet, by the parquet crate. Geometry is WKB; its CRS stands in the `geo` metadata.
 
+mod pages;
+
 use super::Format;
 use crate::columnar::{BatchRows, Columns, GeometryColumn, Native, guarded, plan, projjson_crs};
 use crate::gdal::named_crs;
@@ -35,8 +37,12 @@ struct ParquetFile {
     layers: Vec<LayerInfo>,
 }
 
+fn file(path: &Path) -> Result<File> {
+    File::open(path).map_err(|error| Error::unavailable("the asset could not be read").caused_by(error))
+}
+
 fn builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
-    let file = File::open(path).map_err(|error| Error::unavailable("the asset could not be read").caused_by(error))?;
+    let file = file(path)?;
     guarded(FORMAT.name, || ParquetRecordBatchReaderBuilder::try_new(file))?
         .map_err(|error| Error::invalid_data("the Parquet file is cut or damaged").caused_by(error))
 }
@@ -49,6 +55,7 @@ fn batches(builder: ParquetRecordBatchReaderBuilder<File>, rows_max: usize) -> R
 impl ParquetFile {
     fn open(staged: &Staged, context: Context<'_>) -> Result<Box<dyn Source>> {
         let builder = builder(&staged.main)?;
+        pages::check(&file(&staged.main)?, builder.metadata(), context.limits.pages_bytes_max)?;
         let schema = builder.schema();
         if schema.fields().len() > context.limits.fields_max {
             return Err(Error::limit_reached(format!(

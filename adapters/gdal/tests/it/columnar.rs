@@ -145,3 +145,61 @@ async fn codes_in_columns_of_numbers_are_text_and_damaged_addresses_are_refused(
     assert!(layer.schema.fields().iter().all(|field| field.data_type() == &DataType::Utf8), "{:?}", layer.schema);
     assert_eq!(layer.quarantined[0].values[0].as_deref(), Some("1201300001234567"));
 }
+
+/// Found by the fuzz target: the second column's page says that it unpacks to 1.7 GB.
+const LARGE_PAGE: &[u8] = include_bytes!("fixtures/large_page.parquet");
+
+#[tokio::test]
+async fn pages_of_parquet_are_not_believed_to_unpack_to_what_they_say() {
+    let refused = async |flags: &[&str], bytes: &[u8], kind, words: &str| {
+        let adapter = Adapter::start(flags).await;
+        let error = read(&adapter, &Ask::named("a.parquet"), bytes).await.map(|_| ()).expect_err(words);
+        assert!(error.kind() == kind && error.to_string().contains(words), "{error}");
+    };
+    // Far below what the page says: the decoder made room for it before it read.
+    let memory = ["--memory-bytes", "1000000000"];
+    refused(&memory, LARGE_PAGE, ErrorKind::InvalidData, "declares 11 bytes that unpack to -2550136832").await;
+    let size = [0xff, 0xff, 0xff, 0xff, 0x12];
+    let at = LARGE_PAGE.windows(5).position(|bytes| bytes == size).expect("the size");
+    let mut possible = LARGE_PAGE.to_vec();
+    possible[at..at + 5].copy_from_slice(&[0x80, 0x80, 0x80, 0x80, 0x09]);
+    refused(&memory, &possible, ErrorKind::LimitReached, "at most 1073741824 bytes").await;
+}
+
+#[tokio::test]
+async fn pages_that_are_unpacked_at_the_same_time_have_a_limit() {
+    let numbers = |from: i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values(from..from + 1_000)) };
+    let bytes = parquet_file(&[("a", numbers(0)), ("b", numbers(7))]);
+    let limited = async |limit: &str| {
+        let adapter = Adapter::start(&["--pages-bytes", limit]).await;
+        read(&adapter, &Ask::named("a.parquet"), &bytes).await.map(|layers| layers[0].rows())
+    };
+    assert_eq!(limited("24000").await.expect("room for two dictionaries and their indices"), 1_000);
+    // One column alone has room.
+    let error = limited("12000").await.expect_err("no room for both");
+    assert!(error.kind() == ErrorKind::LimitReached && error.to_string().contains("at most 12000 bytes"), "{error}");
+    assert!(error.to_string().contains("\"b\""), "{error}");
+}
+
+#[tokio::test]
+async fn every_packing_of_parquet_is_read() {
+    use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
+    use parquet::file::properties::WriterProperties;
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1_000));
+    let rows = RecordBatch::try_from_iter([("n", numbers)]).expect("valid");
+    for packing in [
+        Compression::UNCOMPRESSED,
+        Compression::SNAPPY,
+        Compression::GZIP(GzipLevel::default()),
+        Compression::BROTLI(BrotliLevel::default()),
+        Compression::LZ4_RAW,
+        Compression::ZSTD(ZstdLevel::default()),
+    ] {
+        let properties = WriterProperties::builder().set_compression(packing).build();
+        let mut writer =
+            parquet::arrow::ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties)).expect("begins");
+        writer.write(&rows).expect("writes");
+        let layer = only("a.parquet", &writer.into_inner().expect("ends")).await;
+        assert_eq!((layer.rows(), text(&layer, "n", 999)), (1_000, "999".to_owned()), "{packing}");
+    }
+}
