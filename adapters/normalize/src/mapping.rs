@@ -92,7 +92,7 @@ impl Output {
                     (found[at].field(name, &source_name), Origin::Found(at))
                 }
                 _ => {
-                    let maker = Maker::new(column, &source, &declared.references).map_err(failed)?;
+                    let maker = Maker::new(column, &source, declared).map_err(failed)?;
                     (attribute_field(name, &source_name, maker.data_type()), Origin::Made(maker))
                 }
             };

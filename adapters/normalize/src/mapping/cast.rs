@@ -2,7 +2,7 @@
 
 use crate::findings::Findings;
 use crate::types::value::Notation;
-use crate::types::{self, Reading, Target};
+use crate::types::{self, Reading, Target, Zone};
 use arrow_array::{Array, ArrayRef, BooleanArray, StringArray};
 use arrow_schema::{DataType, TimeUnit};
 use std::sync::Arc;
@@ -13,23 +13,30 @@ use ukimet_model::mapping::{Cast, DateOrder};
 pub(super) enum Reader {
     Text,
     Words { yes: Vec<String>, no: Vec<String> },
-    Typed(Notation, DataType),
+    Typed(Reading),
 }
 
 impl Reader {
-    pub(super) fn new(cast: &Cast) -> Self {
+    /// Local times become instants if their zone is declared.
+    pub(super) fn new(cast: &Cast, zone: Option<&Zone>) -> Self {
         let timestamp = |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+        let typed = |notation, data_type| Self::Typed(Reading::plain(notation, data_type));
         match cast {
             Cast::Text => Self::Text,
             Cast::Boolean { yes, no } => Self::Words { yes: yes.clone(), no: no.clone() },
-            Cast::Integer => Self::Typed(Notation::Integer, DataType::Int64),
-            Cast::Decimal { comma: false } => Self::Typed(Notation::DecimalPoint, DataType::Float64),
-            Cast::Decimal { comma: true } => Self::Typed(Notation::DecimalComma, DataType::Float64),
-            Cast::Date(DateOrder::Iso) => Self::Typed(Notation::DateIso, DataType::Date32),
-            Cast::Date(DateOrder::Dotted) => Self::Typed(Notation::DateDotted, DataType::Date32),
-            Cast::Date(DateOrder::Slashed) => Self::Typed(Notation::DateSlashed, DataType::Date32),
-            Cast::Timestamp { zoned: false } => Self::Typed(Notation::DateTime, timestamp(None)),
-            Cast::Timestamp { zoned: true } => Self::Typed(Notation::DateTimeZoned, timestamp(Some("UTC"))),
+            Cast::Integer => typed(Notation::Integer, DataType::Int64),
+            Cast::Decimal { comma: false } => typed(Notation::DecimalPoint, DataType::Float64),
+            Cast::Decimal { comma: true } => typed(Notation::DecimalComma, DataType::Float64),
+            Cast::Date(DateOrder::Iso) => typed(Notation::DateIso, DataType::Date32),
+            Cast::Date(DateOrder::Dotted) => typed(Notation::DateDotted, DataType::Date32),
+            Cast::Date(DateOrder::Slashed) => typed(Notation::DateSlashed, DataType::Date32),
+            Cast::Timestamp { zoned: false } => {
+                let data_type = timestamp(zone.map(|_| "UTC"));
+                let mut reading = Reading::plain(Notation::DateTime, data_type);
+                reading.zone = zone.cloned();
+                Self::Typed(reading)
+            }
+            Cast::Timestamp { zoned: true } => typed(Notation::DateTimeZoned, timestamp(Some("UTC"))),
         }
     }
 
@@ -37,7 +44,7 @@ impl Reader {
         match self {
             Self::Text => DataType::Utf8,
             Self::Words { .. } => DataType::Boolean,
-            Self::Typed(_, data_type) => data_type.clone(),
+            Self::Typed(reading) => reading.data_type.clone(),
         }
     }
 
@@ -50,7 +57,7 @@ impl Reader {
         match self {
             Self::Text => "text".to_owned(),
             Self::Words { yes, no } => format!("{} or {}", yes.join(", "), no.join(", ")),
-            Self::Typed(notation, _) => notation.name().to_owned(),
+            Self::Typed(reading) => reading.notation.name().to_owned(),
         }
     }
 
@@ -60,7 +67,7 @@ impl Reader {
             Self::Text => true,
             _ if text.is_empty() => true,
             Self::Words { yes, no } => yes.iter().chain(no).any(|word| word == text),
-            Self::Typed(notation, _) => notation.fits(text),
+            Self::Typed(reading) => reading.notation.fits(text),
         }
     }
 
@@ -82,10 +89,7 @@ impl Reader {
                 debug_assert_eq!(words.len(), texts.len());
                 Ok(Arc::new(words))
             }
-            Self::Typed(notation, data_type) => {
-                let target = Target::Typed(Reading::plain(*notation, data_type.clone()));
-                types::apply(texts, &target, name, row_first, findings)
-            }
+            Self::Typed(reading) => types::apply(texts, &Target::Typed(reading.clone()), name, row_first, findings),
         }
     }
 }

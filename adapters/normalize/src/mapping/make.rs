@@ -3,12 +3,14 @@
 use super::SourceColumns;
 use super::cast::Reader;
 use crate::findings::{Findings, example};
+use crate::layer::Declared;
+use crate::types::Zone;
 use crate::types::expected::as_text;
 use arrow_array::builder::StringBuilder;
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow_schema::DataType;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use ukimet_model::error::quoted;
 use ukimet_model::mapping::{Cast, ColumnSource, MappedColumn, Misfit};
 use ukimet_model::{Error, Result, Severity};
@@ -38,11 +40,7 @@ enum Text<'a> {
 }
 
 impl Maker {
-    pub(super) fn new(
-        column: &MappedColumn,
-        source: &SourceColumns<'_>,
-        references: &BTreeMap<String, RecordBatch>,
-    ) -> Result<Self> {
+    pub(super) fn new(column: &MappedColumn, source: &SourceColumns<'_>, declared: &Declared) -> Result<Self> {
         let recipe = match &column.source {
             ColumnSource::Column(from) => Recipe::Copy(source.raw(from)?),
             ColumnSource::Constant(text) => Recipe::Constant(text.clone()),
@@ -54,13 +52,14 @@ impl Maker {
                 Recipe::Concat { from, separator: separator.clone() }
             }
             ColumnSource::Lookup { from, dataset, key, value } => {
-                let table = references.get(&dataset.to_string()).ok_or_else(|| {
+                let table = declared.references.get(&dataset.to_string()).ok_or_else(|| {
                     Error::invalid_request(format!("values are looked up in {dataset}, which was not given"))
                 })?;
                 Recipe::Lookup { from: source.raw(from)?, values: table_of(table, key, value)? }
             }
         };
-        let reader = Reader::new(column.cast.as_ref().unwrap_or(&Cast::Text));
+        let zone = declared.time_zone.as_deref().map(Zone::declared).transpose()?;
+        let reader = Reader::new(column.cast.as_ref().unwrap_or(&Cast::Text), zone.as_ref());
         Ok(Self { name: column.name.clone(), recipe, reader, misfit: column.misfit })
     }
 

@@ -205,6 +205,18 @@ fn what_a_cast_takes_for_another_value_is_said_with_its_row() {
 }
 
 #[test]
+fn local_times_of_a_cast_are_instants_in_the_declared_zone() {
+    let mapping = "[[column]]\nname = \"seen\"\nfrom = \"t\"\ncast = \"timestamp\"\n";
+    let times = || text_column(&[Some("2024-02-29T23:30:00"), Some("2024-05-30T12:00:00")]);
+    let declared = Declared { time_zone: Some("Asia/Almaty".to_owned()), ..by(mapping) };
+    let Normalized { rows, report, .. } = normalize(&[("t", times())], &declared).expect("normalizes");
+    assert_eq!(shown(&rows, "seen"), texts(&[Some("2024-02-29T17:30:00Z"), Some("2024-05-30T07:00:00Z")]));
+    assert!(report.diagnostics.iter().any(|found| found.rule == "time.ambiguous"), "the hour came twice");
+    let Normalized { rows, .. } = normalize(&[("t", times())], &by(mapping)).expect("normalizes");
+    assert_eq!(shown(&rows, "seen")[1].as_deref(), Some("2024-05-30T12:00:00"), "no zone is invented");
+}
+
+#[test]
 fn corrected_rows_fit_a_schema_that_a_mapping_made() {
     let mapping = r#"
 [[column]]
