@@ -4,7 +4,7 @@ mod columns;
 mod rows;
 
 use crate::formats::DbfTable;
-use crate::gdal::{CellColumns, MomentColumns, Moments, OgrHead, OgrSource, OpenOptions};
+use crate::gdal::{CellColumns, CellPlace, MomentColumns, Moments, OgrHead, OgrSource, OpenOptions};
 use crate::limits::ReadLimits;
 use crate::source::{Context, Reader, Rows, Source, Staged, finding};
 use crate::transcode::Transcoded;
@@ -240,6 +240,7 @@ impl Source for OgrFile {
             cells,
             table: table.map(|table| table.corrected_rows()).transpose()?.flatten(),
             database,
+            cell_place: CellPlace::default(),
             geometry_nulls: 0,
             schema: Schema::new(columns).into(),
             rows_read: 0,

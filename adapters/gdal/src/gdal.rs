@@ -29,7 +29,7 @@ use ukimet_model::error::quoted;
 use ukimet_model::{AuthorityCode, Crs, Error, Result};
 use ukimet_normalize::{GEOMETRY_KEY, TEXT_KEY};
 
-pub(crate) use cells::CellColumns;
+pub(crate) use cells::{CellColumns, CellPlace};
 use detour::Detour;
 pub use installed::{installed_files, prepare_libraries};
 pub(crate) use linearize::linearize;

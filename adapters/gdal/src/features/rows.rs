@@ -3,7 +3,7 @@
 use super::columns::{converted, linear, vertices_at_most};
 use super::{OgrFile, Text};
 use crate::formats::DbfRows;
-use crate::gdal::{CellColumns, Moments, OgrRows, OgrSource};
+use crate::gdal::{CellColumns, CellPlace, Moments, OgrRows, OgrSource};
 use crate::source::{Rows, finding};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef;
@@ -21,6 +21,7 @@ pub(super) struct LayerRows<'a> {
     pub(super) table: Option<DbfRows>,
     /// The database once more, for cells that are read again.
     pub(super) database: Option<OgrSource>,
+    pub(super) cell_place: CellPlace,
     pub(super) geometry_nulls: u64,
     pub(super) schema: SchemaRef,
     pub(super) rows_read: u64,
@@ -68,7 +69,7 @@ impl Rows for LayerRows<'_> {
             None => rows.columns().to_vec(),
         };
         if let Some(database) = &self.database {
-            self.cells.corrected(database, &mut raw, self.rows_read).map_err(|error| error.context(name()))?;
+            self.cells.corrected(database, &mut raw, &mut self.cell_place).map_err(|error| error.context(name()))?;
         }
         if let Some(table) = &mut self.table {
             table.corrected(&mut raw, rows.num_rows()).map_err(|error| error.context(name()))?;

@@ -23,12 +23,24 @@ pub(crate) struct CellColumns {
     texts: Vec<usize>,
     /// Columns whose every time is UTC.
     instants: Vec<usize>,
-    /// Where they are read from: names quoted, rows in the order of the layer.
-    from: String,
+    /// Where they are read from, name quoted.
+    table: String,
+    /// The column that orders the rows, quoted; empty if they have no order.
+    key: String,
+    /// Whether the key is another in every row.
+    is_key_unique: bool,
     names: Vec<String>,
     /// Cells of the geometry that are null.
     geometry_nulls: Option<u64>,
     pub(crate) findings: Vec<Diagnostic>,
+}
+
+/// How far the cells of a layer were read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CellPlace {
+    rows: u64,
+    /// The key of the last row, if rows have one of their own.
+    last_key: Option<i64>,
 }
 
 /// Results of one query; `SQLite` itself gives no more than 2,000.
@@ -80,9 +92,15 @@ impl CellColumns {
     /// As [`OgrSource::select`].
     pub(crate) fn of(source: &OgrSource, layer: usize, schema: &Schema) -> Result<Self> {
         let (table, key) = source.table(layer)?;
-        let order = if key.is_empty() { String::new() } else { format!(" ORDER BY {}", identifier(&key)) };
         let from = format!("FROM {}", identifier(&table));
-        let mut cells = Self { from: format!("{from}{order}"), ..Self::default() };
+        let kind = format!("SELECT type FROM sqlite_master WHERE name = '{}'", table.replace('\'', "''"));
+        // Only the key of a table is one of its rows: a view may repeat it.
+        let is_table = source.select(&kind)?.into_iter().flatten().flatten().any(|kind| kind == "table");
+        let mut cells = Self { table: identifier(&table), ..Self::default() };
+        if !key.is_empty() {
+            cells.key = identifier(&key);
+            cells.is_key_unique = is_table;
+        }
         cells.names = schema.fields().iter().map(|field| field.name().clone()).collect();
         // Columns of one name would become one.
         let sums = schema.fields().iter().flat_map(|field| sums(field)).enumerate();
@@ -157,28 +175,45 @@ impl CellColumns {
         Arc::new(Field::new(field.name(), data_type, true))
     }
 
-    /// Columns with the cells that are read again; `first` is the number of the first row.
+    /// Columns with the cells that are read again, from `place` on, which moves behind them.
     ///
     /// # Errors
     ///
     /// `DataLoss` if there are fewer rows than before.
-    pub(crate) fn corrected(&self, source: &OgrSource, columns: &mut [ArrayRef], first: u64) -> Result<()> {
+    pub(crate) fn corrected(&self, source: &OgrSource, columns: &mut [ArrayRef], place: &mut CellPlace) -> Result<()> {
+        let count = columns.first().map_or(0, Array::len);
+        let rows = self.rows_from(place, count);
         for i in &self.texts {
-            let (column, count) = (identifier(&self.names[*i]), columns[*i].len());
+            let column = identifier(&self.names[*i]);
+            let key = if self.is_key_unique { &self.key } else { "NULL" };
             let query = format!(
                 "SELECT CASE typeof({column}) WHEN 'null' THEN NULL WHEN 'real' THEN 'r' || printf('%!.17g', {column}) \
                  WHEN 'integer' THEN 'i' || CAST({column} AS TEXT) \
-                 ELSE substr(typeof({column}), 1, 1) || hex(CAST({column} AS BLOB)) END {} LIMIT {count} OFFSET {first}",
-                self.from
+                 ELSE substr(typeof({column}), 1, 1) || hex(CAST({column} AS BLOB)) END AS cell, \
+                 CAST({key} AS TEXT) AS key_text {rows}"
             );
             let cells = source.select(&query)?;
             if cells.len() != count {
                 return Err(Error::data_loss(format!("{count} cells were expected, found {}", cells.len())));
             }
+            let last_key = |row: &Vec<Option<String>>| row.get(1)?.as_deref()?.parse().ok();
+            place.last_key = cells.last().and_then(last_key);
             let texts = cells.into_iter().map(|row| row.into_iter().next().flatten().map(|cell| retold(&cell)));
             columns[*i] = Arc::new(texts.collect::<StringArray>());
         }
+        place.rows += count as u64;
         Ok(())
+    }
+
+    /// The end of a query for the next `count` rows: behind the last key, so that none is passed over again and again;
+    /// by their number where there is no such key.
+    fn rows_from(&self, place: &CellPlace, count: usize) -> String {
+        let Self { table, key, .. } = self;
+        let order = if key.is_empty() { String::new() } else { format!(" ORDER BY {key}") };
+        match place.last_key {
+            Some(last) => format!("FROM {table} WHERE {key} > {last}{order} LIMIT {count}"),
+            None => format!("FROM {table}{order} LIMIT {count} OFFSET {}", place.rows),
+        }
     }
 
     /// How many geometries are null although their cells are not; `nulls` came out.

@@ -83,6 +83,23 @@ async fn cells_that_contradict_their_column_are_text_and_the_others_typed() {
 }
 
 #[tokio::test]
+async fn cells_that_are_read_again_stay_in_their_rows_over_many_batches() {
+    let insert = "INSERT INTO t (number) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) \
+                  SELECT 'n' || i FROM n";
+    let columns = [("number", OGRFieldType::OFTReal)];
+    let gaps = "DELETE FROM t WHERE fid % 7 = 0 OR fid <= 3";
+    let adapter = Adapter::start(&[]).await;
+    let layers = read(&adapter, &Ask::named("a.gpkg"), &database(&columns, &[insert, gaps])).await.expect("rows");
+    assert!(layers[0].batches.len() > 1, "{} batches", layers[0].batches.len());
+    let mut expected = (4..=200_003_u32).filter(|fid| fid % 7 != 0).map(|fid| format!("n{}", fid - 3));
+    for batch in &layers[0].batches {
+        let numbers = batch.column_by_name("number").expect("a column").as_string::<i32>();
+        assert!(numbers.iter().all(|number| number == expected.next().as_deref()));
+    }
+    assert_eq!(expected.next(), None);
+}
+
+#[tokio::test]
 async fn times_in_utc_are_instants_and_mixed_ones_text() {
     let time = OGRFieldType::OFTDateTime;
     let columns = [("utc", time), ("local", time), ("mixed", time), ("offset", time)];
