@@ -242,6 +242,7 @@ impl Source for OgrFile {
             database,
             cell_place: CellPlace::default(),
             geometry_nulls: 0,
+            late_seconds: 0,
             schema: Schema::new(columns).into(),
             rows_read: 0,
             vertices: 0,

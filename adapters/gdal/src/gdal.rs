@@ -14,6 +14,7 @@ mod moments;
 mod osm;
 mod raised;
 mod raster;
+mod seconds;
 
 use arrow_array::ffi::{FFI_ArrowArray, from_ffi_and_data_type};
 use arrow_array::{Array, RecordBatch, RecordBatchOptions, StructArray};
@@ -38,6 +39,7 @@ pub(crate) use osm::copy_osm;
 pub(crate) use raised::Raised;
 use raised::{MESSAGES_MAX, watched};
 pub(crate) use raster::{BandHead, Copying, PixelWindow, RasterHead, RasterSource, declared_spatial_ref, number};
+pub(crate) use seconds::set_right;
 
 /// Options that hold for the whole process. What a build does not know it ignores, so the tests try each door.
 const CONFIG: &[(&str, &str)] = &[

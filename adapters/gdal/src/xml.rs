@@ -66,11 +66,14 @@ pub(crate) fn prolog(text: &str) -> Option<Prolog> {
     }
 }
 
-/// The value of an attribute, by the first place where its name stands.
+/// The value of an attribute, whatever its prefix, by the first place where its name stands.
 pub(crate) fn attribute(inside: &str, name: &str) -> Option<String> {
-    let after = inside.split_once(name)?.1.trim_start().strip_prefix('=')?.trim_start();
-    let quote = after.chars().next().filter(|c| *c == '"' || *c == '\'')?;
-    Some(after[1..].split_once(quote)?.0.to_owned())
+    let is_own = |at: usize| inside[..at].chars().next_back().is_none_or(|c| c == ':' || c.is_whitespace());
+    inside.match_indices(name).filter(|(at, _)| is_own(*at)).find_map(|(at, _)| {
+        let after = inside[at + name.len()..].trim_start().strip_prefix('=')?.trim_start();
+        let quote = after.chars().next().filter(|c| *c == '"' || *c == '\'')?;
+        Some(after[1..].split_once(quote)?.0.to_owned())
+    })
 }
 
 /// Refuses a DTD.

@@ -3,7 +3,7 @@
 use super::columns::{converted, linear, vertices_at_most};
 use super::{OgrFile, Text};
 use crate::formats::DbfRows;
-use crate::gdal::{CellColumns, CellPlace, Moments, OgrRows, OgrSource};
+use crate::gdal::{CellColumns, CellPlace, Moments, OgrRows, OgrSource, set_right};
 use crate::source::{Rows, finding};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef;
@@ -23,6 +23,8 @@ pub(super) struct LayerRows<'a> {
     pub(super) database: Option<OgrSource>,
     pub(super) cell_place: CellPlace,
     pub(super) geometry_nulls: u64,
+    /// Times that came a second late and were set right.
+    pub(super) late_seconds: u64,
     pub(super) schema: SchemaRef,
     pub(super) rows_read: u64,
     pub(super) vertices: u64,
@@ -68,6 +70,7 @@ impl Rows for LayerRows<'_> {
             Some(moments) => moments.corrected(&rows).map_err(|error| error.context(name()))?,
             None => rows.columns().to_vec(),
         };
+        self.late_seconds += set_right(self.file.format.driver, &mut raw);
         if let Some(database) = &self.database {
             self.cells.corrected(database, &mut raw, &mut self.cell_place).map_err(|error| error.context(name()))?;
         }
@@ -111,6 +114,10 @@ impl Rows for LayerRows<'_> {
         if dropped > 0 {
             let message = "times with an offset lost it, since others in their column have none".to_owned();
             findings.push(finding("read.offset_dropped", Severity::Warning, message, dropped, &[]));
+        }
+        if self.late_seconds > 0 {
+            let message = "times before 1970 came a second late out of GDAL and were set right".to_owned();
+            findings.push(finding("read.late_second", Severity::Note, message, self.late_seconds, &[]));
         }
         findings.extend(self.cells.findings.iter().cloned());
         let lost = self.cells.geometries_lost(self.geometry_nulls);

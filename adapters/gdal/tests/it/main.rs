@@ -16,6 +16,7 @@ mod doors;
 mod feeds;
 mod flatgeobuf;
 mod formats;
+mod geodatabase;
 mod geojson;
 mod geopackage;
 mod json_kinds;

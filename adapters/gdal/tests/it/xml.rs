@@ -12,6 +12,14 @@ async fn data_of_kml_keep_their_names_and_links_are_told() {
 }
 
 #[tokio::test]
+async fn typed_data_that_no_schema_declares_are_kept_as_text() {
+    let kml = r##"<?xml version="1.0" encoding="UTF-8"?><kml xmlns="http://www.opengis.net/kml/2.2"><Document><Schema name="width" id="s"><SimpleField name="a" type="int"/></Schema><Placemark/><Placemark><name>x</name><ExtendedData><SchemaData schemaUrl="#s"><SimpleData name="a">1</SimpleData><SimpleData name="b">2</SimpleData><SimpleData name="Атауы">Әсел</SimpleData></SchemaData></ExtendedData><Point><coordinates>76,43</coordinates></Point></Placemark></Document></kml>"##;
+    let layer = only("a.kml", kml.as_bytes()).await;
+    assert_eq!(["a", "b", "atauy"].map(|column| text(&layer, column, 1)), ["1", "2", "Әсел"]);
+    assert_eq!(found(&layer, "kml.undeclared_data_kept").count, 2);
+}
+
+#[tokio::test]
 async fn references_and_second_geometries_of_gml_are_told() {
     let point = |id: &str| {
         format!(
