@@ -7,7 +7,8 @@ use crate::log::{Change, PushCommit, Requirement};
 use crate::objects::Objects;
 use crate::paths;
 use crate::state::View;
-use ukimet_model::{Dataset, DatasetId, Error, Result, Version};
+use crate::successor::segment_objects;
+use ukimet_model::{Dataset, DatasetId, Error, Result, SegmentRef, Version};
 
 /// Checks one push's part of a commit against the state before it.
 pub(crate) fn check(push: &PushCommit, before: &View<'_>, sequence: u64, objects: &Objects) -> Result<()> {
@@ -132,7 +133,7 @@ fn versions_name_the_commit(push: &PushCommit, sequence: u64) -> Result<()> {
 
 fn row_counts_add_up(push: &PushCommit) -> Result<()> {
     for (dataset, version) in versions(push) {
-        let in_segments: u64 = version.segments.iter().map(|segment| segment.rows).sum();
+        let in_segments: u64 = version.segments.iter().map(SegmentRef::live_rows).sum();
         if in_segments != version.rows || version.segments.is_empty() {
             return Err(broken("the segments hold the version's rows", format!("{dataset} has {in_segments}")));
         }
@@ -166,11 +167,8 @@ fn referenced_objects_exist(push: &PushCommit, before: &View<'_>, objects: &Obje
 /// The objects that a version consists of, its raw bytes excepted.
 pub(crate) fn objects_of(dataset: &Dataset, version: &Version) -> Vec<String> {
     let mut keys = vec![paths::receipt(&version.receipt)];
-    for segment in &version.segments {
-        keys.push(paths::parquet(&dataset.uuid, &segment.parquet));
-        keys.push(paths::keys(&dataset.uuid, &segment.keys));
-        keys.extend(segment.rtree.map(|rtree| paths::rtree(&dataset.uuid, &rtree)));
-    }
+    keys.extend(version.segments.iter().flat_map(|segment| segment_objects(&dataset.uuid, segment)));
+    keys.extend(version.changes.map(|changes| paths::changes(&dataset.uuid, &changes.sha256)));
     keys.extend(version.assets.iter().map(|asset| paths::asset(&dataset.uuid, &asset.sha256)));
     keys
 }

@@ -2,56 +2,93 @@
 
 use crate::assets::LayerAssets;
 use crate::claims::{Claims, ObjectClaim};
+use crate::extent::Extent;
+use crate::key::{KeyFinder, first_null, key_positions};
+use crate::matching::{Matched, Matching, null_key};
 use crate::objects::Objects;
 use crate::options::CatalogOptions;
-use crate::rowhash::row_hashes;
+use crate::rowhash::{key_hashes, row_hashes};
+use crate::rows::LiveRows;
 use crate::segment::{SegmentRows, SegmentWriter, WrittenSegment, shapes};
 use crate::sort::{SortKey, SortedBatch, Sorter};
 use crate::tables::LayerTables;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef};
+use arrow_select::filter::filter_record_batch;
 use std::sync::Arc;
 use ukimet_model::batch::{
-    attribute_field, check_schema, described_field, geometry_field, geometry_index, is_geometry, role, source_name,
-    unit,
+    attribute_field, described_field, geometry_field, geometry_index, is_geometry, role, source_name, unit,
 };
 use ukimet_model::error::quoted;
 use ukimet_model::wkb::Shape;
 use ukimet_model::{
-    Batch, BoundingBox, DatasetId, DatasetUuid, Error, Field, QuarantinedRow, Result, SegmentRef, Sha256, Verdict,
+    Batch, DatasetId, DatasetUuid, Error, Field, Key, PushMode, QuarantinedRow, Result, SegmentRef, Sha256, Verdict,
     Version,
 };
 
-/// Takes a layer's rows; memory stays bounded, whatever the number of rows, but for 16 bytes a row.
+/// Takes a layer's rows; memory stays bounded, whatever the number of rows, but for 48 bytes a row of the version that
+/// they are compared with.
 pub struct LayerWriter {
     pub(crate) dataset: DatasetId,
     pub(crate) uuid: DatasetUuid,
     pub(crate) schema: SchemaRef,
-    /// The version whose rows stay beside the new ones; `None` if the rows are the full new state.
-    pub(crate) base: Option<Version>,
+    pub(crate) plan: LayerPlan,
+    rows: u64,
+    /// The version's rows, where equal ones are not written again.
+    matching: Option<Matching>,
+    finder: Option<KeyFinder>,
+    /// Keys of rows that go.
+    deleted_keys: Vec<u128>,
     sorter: Sorter,
-    hashes: Vec<u128>,
+    /// Of the rows that are written.
+    extent: Extent,
     tables: LayerTables,
     assets: LayerAssets,
 }
 
+/// What the rows of a layer are to those that are there.
+pub(crate) struct LayerPlan {
+    pub(crate) mode: PushMode,
+    /// What makes a row the same row in another version.
+    pub(crate) key: Option<Key>,
+    /// Positions of its columns.
+    pub(crate) key_positions: Vec<usize>,
+    /// The version that equal rows are looked up in, or beside whose rows these come.
+    pub(crate) base: Option<Version>,
+    /// Whether the commit fails if that version is not the newest any more.
+    pub(crate) is_onto_base_only: bool,
+}
+
+/// The rows of a layer that have all come.
+pub(crate) struct LayerRows {
+    pub(crate) uuid: DatasetUuid,
+    pub(crate) schema: SchemaRef,
+    pub(crate) plan: LayerPlan,
+    pub(crate) matched: Matched,
+    pub(crate) deleted_keys: Vec<u128>,
+    /// Of the rows that are not written yet.
+    pub(crate) extent: Extent,
+    pub(crate) unwritten: UnwrittenRows,
+}
+
 impl LayerWriter {
-    pub(crate) fn try_new(
+    /// `live` are the rows of the plan's base, if equal rows are not to be written again.
+    pub(crate) fn new(
         dataset: DatasetId,
         uuid: DatasetUuid,
-        schema: &Schema,
-        objects: &Objects,
-        options: &CatalogOptions,
-    ) -> Result<Self> {
-        check_schema(schema)?;
-        if schema.fields().is_empty() {
-            return Err(Error::invalid_data("a layer has at least one column, found none"));
-        }
-        let schema = published_schema(schema);
+        schema: SchemaRef,
+        plan: LayerPlan,
+        live: Option<LiveRows>,
+        (objects, options): (&Objects, &CatalogOptions),
+    ) -> Self {
+        let is_strict = plan.is_strict();
+        let matching = live.map(|live| Matching::new(plan.mode, plan.key_positions.clone(), is_strict, live));
+        let finder = (plan.base.is_none() && plan.key.is_none()).then(|| KeyFinder::new(&schema));
         let sorter = Sorter::new(objects, Arc::clone(&schema), options.sort_run_bytes);
         let tables = LayerTables::new(objects, options);
         let assets = LayerAssets::new(objects, options.asset_bytes_max);
-        Ok(Self { dataset, uuid, schema, base: None, sorter, hashes: Vec::new(), tables, assets })
+        let (rows, deleted_keys, extent) = (0, Vec::new(), Extent::default());
+        Self { dataset, uuid, schema, plan, rows, matching, finder, deleted_keys, sorter, extent, tables, assets }
     }
 
     /// Begins a file made of the row with this number in the source; it becomes a part of the version.
@@ -104,32 +141,85 @@ impl LayerWriter {
     ///
     /// # Errors
     ///
-    /// `InvalidData` naming the column if the schema is not the layer's, or the row if its geometry is not WKB with
-    /// finite coordinates; `LimitReached` if the disk is full.
+    /// `InvalidData` naming the column if the schema is not the layer's, the row if its geometry is not WKB with
+    /// finite coordinates or its key has no value, or the key if two rows have it; `Conflict` if a row is appended whose
+    /// key is there with other values; `LimitReached` if the disk is full.
     pub fn append(&mut self, batch: Batch) -> Result<()> {
         let rows = self.with_own_schema(&batch.into_rows())?;
         if rows.num_rows() == 0 {
             return Ok(());
         }
+        let first = self.rows;
+        self.rows += rows.num_rows() as u64;
+        if self.plan.is_strict()
+            && let Some((row, column)) = first_null(&rows, &self.plan.key_positions)
+        {
+            return Err(null_key(&rows, row, column, first));
+        }
+        if let Some(finder) = &mut self.finder {
+            finder.look_at(&rows);
+        }
         let hashes = row_hashes(&rows)?;
-        let shapes = shapes(&rows, self.rows())?;
-        let first = self.rows();
-        let key = |(i, hash): (usize, &u128)| match shapes.get(i) {
-            None => SortKey { has_no_place: false, order: first + i as u64, hash: *hash },
-            Some(shape) => place_key(shape.as_ref(), *hash),
-        };
-        let keys: Vec<_> = hashes.iter().enumerate().map(key).collect();
-        self.sorter.push(rows, &keys)?;
-        self.hashes.extend(hashes);
+        match &mut self.matching {
+            None => self.write(rows, &hashes, &(first..self.rows).collect::<Vec<_>>()),
+            Some(matching) => {
+                let are_new = matching.take(&rows, &hashes, first)?;
+                if are_new.true_count() == 0 {
+                    return Ok(());
+                }
+                let rows = filter_record_batch(&rows, &are_new)
+                    .map_err(|e| Error::internal("leaving out rows that are there failed").caused_by(e))?;
+                let kept = || are_new.values().set_indices();
+                let numbers: Vec<u64> = kept().map(|i| first + i as u64).collect();
+                self.write(rows, &kept().map(|i| hashes[i]).collect::<Vec<_>>(), &numbers)
+            }
+        }
+    }
+
+    /// Takes rows whose keys are to go, of which only the columns of the key matter. For an upsert.
+    ///
+    /// # Errors
+    ///
+    /// As [`LayerWriter::append`]; `InvalidRequest` unless the layer is an upsert.
+    pub fn delete(&mut self, batch: Batch) -> Result<()> {
+        if self.plan.mode != PushMode::Upsert {
+            return Err(Error::invalid_request("rows are marked as deleted in an upsert only"));
+        }
+        let rows = self.with_own_schema(&batch.into_rows())?;
+        if let Some((row, column)) = first_null(&rows, &self.plan.key_positions) {
+            return Err(null_key(&rows, row, column, self.rows));
+        }
+        self.rows += rows.num_rows() as u64;
+        self.deleted_keys.extend(key_hashes(&rows, &self.plan.key_positions, &[])?.iter());
         Ok(())
     }
 
-    /// How many rows were taken.
+    /// Hands rows on to be sorted; `numbers` are their numbers in the layer.
+    fn write(&mut self, rows: RecordBatch, hashes: &[u128], numbers: &[u64]) -> Result<()> {
+        let shapes = shapes(&rows, numbers)?;
+        shapes.iter().flatten().for_each(|shape| self.extent.add(shape));
+        let key = |(i, hash): (usize, &u128)| match shapes.get(i) {
+            None => SortKey { has_no_place: false, order: numbers[i], hash: *hash },
+            Some(shape) => place_key(shape.as_ref(), *hash),
+        };
+        let keys: Vec<_> = hashes.iter().enumerate().map(key).collect();
+        self.sorter.push(rows, &keys)
+    }
+
+    /// How many rows were taken, those that go included.
     pub fn rows(&self) -> u64 {
-        self.hashes.len() as u64
+        self.rows
     }
 
     fn with_own_schema(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let arranged;
+        let rows = match self.plan.mode {
+            PushMode::Replace => rows,
+            PushMode::Upsert | PushMode::Append => {
+                arranged = self.arranged(rows)?;
+                &arranged
+            }
+        };
         let found = published_schema(rows.schema_ref());
         for (expected, found) in self.schema.fields().iter().zip(found.fields()) {
             if expected.name() != found.name() || expected.data_type() != found.data_type() {
@@ -154,11 +244,63 @@ impl LayerWriter {
             .map_err(|e| Error::invalid_data("a batch does not fit the layer's schema").caused_by(e))
     }
 
-    /// The sorted hashes of the rows, what is left to write, the tables, and the files.
-    pub(crate) fn into_parts(mut self) -> (Vec<u128>, UnwrittenRows, LayerTables, LayerAssets) {
-        self.hashes.sort_unstable();
-        let rows = UnwrittenRows { sorter: self.sorter, schema: self.schema, uuid: self.uuid };
-        (self.hashes, rows, self.tables, self.assets)
+    /// The columns in the order of the version that the rows come beside.
+    fn arranged(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        check_columns(&self.schema, rows.schema_ref())?;
+        let position = |field: &Arc<ArrowField>| rows.schema_ref().index_of(field.name());
+        let order = self.schema.fields().iter().map(position).collect::<Result<Vec<_>, _>>();
+        order.and_then(|order| rows.project(&order)).map_err(|e| Error::internal("arranging columns").caused_by(e))
+    }
+
+    pub(crate) fn into_parts(mut self) -> (LayerRows, LayerTables, LayerAssets) {
+        if let Some(key) = self.finder.and_then(|finder| finder.found(&self.schema)) {
+            self.plan.key_positions = self.schema.index_of(&key.columns[0]).into_iter().collect();
+            self.plan.key = Some(key);
+        }
+        let rows = LayerRows {
+            uuid: self.uuid,
+            schema: Arc::clone(&self.schema),
+            plan: self.plan,
+            matched: self.matching.map(Matching::finish).unwrap_or_default(),
+            deleted_keys: self.deleted_keys,
+            extent: self.extent,
+            unwritten: UnwrittenRows { sorter: self.sorter, schema: self.schema },
+        };
+        (rows, self.tables, self.assets)
+    }
+}
+
+/// Whether rows have the columns of the version that they come beside, in any order.
+///
+/// # Errors
+///
+/// `InvalidData` naming the columns that are missing, and those that the version has not.
+pub(crate) fn check_columns(expected: &Schema, found: &Schema) -> Result<()> {
+    let missing_in = |schema: &Schema, other: &Schema| -> Vec<String> {
+        let fields = schema.fields().iter();
+        fields.filter(|field| other.index_of(field.name()).is_err()).map(|field| field.name().clone()).collect()
+    };
+    let (missing, unknown) = (missing_in(expected, found), missing_in(found, expected));
+    if missing.is_empty() && unknown.is_empty() {
+        return Ok(());
+    }
+    let listed = |names: Vec<String>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    Err(Error::invalid_data(format!(
+        "rows that come beside others have the same columns; missing: {}, not in the dataset: {}",
+        listed(missing),
+        listed(unknown)
+    )))
+}
+
+impl LayerPlan {
+    pub(crate) fn new(mode: PushMode, key: Option<Key>, base: Option<Version>, schema: &Schema) -> Result<Self> {
+        let key_positions = key_positions(key.as_ref(), schema)?;
+        Ok(Self { mode, key, key_positions, base, is_onto_base_only: false })
+    }
+
+    /// Whether a row without a key is refused: else a key that was only found is given up.
+    fn is_strict(&self) -> bool {
+        self.mode != PushMode::Replace || self.key.as_ref().is_some_and(|key| key.is_declared)
     }
 }
 
@@ -232,14 +374,12 @@ pub(crate) fn schema_of(fields: &[Field]) -> Result<SchemaRef> {
 pub(crate) struct UnwrittenRows {
     sorter: Sorter,
     schema: SchemaRef,
-    uuid: DatasetUuid,
 }
 
 /// Segments that are durable.
 #[derive(Default)]
 pub(crate) struct WrittenRows {
     pub(crate) segments: Vec<SegmentRef>,
-    pub(crate) bounds: Option<BoundingBox>,
     pub(crate) claims: Vec<ObjectClaim>,
 }
 
@@ -247,37 +387,41 @@ impl WrittenRows {
     fn add(&mut self, written: WrittenSegment) {
         self.segments.push(written.segment);
         self.claims.extend(written.claims);
-        self.bounds = union(self.bounds, written.bounds);
-    }
-}
-
-/// The box around both; rows without a place have none.
-pub(crate) fn union(a: Option<BoundingBox>, b: Option<BoundingBox>) -> Option<BoundingBox> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.union(&b)),
-        (a, b) => a.or(b),
     }
 }
 
 impl UnwrittenRows {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sorter.is_empty()
+    }
+
     /// Writes the rows in order as segments; an empty layer is one empty segment, which holds its schema.
-    pub(crate) fn write(self, objects: &Objects, claims: &Claims, options: &CatalogOptions) -> Result<WrittenRows> {
+    ///
+    /// `key` are the positions of the key's columns.
+    pub(crate) fn write(
+        self,
+        dataset: &DatasetUuid,
+        key: &[usize],
+        objects: &Objects,
+        claims: &Claims,
+        options: &CatalogOptions,
+    ) -> Result<WrittenRows> {
         let mut merge = self.sorter.finish()?;
         let mut written = WrittenRows::default();
-        let mut writer = SegmentWriter::try_new(objects, &self.schema, options)?;
+        let mut writer = SegmentWriter::try_new(objects, &self.schema, key, options)?;
         while let Some(batch) = merge.next()? {
             let mut from = 0;
             while from < batch.rows.num_rows() {
                 if writer.rows() == options.segment_rows_max {
-                    written.add(writer.finish(claims, &self.uuid)?);
-                    writer = SegmentWriter::try_new(objects, &self.schema, options)?;
+                    written.add(writer.finish(claims, dataset)?);
+                    writer = SegmentWriter::try_new(objects, &self.schema, key, options)?;
                 }
                 let count = (batch.rows.num_rows() - from).min(options.segment_rows_max - writer.rows());
                 write_part(&mut writer, &batch, from, count)?;
                 from += count;
             }
         }
-        written.add(writer.finish(claims, &self.uuid)?);
+        written.add(writer.finish(claims, dataset)?);
         Ok(written)
     }
 }
@@ -285,6 +429,6 @@ impl UnwrittenRows {
 fn write_part(writer: &mut SegmentWriter, batch: &SortedBatch, from: usize, count: usize) -> Result<()> {
     let rows = batch.rows.slice(from, count);
     let hashes: Vec<u128> = batch.keys[from..from + count].iter().map(|key| key.hash).collect();
-    let shapes = if geometry_index(rows.schema_ref()).is_some() { shapes(&rows, 0)? } else { Vec::new() };
+    let shapes = if geometry_index(rows.schema_ref()).is_some() { shapes(&rows, &[])? } else { Vec::new() };
     writer.write(&SegmentRows { rows: &rows, hashes: &hashes, shapes: &shapes })
 }

@@ -48,6 +48,14 @@ pub(crate) fn keys(dataset: &DatasetUuid, hash: &Sha256) -> String {
     format!("{DATA}/{dataset}/{hash}.keys")
 }
 
+pub(crate) fn deletes(dataset: &DatasetUuid, hash: &Sha256) -> String {
+    format!("{DATA}/{dataset}/{hash}.deletes")
+}
+
+pub(crate) fn changes(dataset: &DatasetUuid, hash: &Sha256) -> String {
+    format!("{DATA}/{dataset}/{hash}.changes")
+}
+
 pub(crate) fn asset(dataset: &DatasetUuid, hash: &Sha256) -> String {
     format!("{DATA}/{dataset}/{hash}.tif")
 }

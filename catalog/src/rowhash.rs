@@ -27,6 +27,7 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
+use std::borrow::Cow;
 use ukimet_model::{Error, Result};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
@@ -62,6 +63,21 @@ pub fn row_hashes(rows: &RecordBatch) -> Result<Vec<u128>> {
         start += ROWS_AT_ONCE;
     }
     Ok(hashes)
+}
+
+/// The hash of each row's key: of the columns at these positions, or where there are none, of the whole row, whose hash
+/// is given.
+///
+/// # Errors
+///
+/// As [`row_hashes`].
+pub(crate) fn key_hashes<'a>(rows: &RecordBatch, key: &[usize], hashes: &'a [u128]) -> Result<Cow<'a, [u128]>> {
+    if key.is_empty() {
+        return Ok(Cow::Borrowed(hashes));
+    }
+    let columns =
+        rows.project(key).map_err(|e| Error::internal("a key names columns that are not there").caused_by(e))?;
+    row_hashes(&columns).map(Cow::Owned)
 }
 
 fn structures(columns: &[Vec<u128>], rows: usize) -> impl Iterator<Item = u128> {

@@ -10,11 +10,13 @@ use crate::rtree::Candidate;
 use crate::segment::parquet_error;
 use crate::segments::{OpenSegment, SegmentCache};
 use arrow_array::cast::AsArray;
-use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::{Schema, SchemaRef};
-use exact::Window;
+use arrow_array::{BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
+use arrow_select::filter::filter_record_batch;
+pub(crate) use exact::Window;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection};
+use roaring::RoaringBitmap;
 use std::ops::Range;
 use std::sync::Arc;
 use ukimet_model::error::quoted;
@@ -37,7 +39,32 @@ pub struct Scan {
     schema: SchemaRef,
     bbox: Option<BoundingBox>,
     rows_left: u64,
-    reader: Option<ParquetRecordBatchReader>,
+    reader: Option<SegmentReader>,
+}
+
+/// A segment being read.
+struct SegmentReader {
+    batches: ParquetRecordBatchReader,
+    /// Rows that are read but not given out; `None` if there are none among those that are read.
+    deletes: Option<Arc<RoaringBitmap>>,
+    /// Number of the next row, where there are deletes.
+    position: u32,
+}
+
+impl SegmentReader {
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let Some(batch) = self.batches.next() else { return Ok(None) };
+        let batch = batch.map_err(read_error)?;
+        let Some(deletes) = &self.deletes else { return Ok(Some(batch)) };
+        let from = self.position;
+        self.position += batch.num_rows() as u32;
+        let live: BooleanArray = (from..self.position).map(|row| Some(!deletes.contains(row))).collect();
+        filter_record_batch(&batch, &live).map(Some).map_err(read_error)
+    }
+}
+
+fn read_error(error: ArrowError) -> Error {
+    Error::internal("reading a segment failed").caused_by(error)
 }
 
 impl Scan {
@@ -77,8 +104,7 @@ impl Scan {
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         while self.rows_left > 0 {
             if let Some(reader) = &mut self.reader {
-                if let Some(batch) = reader.next() {
-                    let batch = batch.map_err(|e| Error::internal("reading a segment failed").caused_by(e))?;
+                if let Some(batch) = reader.next()? {
                     let rows = self.rows_left.min(batch.num_rows() as u64);
                     self.rows_left -= rows;
                     return self.arrange(&batch.slice(0, rows as usize)).map(Some);
@@ -92,20 +118,23 @@ impl Scan {
     }
 
     /// Opens a segment; `None` if no row of it was asked for.
-    fn begin(&self, segment: &SegmentRef) -> Result<Option<ParquetRecordBatchReader>> {
-        if segment.rows == 0 {
+    fn begin(&self, segment: &SegmentRef) -> Result<Option<SegmentReader>> {
+        if segment.live_rows() == 0 {
             return Ok(None);
         }
         let Some(window) = &self.bbox else {
             let open = self.cache.segment(&self.dataset, segment)?;
-            return reader(&open, &self.columns, None, self.batch_rows()).map(Some);
+            let deletes = self.cache.deletes(&self.dataset, segment)?;
+            let batches = reader(&open, &self.columns, None, self.batch_rows())?;
+            return Ok(Some(SegmentReader { batches, deletes, position: 0 }));
         };
         let rows = self.rows_in(segment, window)?;
         if rows.is_empty() {
             return Ok(None);
         }
         let open = self.cache.segment(&self.dataset, segment)?;
-        reader(&open, &self.columns, Some(selection(&rows, segment.rows)), self.batch_rows()).map(Some)
+        let batches = reader(&open, &self.columns, Some(selection(&rows, segment.rows)), self.batch_rows())?;
+        Ok(Some(SegmentReader { batches, deletes: None, position: 0 }))
     }
 
     /// Rows to decode at once: no more than are wanted.
@@ -118,7 +147,10 @@ impl Scan {
         let (Some(tree), Some(geometry)) = (self.cache.tree(&self.dataset, segment)?, self.geometry) else {
             return Ok(Vec::new());
         };
-        let candidates = tree.candidates(window)?;
+        let mut candidates = tree.candidates(window)?;
+        if let Some(deletes) = self.cache.deletes(&self.dataset, segment)? {
+            candidates.retain(|candidate| !deletes.contains(candidate.row));
+        }
         let open = self.cache.segment(&self.dataset, segment)?;
         let window = Window::new(window);
         let (mut rows, mut from) = (Vec::new(), 0);
@@ -157,7 +189,7 @@ impl Iterator for Scan {
     }
 }
 
-fn column_index(schema: &Schema, name: &str) -> Result<usize> {
+pub(crate) fn column_index(schema: &Schema, name: &str) -> Result<usize> {
     schema.index_of(name).map_err(|_| {
         let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         Error::invalid_request(format!("there is no column {}, the columns are {}", quoted(name), names.join(", ")))
@@ -181,6 +213,18 @@ fn reader(
     builder.build().map_err(parquet_error)
 }
 
+/// Reads some rows of a segment, in their order.
+pub(crate) fn read_rows(
+    open: &OpenSegment,
+    columns: &[usize],
+    rows: &RoaringBitmap,
+    rows_in_segment: u64,
+) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
+    let rows: Vec<u32> = rows.iter().collect();
+    let reader = reader(open, columns, Some(selection(&rows, rows_in_segment)), BATCH_ROWS)?;
+    Ok(reader.map(|batch| batch.map_err(read_error)))
+}
+
 /// Sorted row numbers as ranges of rows to read.
 fn selection(rows: &[u32], rows_in_segment: u64) -> RowSelection {
     let ranges = rows.chunk_by(|a, b| a + 1 == *b).map(|run| run[0] as usize..run[run.len() - 1] as usize + 1);
@@ -202,7 +246,7 @@ fn test(
     }
     let mut tested = at_border.iter();
     for batch in reader(open, &[geometry], Some(selection(&at_border, rows_in_segment)), TEST_ROWS)? {
-        let batch = batch.map_err(|e| Error::internal("reading a segment failed").caused_by(e))?;
+        let batch = batch.map_err(read_error)?;
         for geometry in batch.column(0).as_binary::<i32>() {
             let row = tested.next().ok_or_else(|| Error::internal("a segment has more rows than its version"))?;
             if geometry.is_some_and(|bytes| window.meets(bytes)) {

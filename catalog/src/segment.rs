@@ -8,6 +8,7 @@ use crate::keys::{KeyRecord, write_keys};
 use crate::objects::{FinishedObject, ObjectWriter, Objects};
 use crate::options::CatalogOptions;
 use crate::paths;
+use crate::rowhash::key_hashes;
 use crate::rtree::{OuterBox, build, outer_box};
 use arrow_array::{Array, ArrayRef, Float32Array, RecordBatch, StructArray};
 use arrow_buffer::NullBuffer;
@@ -46,6 +47,8 @@ pub(crate) struct SegmentWriter {
     parquet: ArrowWriter<ObjectWriter>,
     ran_full: Arc<AtomicBool>,
     covering: Option<Covering>,
+    /// Positions of the key's columns; none if a row's key is the whole row.
+    key: Vec<usize>,
     keys: Vec<KeyRecord>,
     boxes: Vec<OuterBox>,
     bounds: Option<BoundingBox>,
@@ -87,7 +90,12 @@ fn box_fields() -> Fields {
 }
 
 impl SegmentWriter {
-    pub(crate) fn try_new(objects: &Objects, schema: &SchemaRef, options: &CatalogOptions) -> Result<Self> {
+    pub(crate) fn try_new(
+        objects: &Objects,
+        schema: &SchemaRef,
+        key: &[usize],
+        options: &CatalogOptions,
+    ) -> Result<Self> {
         let covering = ukimet_model::batch::geometry_index(schema).map(|_| Covering::new(schema));
         let file_schema = covering.as_ref().map_or_else(|| Arc::clone(schema), |c| Arc::clone(&c.schema));
         let properties = properties(options, covering.as_ref());
@@ -99,6 +107,7 @@ impl SegmentWriter {
             objects: objects.clone(),
             parquet,
             covering,
+            key: key.to_vec(),
             keys: Vec::new(),
             boxes: Vec::new(),
             bounds: None,
@@ -112,8 +121,9 @@ impl SegmentWriter {
 
     pub(crate) fn write(&mut self, rows: &SegmentRows<'_>) -> Result<()> {
         let first = self.keys.len() as u32;
-        let records = rows.hashes.iter().zip(first..);
-        self.keys.extend(records.map(|(hash, position)| KeyRecord { key: *hash, row: *hash, position }));
+        let keys = key_hashes(rows.rows, &self.key, rows.hashes)?;
+        let records = keys.iter().zip(rows.hashes).zip(first..);
+        self.keys.extend(records.map(|((key, row), position)| KeyRecord { key: *key, row: *row, position }));
         let Some(covering) = &self.covering else {
             return self.parquet.write(rows.rows).map_err(|e| write_error(e, &self.ran_full));
         };
@@ -153,15 +163,15 @@ impl SegmentWriter {
             writer.write_all(&tree).map_err(|e| self.objects.write_error("writing", "an R-tree", e))?;
             rtree = Some(written.publish(writer.finish()?, |hash| paths::rtree(dataset, hash))?);
         }
-        let segment = SegmentRef { parquet, rtree, keys, rows, rows_with_place, size_bytes: written.size_bytes };
-        Ok(WrittenSegment { segment, bounds: self.bounds, claims: written.claimed })
+        let segment =
+            SegmentRef { parquet, rtree, keys, rows, rows_with_place, size_bytes: written.size_bytes, deletes: None };
+        Ok(WrittenSegment { segment, claims: written.claimed })
     }
 }
 
 /// A segment whose files are durable, and the claims that keep them.
 pub(crate) struct WrittenSegment {
     pub(crate) segment: SegmentRef,
-    pub(crate) bounds: Option<BoundingBox>,
     pub(crate) claims: Vec<ObjectClaim>,
 }
 
@@ -244,8 +254,8 @@ pub(crate) fn parquet_error(error: ParquetError) -> Error {
 ///
 /// # Errors
 ///
-/// `InvalidData` naming the row (counted from `first_row`) whose bytes are not a geometry with finite coordinates.
-pub(crate) fn shapes(rows: &RecordBatch, first_row: u64) -> Result<Vec<Option<Shape>>> {
+/// `InvalidData` naming the row, by `numbers` where they are known, whose bytes are not a geometry with finite coordinates.
+pub(crate) fn shapes(rows: &RecordBatch, numbers: &[u64]) -> Result<Vec<Option<Shape>>> {
     use arrow_array::cast::AsArray;
     let Some(index) = ukimet_model::batch::geometry_index(rows.schema_ref()) else { return Ok(Vec::new()) };
     let geometries = rows.column(index).as_binary::<i32>();
@@ -253,7 +263,9 @@ pub(crate) fn shapes(rows: &RecordBatch, first_row: u64) -> Result<Vec<Option<Sh
         if geometries.is_null(i) {
             return Ok(None);
         }
-        let refused = |reason: String| Error::invalid_data(format!("row {}: {reason}", first_row + i as u64));
+        let refused = |reason: String| {
+            Error::invalid_data(format!("row {}: {reason}", numbers.get(i).map_or(i as u64, |number| *number)))
+        };
         let shape = ukimet_model::wkb::inspect(geometries.value(i)).map_err(|e| refused(e.to_string()))?;
         if shape.is_finite { Ok(Some(shape)) } else { Err(refused("a coordinate is not finite".to_owned())) }
     };

@@ -1,11 +1,13 @@
-//! Segments open for reading: checked once, footers and R-trees kept in memory within a limit.
+//! Segments open for reading: checked once, footers, R-trees and deletion bitmaps kept in memory within a limit.
 
+use crate::deletes::read_deletes;
 use crate::objects::{Object, Objects};
 use crate::paths;
 use crate::rtree::Tree;
 use crate::segment::parquet_error;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::PageIndexPolicy;
+use roaring::RoaringBitmap;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ukimet_model::{DatasetUuid, Result, SegmentRef, Sha256};
@@ -31,6 +33,7 @@ struct Held {
 enum Cached {
     Footer(Arc<ArrowReaderMetadata>),
     Tree(Arc<Tree>),
+    Deletes(Arc<RoaringBitmap>),
 }
 
 /// A segment's file, checked, with its footer.
@@ -82,6 +85,19 @@ impl SegmentCache {
         let tree = Arc::new(Tree::try_new(&object.read(0, object.size_bytes() as usize)?)?);
         self.keep(key, Cached::Tree(Arc::clone(&tree)), tree.size_bytes());
         Ok(Some(tree))
+    }
+
+    /// The rows of a segment that the version has no more; `None` if it has all of them.
+    pub(crate) fn deletes(&self, dataset: &DatasetUuid, segment: &SegmentRef) -> Result<Option<Arc<RoaringBitmap>>> {
+        let Some(deletes) = &segment.deletes else { return Ok(None) };
+        let key = paths::deletes(dataset, &deletes.sha256);
+        if let Some(Cached::Deletes(rows)) = self.cached(&key) {
+            return Ok(Some(rows));
+        }
+        let object = self.open(&key, &deletes.sha256)?;
+        let rows = Arc::new(read_deletes(&object)?);
+        self.keep(key, Cached::Deletes(Arc::clone(&rows)), object.size_bytes() as usize);
+        Ok(Some(rows))
     }
 
     fn cached(&self, key: &str) -> Option<Cached> {

@@ -1,6 +1,7 @@
 //! An immutable view of the catalog: every read starts from one.
 
 use crate::assets::AssetBytes;
+use crate::diff::Diff;
 use crate::index::text::TextSnapshot;
 use crate::layer::schema_of;
 use crate::objects::Objects;
@@ -215,5 +216,20 @@ impl Snapshot {
     /// fail with `Internal` naming a damaged object; damaged bytes are never given out.
     pub fn scan(&self, dataset: &Dataset, version: &Version, query: &RowQuery, segments: Range<usize>) -> Result<Scan> {
         Scan::try_new(Arc::clone(&self.segments), dataset, version, query, segments)
+    }
+
+    /// The rows that differ between two versions of a dataset, in either direction of time.
+    ///
+    /// Of the query, columns choose what is compared and given out, and the box keeps rows that lie in it before or
+    /// after.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidRequest` listing the columns if one is named that neither version has. The rows themselves may fail with
+    /// `Internal` naming a damaged object.
+    pub fn diff(&self, dataset: &Dataset, from: &Version, to: &Version, query: &RowQuery) -> Result<Diff> {
+        let (first, last) = (from.number.min(to.number), from.number.max(to.number));
+        let between = self.versions(&dataset.id, Some(VersionNumber(last.0 + 1)), (last.0 - first.0) as usize)?;
+        Diff::try_new(Arc::clone(&self.segments), dataset, (from, to), &between, query)
     }
 }

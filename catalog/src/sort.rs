@@ -98,6 +98,10 @@ impl Sorter {
         Ok(())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.total.1 == 0
+    }
+
     fn batch_rows(&self, bytes: usize) -> usize {
         let row_bytes = (self.total.0 / self.total.1.max(1)).max(1);
         (bytes / row_bytes).clamp(1, RESULT_BATCH_ROWS)

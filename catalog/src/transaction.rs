@@ -1,23 +1,27 @@
 //! A push on its way into the catalog: layers are written first, then one log entry makes them true.
 
 use crate::catalog::Shared;
+use crate::changes::ChangeCounts;
 use crate::claims::ObjectClaim;
 use crate::commit::{Answer, Proposal, check_expected_version, replay};
-use crate::keys::{added_and_removed, root_hash, rows_of};
-use crate::layer::{LayerWriter, fields_of, schema_of, union};
+use crate::key::declared_key;
+use crate::layer::{LayerPlan, LayerWriter, check_columns, fields_of, published_schema, schema_of};
 use crate::objects::Objects;
 use crate::paths;
 use crate::push::PushIntent;
 use crate::receipt::write_receipt;
+use crate::rows::LiveRows;
 use crate::snapshot::Snapshot;
+use crate::successor::{State, Successor, fits, is_same_key, segment_objects};
 use crate::tables::WrittenTables;
 use arrow_schema::{Schema, SchemaRef};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::Arc;
+use ukimet_model::batch::check_schema;
 use ukimet_model::{
-    BoundingBox, DatasetId, DerivedAsset, Error, Field, LayerReport, PushOutcome, Result, SegmentRef, Sha256, Version,
+    DatasetId, DerivedAsset, Error, Field, Key, LayerReport, PushMode, PushOutcome, Result, Sha256, Version,
     VersionNumber,
 };
 
@@ -38,25 +42,23 @@ pub(crate) struct PreparedLayer {
     pub(crate) dataset: DatasetId,
     pub(crate) report: LayerReport,
     pub(crate) fields: Vec<Field>,
-    pub(crate) root_hash: Sha256,
-    /// Sorted row hashes.
-    pub(crate) hashes: Vec<u128>,
-    pub(crate) segments: Vec<SegmentRef>,
-    pub(crate) bounds: Option<BoundingBox>,
+    pub(crate) tables: WrittenTables,
+    successor: Successor,
+    /// The version that the commit must find as the newest.
+    onto: Option<VersionNumber>,
+    /// Files made of the layer's own rows.
+    own_assets: Vec<DerivedAsset>,
+    claims: Vec<ObjectClaim>,
+    /// What the dataset is after the layer.
+    pub(crate) state: State,
     /// Number of the version it was compared with; 0 for none.
     pub(crate) base: u64,
     /// The receipt of the new version; `None` if the rows are those of the base.
     pub(crate) receipt: Option<Sha256>,
-    pub(crate) rows_added: u64,
-    pub(crate) rows_removed: u64,
     /// Rows of the version by geometry type.
     pub(crate) geometry_types: BTreeMap<String, u64>,
-    pub(crate) tables: WrittenTables,
+    /// All files made of the version's rows.
     pub(crate) assets: Vec<DerivedAsset>,
-    asset_claims: Vec<ObjectClaim>,
-    /// The version that the rows were added to; its segments come before the new ones.
-    onto: Option<VersionNumber>,
-    claims: Vec<ObjectClaim>,
 }
 
 impl Transaction {
@@ -68,21 +70,81 @@ impl Transaction {
         Ok(Self { shared, push, layers: Vec::new(), begun: Vec::new() })
     }
 
-    /// Begins a layer: the full new state of one dataset.
+    /// Begins a layer: rows of one dataset, which are to those that are there what the push declared.
     ///
     /// # Errors
     ///
-    /// `InvalidData` if the schema is not one of normalized rows; `InvalidRequest` if the push already has a layer
-    /// for the dataset; `Conflict` if the publisher built on another version.
+    /// `InvalidData` if the schema is not one of normalized rows, or has other columns than the rows that these come
+    /// beside; `InvalidRequest` if the push already has a layer for the dataset, or the declared key fits no columns;
+    /// `Conflict` if the publisher built on another version, or declared another key than the dataset has.
     // The caller gives the schema away, so that a layer can keep it if it ever needs to.
     #[allow(clippy::needless_pass_by_value)]
     pub fn begin_layer(&mut self, dataset: DatasetId, schema: SchemaRef) -> Result<LayerWriter> {
-        if self.begun.contains(&dataset) {
-            return Err(Error::invalid_request(format!("the push already has a layer for dataset {dataset}")));
+        let newest = self.newest(&dataset)?;
+        check_schema(&schema)?;
+        if schema.fields().is_empty() {
+            return Err(Error::invalid_data("a layer has at least one column, found none"));
         }
-        let newest = self.shared.newest_version(&dataset)?.map_or(0, |version| version.number.0);
-        check_expected_version(&self.push, newest)?;
-        self.layer_writer(dataset, &schema)
+        let schema = published_schema(&schema);
+        let declared = self.push.declared.key.as_ref();
+        let declared = declared.map(|names| declared_key(names, &schema)).transpose()?;
+        match (self.push.declared.mode, newest) {
+            (PushMode::Replace, newest) => self.begin_state(dataset, schema, declared, newest),
+            (mode, None) => {
+                if mode == PushMode::Upsert && declared.is_none() {
+                    return Err(Error::invalid_request(
+                        "an upsert needs a key, and the dataset has none yet: declare the columns of the key",
+                    ));
+                }
+                let plan = LayerPlan::new(mode, declared, None, &schema)?;
+                self.layer_writer(dataset, schema, plan)
+            }
+            (mode, Some(base)) => self.begin_beside(dataset, &schema, mode, declared.as_ref(), base),
+        }
+    }
+
+    /// A full new state: rows that the newest version has are not written again if it has the same columns and key.
+    fn begin_state(
+        &mut self,
+        dataset: DatasetId,
+        schema: SchemaRef,
+        declared: Option<Key>,
+        newest: Option<Version>,
+    ) -> Result<LayerWriter> {
+        let kept = newest.as_ref().and_then(|newest| newest.key.clone());
+        let kept = kept.filter(|key| key.columns.iter().all(|name| schema.index_of(name).is_ok()));
+        let key = declared.or(kept);
+        let base = newest.filter(|newest| fits(newest, &schema, key.as_ref()));
+        let plan = LayerPlan::new(PushMode::Replace, key, base, &schema)?;
+        self.layer_writer(dataset, schema, plan)
+    }
+
+    /// Rows that come beside those of the newest version.
+    fn begin_beside(
+        &mut self,
+        dataset: DatasetId,
+        found: &Schema,
+        mode: PushMode,
+        declared: Option<&Key>,
+        base: Version,
+    ) -> Result<LayerWriter> {
+        let schema = schema_of(&base.fields)?;
+        check_columns(&schema, found)?;
+        let named = |key: Option<&Key>| key.map_or_else(|| "no key".to_owned(), |key| key.columns.join(", "));
+        if declared.is_some() && !is_same_key(declared, base.key.as_ref()) {
+            return Err(Error::conflict(format!(
+                "the push declares key {}, the dataset has {}: only a full new state changes the key",
+                named(declared),
+                named(base.key.as_ref())
+            )));
+        }
+        if mode == PushMode::Upsert && base.key.is_none() {
+            return Err(Error::invalid_request(
+                "an upsert needs a key, and the dataset has none: push a full new state that declares one",
+            ));
+        }
+        let plan = LayerPlan::new(mode, base.key.clone(), Some(base), &schema)?;
+        self.layer_writer(dataset, schema, plan)
     }
 
     /// Begins a layer of rows that come beside those of a version, which must be the newest until the commit.
@@ -91,83 +153,67 @@ impl Transaction {
     ///
     /// As [`Transaction::begin_layer`]; `Conflict` if the version is not the newest one.
     pub fn begin_addition(&mut self, dataset: DatasetId, base: VersionNumber) -> Result<LayerWriter> {
-        if self.begun.contains(&dataset) {
-            return Err(Error::invalid_request(format!("the push already has a layer for dataset {dataset}")));
-        }
-        let newest = self.shared.newest_version(&dataset)?;
-        check_expected_version(&self.push, newest.as_ref().map_or(0, |version| version.number.0))?;
-        let base = still_newest(newest, base)?;
+        let base = still_newest(self.newest(&dataset)?, base)?;
         let schema = schema_of(&base.fields)?;
-        let mut layer = self.layer_writer(dataset, &schema)?;
-        layer.base = Some(base);
-        Ok(layer)
+        let plan = LayerPlan::new(PushMode::Append, base.key.clone(), Some(base), &schema)?;
+        self.layer_writer(dataset, schema, LayerPlan { is_onto_base_only: true, ..plan })
     }
 
-    fn layer_writer(&mut self, dataset: DatasetId, schema: &Schema) -> Result<LayerWriter> {
-        let uuid = self.shared.uuid_of(&dataset);
+    /// The newest version of a dataset that the push has no layer for yet.
+    fn newest(&self, dataset: &DatasetId) -> Result<Option<Version>> {
+        if self.begun.contains(dataset) {
+            return Err(Error::invalid_request(format!("the push already has a layer for dataset {dataset}")));
+        }
+        let newest = self.shared.newest_version(dataset)?;
+        check_expected_version(&self.push, newest.as_ref().map_or(0, |version| version.number.0))?;
+        Ok(newest)
+    }
+
+    fn layer_writer(&mut self, dataset: DatasetId, schema: SchemaRef, plan: LayerPlan) -> Result<LayerWriter> {
+        let (shared, uuid) = (&self.shared, self.shared.uuid_of(&dataset));
+        let is_compared = plan.mode == PushMode::Replace || plan.key.is_some();
+        let base = plan.base.as_ref().filter(|_| is_compared);
+        let live = base.map(|base| LiveRows::load(&shared.segments, &uuid, &base.segments)).transpose()?;
         self.begun.push(dataset.clone());
-        LayerWriter::try_new(dataset, uuid, schema, &self.shared.objects, &self.shared.options)
+        Ok(LayerWriter::new(dataset, uuid, schema, plan, live, (&shared.objects, &shared.options)))
     }
 
     /// Ends a layer: compares it with the newest version, and unless it is the same, writes it durably.
     ///
     /// # Errors
     ///
-    /// `Internal` if the report counts other rows than were appended; `LimitReached` if the disk is full.
+    /// `Internal` if the report counts other rows than were appended; `InvalidData` if a key names two rows;
+    /// `LimitReached` if the disk is full.
     pub fn end_layer(&mut self, layer: LayerWriter, report: LayerReport) -> Result<()> {
         if report.rows_taken != layer.rows() {
             let (told, found) = (report.rows_taken, layer.rows());
             return Err(Error::internal(format!("the report tells {told} rows taken, {found} were appended")));
         }
-        self.shared.check_takes_commits()?;
-        let (dataset, schema) = (layer.dataset.clone(), Arc::clone(&layer.schema));
-        let (uuid, base) = (layer.uuid.clone(), layer.base.clone());
-        let (mut hashes, unwritten, tables, written_assets) = layer.into_parts();
-        let (mut assets, asset_claims) = written_assets.publish(&self.shared.claims, &uuid)?;
-        if let Some(base) = &base {
-            assets.splice(0..0, base.assets.clone());
-        }
-        let mut geometry_types = report.geometry_types.clone();
-        if let Some(base) = &base {
-            hashes.extend(rows_of(&self.shared.objects, &uuid, &base.segments)?);
-            hashes.sort_unstable();
-            base.geometry_types
-                .iter()
-                .for_each(|(kind, rows)| *geometry_types.entry(kind.clone()).or_default() += rows);
-        }
+        let shared = &self.shared;
+        shared.check_takes_commits()?;
+        let (dataset, uuid) = (layer.dataset.clone(), layer.uuid.clone());
+        let (rows, tables, assets) = layer.into_parts();
+        let onto = rows.plan.base.as_ref().filter(|_| rows.plan.is_onto_base_only).map(|base| base.number);
+        let (own_assets, asset_claims) = assets.publish(&shared.claims, &uuid)?;
+        let (successor, mut claims) = Successor::write(shared, rows)?;
+        claims.extend(asset_claims);
+        let newest = newest_for(shared, &dataset, onto)?;
         let mut prepared = PreparedLayer {
             dataset,
+            geometry_types: report.geometry_types.clone(),
             report,
-            geometry_types,
-            tables: tables.finish(&self.shared.claims)?,
-            assets,
-            asset_claims,
-            onto: base.as_ref().map(|base| base.number),
-            fields: fields_of(&schema),
-            root_hash: root_hash(&schema, &hashes),
-            hashes,
-            segments: Vec::new(),
-            bounds: None,
+            fields: fields_of(&successor.schema),
+            tables: tables.finish(&shared.claims)?,
+            state: successor.state(shared, newest.as_ref())?,
+            successor,
+            onto,
+            assets: own_assets.clone(),
+            own_assets,
+            claims,
             base: 0,
             receipt: None,
-            rows_added: 0,
-            rows_removed: 0,
-            claims: Vec::new(),
         };
-        let newest = self.shared.newest_version(&prepared.dataset)?;
-        if let Some(same) = newest.filter(|newest| newest.root_hash == prepared.root_hash) {
-            // Its rows lie there already, whatever becomes the newest version until the commit.
-            (prepared.segments, prepared.bounds) = (same.segments, same.bbox);
-        } else {
-            let written = unwritten.write(&self.shared.objects, &self.shared.claims, &self.shared.options)?;
-            (prepared.segments, prepared.bounds) = (written.segments, written.bounds);
-            prepared.claims = written.claims;
-            if let Some(base) = base {
-                prepared.segments.splice(0..0, base.segments);
-                prepared.bounds = union(base.bbox, prepared.bounds);
-            }
-        }
-        prepared.compare(&self.shared)?;
+        prepared.settle(shared, newest)?;
         self.layers.push(prepared);
         Ok(())
     }
@@ -199,10 +245,8 @@ impl Transaction {
                 Answer::Replayed(outcome, snapshot) => return Ok((*outcome, snapshot)),
                 Answer::Recorded(outcome, snapshot) => {
                     // An unchanged layer names no object of its own; what it wrote goes with its claims.
-                    let named = layers.iter().filter(|layer| layer.receipt.is_some());
-                    let tables = layers.iter().flat_map(|layer| &layer.tables.claims);
-                    let of_version = named.flat_map(|layer| layer.claims.iter().chain(&layer.asset_claims));
-                    of_version.chain(tables).chain([&raw]).for_each(ObjectClaim::commit);
+                    layers.iter().filter(|layer| layer.receipt.is_some()).for_each(|layer| layer.commit_claims());
+                    layers.iter().flat_map(|layer| &layer.tables.claims).chain([&raw]).for_each(ObjectClaim::commit);
                     return Ok((*outcome, snapshot));
                 }
                 Answer::Moved => {
@@ -230,17 +274,23 @@ impl Transaction {
 impl PreparedLayer {
     /// Compares with the newest version of the dataset, which another push may just have published.
     fn compare(&mut self, shared: &Shared) -> Result<()> {
-        let mut base = shared.newest_version(&self.dataset)?;
-        if let Some(onto) = self.onto {
-            base = Some(still_newest(base, onto)?);
-        }
-        self.base = base.as_ref().map_or(0, |base| base.number.0);
-        if base.as_ref().is_some_and(|base| base.root_hash == self.root_hash) {
-            (self.receipt, self.rows_added, self.rows_removed) = (None, 0, 0);
+        let newest = newest_for(shared, &self.dataset, self.onto)?;
+        self.state = self.successor.state(shared, newest.as_ref())?;
+        self.settle(shared, newest)
+    }
+
+    /// Takes over what the comparison with the newest version found.
+    fn settle(&mut self, shared: &Shared, newest: Option<Version>) -> Result<()> {
+        self.base = newest.as_ref().map_or(0, |newest| newest.number.0);
+        if newest.as_ref().is_some_and(|newest| newest.root_hash == self.state.root_hash) {
+            (self.receipt, self.state.counts) = (None, ChangeCounts::default());
             return Ok(());
         }
-        let before = base.map_or_else(|| Ok(Vec::new()), |base| self.rows_before(shared, &base))?;
-        (self.rows_added, self.rows_removed) = added_and_removed(&before, &self.hashes);
+        if self.successor.mode != PushMode::Replace {
+            let before = newest.map_or_else(Vec::new, |newest| newest.assets);
+            self.assets = before.into_iter().chain(self.own_assets.clone()).collect();
+            self.geometry_types = self.state.extent.types.clone();
+        }
         if self.receipt.is_none() {
             let bytes = write_receipt(&self.report)?;
             let hash = crate::seal::sha256(&bytes);
@@ -252,8 +302,29 @@ impl PreparedLayer {
         Ok(())
     }
 
-    fn rows_before(&self, shared: &Shared, base: &Version) -> Result<Vec<u128>> {
-        rows_of(&shared.objects, &shared.uuid_of(&self.dataset), &base.segments)
+    /// A commit names the objects of the new version now, so they stay; what else was written goes with its claims.
+    fn commit_claims(&self) {
+        let (uuid, state) = (&self.successor.uuid, &self.state);
+        let mut named: HashSet<String> =
+            state.segments.iter().flat_map(|segment| segment_objects(uuid, segment)).collect();
+        named.extend(state.changes.map(|changes| paths::changes(uuid, &changes.sha256)));
+        named.extend(self.receipt.map(|receipt| paths::receipt(&receipt)));
+        named.extend(self.assets.iter().map(|asset| paths::asset(uuid, &asset.sha256)));
+        let claims = self.claims.iter().chain(&state.claims);
+        claims.filter(|claim| named.contains(&claim.key)).for_each(ObjectClaim::commit);
+    }
+
+    pub(crate) fn key(&self) -> Option<&Key> {
+        self.successor.key.as_ref()
+    }
+}
+
+/// The newest version of a dataset, which must be `onto` where that is given.
+fn newest_for(shared: &Shared, dataset: &DatasetId, onto: Option<VersionNumber>) -> Result<Option<Version>> {
+    let newest = shared.newest_version(dataset)?;
+    match onto {
+        Some(onto) => still_newest(newest, onto).map(Some),
+        None => Ok(newest),
     }
 }
 

@@ -86,7 +86,7 @@ pub struct Asset {
     pub media_type: String,
 }
 
-/// One immutable file of rows and its two companions.
+/// One immutable file of rows and its companions, and which of its rows a version still has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentRef {
     /// Hash of the `GeoParquet` file; names it.
@@ -95,12 +95,53 @@ pub struct SegmentRef {
     pub rtree: Option<Sha256>,
     /// Hash of its key file.
     pub keys: Sha256,
-    /// How many rows.
+    /// How many rows the file has.
     pub rows: u64,
     /// How many of them have a place; these come first.
     pub rows_with_place: u64,
     /// Bytes of the three files together.
     pub size_bytes: u64,
+    /// The rows that the version has no more; `None` if it has all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletes: Option<DeletesRef>,
+}
+
+impl SegmentRef {
+    /// How many rows the version has of it.
+    pub fn live_rows(&self) -> u64 {
+        self.rows - self.deletes.map_or(0, |deletes| deletes.rows)
+    }
+}
+
+/// Which rows of a segment a version has no more: a bitmap of row numbers in the portable Roaring format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletesRef {
+    /// Hash of the bitmap; names it.
+    pub sha256: Sha256,
+    /// How many rows it names.
+    pub rows: u64,
+}
+
+/// The columns by which a row is the same row in another version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// Published names, in the order of the declaration. No value is missing and no two rows agree in all of them.
+    pub columns: Vec<String>,
+    /// Whether the publisher named them, or they were found in the first version.
+    pub is_declared: bool,
+}
+
+/// Which rows a version has that the one before has not, and the other way round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangesRef {
+    /// Hash of the list; names it.
+    pub sha256: Sha256,
+    /// Rows that are new.
+    pub added: u64,
+    /// Rows that are gone.
+    pub removed: u64,
+    /// Rows whose key is in both and whose values differ; 0 without a key.
+    pub changed: u64,
 }
 
 /// A file that was made of a row, e.g. a raster as a Cloud Optimized `GeoTIFF`.
@@ -150,6 +191,12 @@ pub struct Version {
     /// Files made of its rows; none in versions from before there were any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assets: Vec<DerivedAsset>,
+    /// What makes a row the same row in another version; `None` if only all its values do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
+    /// What changed since the version before; `None` for the first, and where every row was written anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<ChangesRef>,
 }
 
 #[cfg(test)]

@@ -25,7 +25,9 @@ pub mod wkb;
 pub use batch::{Batch, GEOMETRY_COLUMN};
 pub use clock::{Clock, SystemClock};
 pub use crs::{AuthorityCode, Crs};
-pub use dataset::{Asset, Dataset, DatasetMetadata, DerivedAsset, Field, SegmentRef, Version};
+pub use dataset::{
+    Asset, ChangesRef, Dataset, DatasetMetadata, DeletesRef, DerivedAsset, Field, Key, SegmentRef, Version,
+};
 pub use diagnostic::{Diagnostic, Example, Severity};
 pub use digest::Sha256;
 pub use error::{Error, ErrorKind, Result};

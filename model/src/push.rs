@@ -1,5 +1,6 @@
 //! What a push asks for and what it answers.
 
+use crate::dataset::Key;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Sha256;
 use crate::extent::BoundingBox;
@@ -15,6 +16,10 @@ pub enum PushMode {
     /// The rows are the full new state.
     #[default]
     Replace,
+    /// The rows take the place of those with the same key, or are new; rows that are marked as deleted go.
+    Upsert,
+    /// The rows come beside those that are there.
+    Append,
 }
 
 /// Which layers of a file a push means.
@@ -44,6 +49,12 @@ pub struct Declarations {
     pub region: Option<String>,
     /// Which layers.
     pub layers: LayerSelection,
+    /// What the rows are to those that are there.
+    pub mode: PushMode,
+    /// The columns that make a row the same row in another version, by their published or their source names.
+    pub key: Option<Vec<String>>,
+    /// The column that says which rows of an upsert are deleted, by its published or its source name.
+    pub delete_column: Option<String>,
     /// The mapping in force, as its file was written: the push's own or the dataset's.
     pub mapping: Option<String>,
     /// The versions of the datasets that the mapping looked values up in, and of the registers that codes were compared
@@ -116,10 +127,16 @@ pub struct LayerOutcome {
     pub version: VersionNumber,
     /// Whether that version is new.
     pub status: PushStatus,
-    /// Rows that the version before did not have.
+    /// Rows that the version before did not have; without a key a changed row is one added and one removed.
     pub rows_added: u64,
     /// Rows of the version before that are gone.
     pub rows_removed: u64,
+    /// Rows whose key was there with other values.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rows_changed: u64,
+    /// What makes a row the same row in another version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
     /// What was read, taken, repaired and refused.
     #[serde(flatten)]
     pub report: LayerReport,
@@ -129,6 +146,11 @@ pub struct LayerOutcome {
     /// The rows that were refused, as the source has them; `None` if there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<TableRef>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A table that is kept with a push: an Arrow IPC file, named by its content.

@@ -3,20 +3,22 @@
 use super::VerifyReport;
 use super::truth::{Truth, count_object};
 use crate::collect::stored;
-use crate::keys::{read_keys, root_hash};
+use crate::extent::live_rows;
+use crate::key::key_positions;
+use crate::keys::{KeyRecord, RootHasher, read_keys};
 use crate::layer::schema_of;
 use crate::objects::Objects;
 use crate::paths;
-use crate::rowhash::row_hashes;
-use crate::seal::sha256;
+use crate::rowhash::{key_hashes, row_hashes};
 use crate::search::Scan;
 use crate::segments::SegmentCache;
 use crate::transaction::RAW_SEAL;
+use roaring::RoaringBitmap;
 use sha2::{Digest, Sha256 as Hasher};
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 use std::sync::Arc;
-use ukimet_model::{Dataset, Error, Result, RowQuery, Sha256, Version};
+use ukimet_model::{Dataset, Error, Result, RowQuery, SegmentRef, Sha256, Version};
 
 /// How an object is checked.
 #[derive(Clone, Copy)]
@@ -65,7 +67,11 @@ fn named_objects(truth: &Truth, report: &mut VerifyReport) -> BTreeMap<String, C
             named.insert(paths::parquet(uuid, &segment.parquet), Check::Bytes(segment.parquet));
             named.insert(paths::keys(uuid, &segment.keys), Check::Bytes(segment.keys));
             named.extend(segment.rtree.map(|rtree| (paths::rtree(uuid, &rtree), Check::Bytes(rtree))));
+            let deletes = segment.deletes.map(|deletes| deletes.sha256);
+            named.extend(deletes.map(|hash| (paths::deletes(uuid, &hash), Check::Bytes(hash))));
         }
+        let changes = version.changes.map(|changes| changes.sha256);
+        named.extend(changes.map(|hash| (paths::changes(&dataset.uuid, &hash), Check::Bytes(hash))));
     }
     for (id, version) in &truth.versions {
         let Some(dataset) = truth.datasets.get(id) else { continue };
@@ -145,21 +151,30 @@ fn check_rows(store: &Objects, truth: &Truth, report: &mut VerifyReport) {
 
 /// Reads a version's rows and hashes them again.
 fn check_version(cache: &Arc<SegmentCache>, store: &Objects, dataset: &Dataset, version: &Version) -> Result<()> {
+    let schema = schema_of(&version.fields)?;
+    let key = key_positions(version.key.as_ref(), &schema)?;
     let mut hashes = Vec::with_capacity(version.rows as usize);
     for (number, segment) in version.segments.iter().enumerate() {
         let from = hashes.len();
         let scan = Scan::try_new(Arc::clone(cache), dataset, version, &RowQuery::default(), number..number + 1)?;
         for batch in scan {
-            hashes.extend(row_hashes(&batch?)?);
+            let batch = batch?;
+            let rows = row_hashes(&batch)?;
+            hashes.extend(key_hashes(&batch, &key, &rows)?.iter().copied().zip(rows.iter().copied()));
         }
-        check_keys(store, dataset, &segment.keys, &hashes[from..])?;
+        let live = live_rows(cache, &dataset.uuid, segment)?;
+        check_keys(store, dataset, segment, &live, &hashes[from..])?;
     }
     let rows = hashes.len() as u64;
     if rows != version.rows {
         return Err(Error::internal(format!("expected {} rows, found {rows}", version.rows)));
     }
     hashes.sort_unstable();
-    let found = root_hash(schema_of(&version.fields)?.as_ref(), &hashes);
+    let mut root = RootHasher::new(&schema);
+    for (key, row) in &hashes {
+        root.add(*key, *row);
+    }
+    let found = root.finish();
     if found == version.root_hash {
         return Ok(());
     }
@@ -167,12 +182,21 @@ fn check_version(cache: &Arc<SegmentCache>, store: &Objects, dataset: &Dataset, 
     Err(Error::internal(format!("expected rows with root hash {expected}, found {found}")))
 }
 
-fn check_keys(store: &Objects, dataset: &Dataset, keys: &Sha256, rows: &[u128]) -> Result<()> {
-    let records = read_keys(&store.open(&paths::keys(&dataset.uuid, keys))?)?;
-    let fits = |position: u32, hash: u128| rows.get(position as usize) == Some(&hash);
-    let is_whole = records.len() == rows.len() && records.iter().all(|record| fits(record.position, record.row));
-    if is_whole && records.is_sorted() {
+/// `live` are the rows of the segment that the version has, `hashes` their keys and row hashes, in the same order.
+fn check_keys(
+    store: &Objects,
+    dataset: &Dataset,
+    segment: &SegmentRef,
+    live: &RoaringBitmap,
+    hashes: &[(u128, u128)],
+) -> Result<()> {
+    let records = read_keys(&store.open(&paths::keys(&dataset.uuid, &segment.keys))?)?;
+    let fits = |record: &KeyRecord| {
+        let place = live.rank(record.position).checked_sub(1).map(|place| place as usize);
+        !live.contains(record.position) || place.and_then(|place| hashes.get(place)) == Some(&(record.key, record.row))
+    };
+    if records.len() as u64 == segment.rows && records.iter().all(fits) && records.is_sorted() {
         return Ok(());
     }
-    Err(Error::internal(format!("its key file {} does not fit its rows", sha256(&keys.0).short())))
+    Err(Error::internal(format!("its key file {} does not fit its rows", segment.keys.short())))
 }

@@ -10,3 +10,4 @@ mod rows;
 mod search;
 mod segments;
 mod tables;
+mod versions;

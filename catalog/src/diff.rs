@@ -1,0 +1,163 @@
+//! What differs between two versions of a dataset, row by row.
+//!
+//! Which rows differ comes from the change lists that are stored with the versions, or where one is missing from their
+//! key files; only rows that differ are read.
+
+mod values;
+
+use crate::changes::{Change, ChangeCounts, ChangeGatherer, ChangeList, compare, compose};
+use crate::paths;
+use crate::rows::{LiveRows, RowStream};
+use crate::segments::SegmentCache;
+use crate::successor::{fits, is_same_key};
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use std::collections::HashSet;
+use std::sync::Arc;
+use ukimet_model::{Dataset, DatasetUuid, Result, RowQuery, SegmentRef, Sha256, Version};
+use values::Values;
+
+/// Rows that differ which are read at once.
+const ROWS_AT_ONCE: usize = 4096;
+
+/// The rows that differ between two versions, as record batches. Blocks on reads.
+///
+/// Columns: `operation` (`added`, `removed`, `changed`), `key` (the columns of the key, where both versions have the
+/// same), `changed` (names of the columns whose values differ), for layers with places `distance_m` (metres along the
+/// ellipsoid between the centroids) and `area_change_m2` (square metres on the ellipsoid, after less before), then
+/// `before` and `after` (the row's columns, null where it is missing), and `geometry`, the one after, else the one before.
+///
+/// Removed and changed rows come first, in the stored order of the earlier version, then added ones in that of the later.
+pub struct Diff {
+    values: Values,
+    /// Changes that are left, the next one last.
+    changes: Vec<Change>,
+    counts: ChangeCounts,
+    rows_left: u64,
+}
+
+impl Diff {
+    /// # Errors
+    ///
+    /// `InvalidRequest` listing the columns if one is named that neither version has.
+    pub(crate) fn try_new(
+        cache: Arc<SegmentCache>,
+        dataset: &Dataset,
+        (from, to): (&Version, &Version),
+        between: &[Version],
+        query: &RowQuery,
+    ) -> Result<Self> {
+        let list = list_between(&cache, &dataset.uuid, from, to, between)?;
+        let mut counts = ChangeCounts::default();
+        list.changes.iter().for_each(|change| counts.count(change));
+        let mut changes = list.changes;
+        changes.sort_by_key(|change| (change.before.is_none(), change.before, change.after));
+        changes.reverse();
+        let values = Values::try_new(cache, dataset, (from, to), list.segments, query)?;
+        Ok(Self { values, changes, counts, rows_left: query.limit.unwrap_or(u64::MAX) })
+    }
+
+    /// The columns of every batch.
+    pub fn schema(&self) -> SchemaRef {
+        self.values.schema()
+    }
+
+    /// How many rows differ at most: a row that changed there and back again is counted, and filters are not asked.
+    pub fn rows_max(&self) -> u64 {
+        self.counts.added + self.counts.removed + self.counts.changed
+    }
+
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        while self.rows_left > 0 && !self.changes.is_empty() {
+            let rest = self.changes.split_off(self.changes.len().saturating_sub(ROWS_AT_ONCE));
+            let changes: Vec<Change> = rest.into_iter().rev().collect();
+            let batch = self.values.read(&changes)?;
+            let rows = self.rows_left.min(batch.num_rows() as u64);
+            if rows > 0 {
+                self.rows_left -= rows;
+                return Ok(Some(batch.slice(0, rows as usize)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for Diff {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.next_batch();
+        if next.is_err() {
+            // After an error there are no more rows.
+            self.rows_left = 0;
+        }
+        next.transpose()
+    }
+}
+
+/// The changes from one version to another; `between` are those after the earlier up to the later, newest first.
+fn list_between(
+    cache: &SegmentCache,
+    dataset: &DatasetUuid,
+    from: &Version,
+    to: &Version,
+    between: &[Version],
+) -> Result<ChangeList> {
+    if from.number > to.number {
+        let mut list = list_between(cache, dataset, to, from, between)?;
+        list.changes.iter_mut().for_each(|change| std::mem::swap(&mut change.before, &mut change.after));
+        return Ok(list);
+    }
+    if from.root_hash == to.root_hash && is_same_key(from.key.as_ref(), to.key.as_ref()) {
+        return Ok(ChangeList::default());
+    }
+    match stored_list(cache, dataset, from, to, between)? {
+        Some(list) => Ok(list),
+        None => compared_list(cache, dataset, from, to),
+    }
+}
+
+/// The list that the lists of the versions add up to; `None` if one is missing, or rows moved into other files since.
+fn stored_list(
+    cache: &SegmentCache,
+    dataset: &DatasetUuid,
+    from: &Version,
+    to: &Version,
+    between: &[Version],
+) -> Result<Option<ChangeList>> {
+    let schema = crate::layer::schema_of(&from.fields)?;
+    let mut lists = Vec::with_capacity(between.len());
+    for version in between.iter().rev() {
+        let Some(changes) = version.changes.filter(|_| fits(version, &schema, from.key.as_ref())) else {
+            return Ok(None);
+        };
+        lists.push(ChangeList::read(&cache.open(&paths::changes(dataset, &changes.sha256), &changes.sha256)?)?);
+    }
+    if lists.len() as u64 != to.number.0 - from.number.0 {
+        return Ok(None);
+    }
+    let list = compose(&lists, from.key.is_some());
+    let segments = |version: &Version| version.segments.iter().map(|segment| segment.parquet).collect::<HashSet<_>>();
+    let (old, new) = (segments(from), segments(to));
+    let lies_in = |place: Option<crate::rows::Place>, segments: &HashSet<Sha256>| {
+        place.is_none_or(|place| segments.contains(&list.segments[place.segment as usize]))
+    };
+    let is_there = list.changes.iter().all(|change| lies_in(change.before, &old) && lies_in(change.after, &new));
+    Ok(is_there.then_some(list))
+}
+
+/// The list as the key files of both versions tell it.
+fn compared_list(cache: &SegmentCache, dataset: &DatasetUuid, from: &Version, to: &Version) -> Result<ChangeList> {
+    let hashes = |segments: &[SegmentRef]| segments.iter().map(|segment| segment.parquet).collect::<Vec<_>>();
+    let (old, new) = (hashes(&from.segments), hashes(&to.segments));
+    let mut gatherer = ChangeGatherer::new(&old, &new);
+    let has_same_key = is_same_key(from.key.as_ref(), to.key.as_ref());
+    let stream = |version: &Version| {
+        if has_same_key {
+            return RowStream::open(cache, dataset, &version.segments);
+        }
+        Ok(LiveRows::load(cache, dataset, &version.segments)?.into_whole_rows())
+    };
+    compare(Some(stream(from)?), stream(to)?, |_| Ok(()), |change| gatherer.add(change))?;
+    Ok(gatherer.finish())
+}

@@ -1,0 +1,298 @@
+//! The values of rows that differ, before and after, side by side.
+
+use super::Change;
+use crate::layer::schema_of;
+use crate::rows::Place;
+use crate::search::{Window, column_index, read_rows};
+use crate::segments::SegmentCache;
+use crate::successor::{by_segment, is_same_key};
+use arrow_array::builder::{ListBuilder, StringBuilder};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, StructArray, UInt32Array};
+use arrow_buffer::NullBuffer;
+use arrow_ord::cmp::distinct;
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use arrow_select::concat::concat_batches;
+use arrow_select::filter::filter_record_batch;
+use arrow_select::take::take;
+use arrow_select::zip::zip;
+use geo::{Centroid, Distance, Geodesic, GeodesicArea, Geometry};
+use geo_traits::to_geo::ToGeoGeometry;
+use std::collections::HashMap;
+use std::sync::Arc;
+use ukimet_model::{Dataset, DatasetUuid, Error, GEOMETRY_COLUMN, Result, RowQuery, SegmentRef, Sha256, Version};
+
+/// Reads changes of one difference.
+pub(super) struct Values {
+    cache: Arc<SegmentCache>,
+    dataset: DatasetUuid,
+    /// The segments that the changes' places count.
+    segments: Vec<Sha256>,
+    before: Side,
+    after: Side,
+    /// Names of the key's columns, where both versions have the same key.
+    key: Vec<String>,
+    window: Option<Window>,
+    schema: SchemaRef,
+}
+
+/// One of the two versions.
+struct Side {
+    segments: HashMap<Sha256, SegmentRef>,
+    /// All its columns.
+    all: SchemaRef,
+    /// Those that are given out.
+    fields: Fields,
+}
+
+/// The rows of some changes on one side, null where a change has none.
+struct Rows {
+    /// All columns of the version.
+    columns: Vec<ArrayRef>,
+    are_there: BooleanArray,
+}
+
+fn failed(error: ArrowError) -> Error {
+    Error::internal("putting rows that differ side by side failed").caused_by(error)
+}
+
+impl Side {
+    fn new(version: &Version, query: &RowQuery) -> Result<Self> {
+        let all = schema_of(&version.fields)?;
+        let is_wanted = |field: &&FieldRef| query.columns.as_ref().is_none_or(|names| names.contains(field.name()));
+        let fields = all.fields().iter().filter(is_wanted).cloned().collect();
+        let segments = version.segments.iter().map(|segment| (segment.parquet, segment.clone())).collect();
+        Ok(Self { segments, all, fields })
+    }
+
+    fn column<'a>(&self, rows: &'a Rows, name: &str) -> Option<&'a ArrayRef> {
+        self.all.index_of(name).ok().map(|i| &rows.columns[i])
+    }
+}
+
+impl Values {
+    pub(super) fn try_new(
+        cache: Arc<SegmentCache>,
+        dataset: &Dataset,
+        (from, to): (&Version, &Version),
+        segments: Vec<Sha256>,
+        query: &RowQuery,
+    ) -> Result<Self> {
+        let (before, after) = (Side::new(from, query)?, Side::new(to, query)?);
+        for name in query.columns.iter().flatten() {
+            if before.all.index_of(name).is_err() {
+                column_index(&after.all, name)?;
+            }
+        }
+        let key = to.key.as_ref().filter(|key| is_same_key(from.key.as_ref(), Some(key)));
+        let key = key.map_or_else(Vec::new, |key| key.columns.clone());
+        let schema = schema(&before, &after, &key);
+        Ok(Self {
+            cache,
+            dataset: dataset.uuid.clone(),
+            segments,
+            before,
+            after,
+            key,
+            window: query.bbox.as_ref().map(Window::new),
+            schema,
+        })
+    }
+
+    pub(super) fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// The changes that differ in what was asked for, as a batch.
+    pub(super) fn read(&self, changes: &[Change]) -> Result<RecordBatch> {
+        let before = self.rows(changes.iter().map(|change| change.before), &self.before)?;
+        let after = self.rows(changes.iter().map(|change| change.after), &self.after)?;
+        let differing = self.differing(&before, &after)?;
+        let mut names_differing = ListBuilder::new(StringBuilder::new());
+        let mut operations = Vec::with_capacity(changes.len());
+        let mut are_kept = Vec::with_capacity(changes.len());
+        for i in 0..changes.len() {
+            let both = before.are_there.value(i) && after.are_there.value(i);
+            let names = differing.iter().filter(|(_, differs)| differs.value(i)).map(|(name, _)| name);
+            let mut count = 0;
+            for name in names.filter(|_| both) {
+                names_differing.values().append_value(name);
+                count += 1;
+            }
+            names_differing.append(both);
+            operations.push(match (before.are_there.value(i), both) {
+                (_, true) => "changed",
+                (true, false) => "removed",
+                (false, false) => "added",
+            });
+            are_kept.push(!both || count > 0);
+        }
+        let batch = self.batch(&before, &after, StringArray::from(operations), Arc::new(names_differing.finish()))?;
+        let are_kept: BooleanArray = are_kept
+            .into_iter()
+            .enumerate()
+            .map(|(i, kept)| Some(kept && self.is_inside(&before, &after, i)))
+            .collect();
+        filter_record_batch(&batch, &are_kept).map_err(failed)
+    }
+
+    /// Reads the rows at some places, in the order of the places.
+    fn rows(&self, places: impl Iterator<Item = Option<Place>> + Clone, side: &Side) -> Result<Rows> {
+        let columns: Vec<usize> = (0..side.all.fields().len()).collect();
+        let (mut batches, mut numbers, mut count) = (Vec::new(), HashMap::new(), 0_u32);
+        for (number, rows) in by_segment(places.clone().flatten()) {
+            let missing = || Error::internal("a change list names a segment that its version has not");
+            let hash = self.segments.get(number as usize).ok_or_else(missing)?;
+            let segment = side.segments.get(hash).ok_or_else(missing)?;
+            let open = self.cache.segment(&self.dataset, segment)?;
+            for batch in read_rows(&open, &columns, &rows, segment.rows)? {
+                batches.push(RecordBatch::try_new(Arc::clone(&side.all), batch?.columns().to_vec()).map_err(failed)?);
+            }
+            for position in &rows {
+                numbers.insert(Place { segment: number, position }, count);
+                count += 1;
+            }
+        }
+        let rows = concat_batches(&side.all, &batches).map_err(failed)?;
+        if rows.num_rows() != count as usize {
+            return Err(Error::internal("a segment has fewer rows than a change list says"));
+        }
+        let picks: UInt32Array = places.map(|place| place.and_then(|place| numbers.get(&place).copied())).collect();
+        let columns = rows.columns().iter().map(|column| take(column, &picks, None)).collect::<Result<_, _>>();
+        Ok(Rows {
+            columns: columns.map_err(failed)?,
+            are_there: picks.iter().map(|pick| Some(pick.is_some())).collect(),
+        })
+    }
+
+    /// For each column that was asked for whether its values differ, row by row.
+    fn differing(&self, before: &Rows, after: &Rows) -> Result<Vec<(String, BooleanArray)>> {
+        let mut names: Vec<&String> = self.after.fields.iter().map(|field| field.name()).collect();
+        names.extend(
+            self.before.fields.iter().map(|field| field.name()).filter(|name| self.after.all.index_of(name).is_err()),
+        );
+        let differing = names.into_iter().map(|name| {
+            let differs = match (self.before.column(before, name), self.after.column(after, name)) {
+                (Some(old), Some(new)) if old.data_type() == new.data_type() => differs(old, new)?,
+                (Some(old), Some(new)) => (0..old.len()).map(|i| Some(old.is_valid(i) || new.is_valid(i))).collect(),
+                (Some(one), None) | (None, Some(one)) => (0..one.len()).map(|i| Some(one.is_valid(i))).collect(),
+                (None, None) => BooleanArray::from(vec![false; before.are_there.len()]),
+            };
+            Ok((name.clone(), differs))
+        });
+        differing.collect()
+    }
+
+    /// Whether the row lies in the window that was asked for, before or after.
+    fn is_inside(&self, before: &Rows, after: &Rows, row: usize) -> bool {
+        let Some(window) = &self.window else { return true };
+        let meets = |column: Option<&ArrayRef>| {
+            let column = column.and_then(|column| column.as_binary_opt::<i32>());
+            column.is_some_and(|column| column.is_valid(row) && window.meets(column.value(row)))
+        };
+        meets(self.before.column(before, GEOMETRY_COLUMN)) || meets(self.after.column(after, GEOMETRY_COLUMN))
+    }
+
+    fn batch(&self, before: &Rows, after: &Rows, operations: StringArray, changed: ArrayRef) -> Result<RecordBatch> {
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(operations)];
+        if !self.key.is_empty() {
+            columns.push(self.keys(before, after)?);
+        }
+        columns.push(changed);
+        let old = self.before.column(before, GEOMETRY_COLUMN);
+        let new = self.after.column(after, GEOMETRY_COLUMN);
+        if old.is_some() || new.is_some() {
+            let (distances, areas) = moves(old, new, before.are_there.len());
+            columns.push(Arc::new(distances));
+            columns.push(Arc::new(areas));
+        }
+        columns.push(structure(&self.before, before));
+        columns.push(structure(&self.after, after));
+        match (old, new) {
+            (Some(old), Some(new)) => columns.push(zip(&after.are_there, new, old).map_err(failed)?),
+            (Some(one), None) | (None, Some(one)) => columns.push(Arc::clone(one)),
+            (None, None) => (),
+        }
+        RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(failed)
+    }
+
+    /// The columns of the key, from whichever side has the row.
+    fn keys(&self, before: &Rows, after: &Rows) -> Result<ArrayRef> {
+        let column = |name: &String| {
+            let missing = || Error::internal("a key names a column that is not there");
+            let old = self.before.column(before, name).ok_or_else(missing)?;
+            let new = self.after.column(after, name).ok_or_else(missing)?;
+            zip(&after.are_there, new, old).map_err(failed)
+        };
+        let columns = self.key.iter().map(column).collect::<Result<Vec<_>>>()?;
+        Ok(Arc::new(StructArray::new(key_fields(&self.after.all, &self.key), columns, None)))
+    }
+}
+
+/// Whether values differ, row by row; null differs from every value.
+fn differs(old: &ArrayRef, new: &ArrayRef) -> Result<BooleanArray> {
+    if old.data_type().is_nested() {
+        // Arrow compares flat columns only; the hash of a row of one column tells the others apart.
+        let hashes = |column: &ArrayRef| {
+            let rows = RecordBatch::try_from_iter([("c", Arc::clone(column))]).map_err(failed)?;
+            crate::rowhash::row_hashes(&rows)
+        };
+        return Ok(hashes(old)?.iter().zip(hashes(new)?).map(|(old, new)| Some(*old != new)).collect());
+    }
+    distinct(old, new).map_err(failed)
+}
+
+fn structure(side: &Side, rows: &Rows) -> ArrayRef {
+    let columns = side.fields.iter().filter_map(|field| side.column(rows, field.name()).cloned()).collect();
+    let nulls = Some(NullBuffer::from(rows.are_there.values().clone()));
+    Arc::new(
+        StructArray::try_new_with_length(side.fields.clone(), columns, nulls, rows.are_there.len())
+            .expect("the fields are those of the columns"),
+    )
+}
+
+fn key_fields(all: &Schema, key: &[String]) -> Fields {
+    key.iter().filter_map(|name| all.field_with_name(name).ok().cloned()).collect()
+}
+
+fn schema(before: &Side, after: &Side, key: &[String]) -> SchemaRef {
+    let mut fields = vec![Field::new("operation", DataType::Utf8, false)];
+    if !key.is_empty() {
+        fields.push(Field::new("key", DataType::Struct(key_fields(&after.all, key)), false));
+    }
+    fields.push(Field::new("changed", DataType::new_list(DataType::Utf8, true), true));
+    let geometry = [&after.all, &before.all].into_iter().find_map(|all| all.field_with_name(GEOMETRY_COLUMN).ok());
+    if geometry.is_some() {
+        fields.push(Field::new("distance_m", DataType::Float64, true));
+        fields.push(Field::new("area_change_m2", DataType::Float64, true));
+    }
+    fields.push(Field::new("before", DataType::Struct(before.fields.clone()), true));
+    fields.push(Field::new("after", DataType::Struct(after.fields.clone()), true));
+    fields.extend(geometry.cloned());
+    Arc::new(Schema::new(fields))
+}
+
+/// How far the geometry of each row moved, and how much its area grew; null where it is missing on a side or did not
+/// change.
+fn moves(old: Option<&ArrayRef>, new: Option<&ArrayRef>, rows: usize) -> (Float64Array, Float64Array) {
+    let bytes = |column: Option<&ArrayRef>, row: usize| -> Option<Vec<u8>> {
+        let column = column?.as_binary_opt::<i32>()?;
+        column.is_valid(row).then(|| column.value(row).to_vec())
+    };
+    let moved = (0..rows).map(|row| {
+        let (old, new) = bytes(old, row).zip(bytes(new, row)).filter(|(old, new)| old != new)?;
+        Some((geometry(&old)?, geometry(&new)?))
+    });
+    let moved = moved.map(|pair| {
+        let Some((old, new)) = pair else { return (None, None) };
+        let centers = old.centroid().zip(new.centroid());
+        let distance = centers.map(|(old, new)| Geodesic.distance(old, new));
+        (distance, Some(new.geodesic_area_unsigned() - old.geodesic_area_unsigned()))
+    });
+    let (distances, areas): (Vec<_>, Vec<_>) = moved.unzip();
+    (distances.into(), areas.into())
+}
+
+fn geometry(bytes: &[u8]) -> Option<Geometry> {
+    wkb::reader::read_wkb(bytes).ok().and_then(|geometry| geometry.try_to_geometry())
+}
