@@ -3,6 +3,7 @@
 //! One file conducts; what it calls never calls back into it. The adapter's messages are checked here, since
 //! an adapter is not trusted: its counts must agree with what came.
 
+mod beside;
 mod layer;
 mod writer;
 
@@ -72,7 +73,8 @@ impl Ingest {
             return Box::pin(self.ingest_fixes(upload, sha256, first, rows)).await;
         }
         let mapping = self.mapping_in_force(&upload.header, self.catalog.snapshot()).await?;
-        let asked = reading(&upload.header, upload.path(), &mapping);
+        let mut asked = reading(&upload.header, upload.path(), &mapping);
+        asked.expected_schema = beside::expected_schema(&self.catalog.snapshot(), &upload.header)?;
         let mut reading = self.adapters.read(&asked).await?;
         (intent.declared, intent.mapping) = (asked.declared, mapping.change);
         let (messages, received) = mpsc::channel(MESSAGES_WAITING_MAX);
@@ -83,6 +85,7 @@ impl Ingest {
             rows_max: self.rows_max,
             dataset: upload.header.dataset.clone(),
             layers: upload.header.layers.clone(),
+            delete_column: upload.header.delete_column.clone(),
             rows,
             register: mapping.register,
             stop: stop.clone(),

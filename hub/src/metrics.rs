@@ -87,6 +87,8 @@ mod tests {
             version: VersionNumber(1),
             status: PushStatus::Published,
             rows_added: 10,
+            rows_changed: 0,
+            key: None,
             rows_removed: 0,
             report: LayerReport { rows_read: 10, ..LayerReport::default() },
         };

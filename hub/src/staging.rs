@@ -173,6 +173,8 @@ mod tests {
             push_id: push_id.parse().expect("valid"),
             dataset: "almaty/schools".parse().expect("valid"),
             mode: PushMode::Replace,
+            key: None,
+            delete_column: None,
             file_name: "schools.csv".to_owned(),
             media_type: None,
             crs: None,

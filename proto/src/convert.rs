@@ -302,7 +302,27 @@ impl From<model::Version> for v1::Version {
             geometry_types: v.geometry_types.into_iter().collect(),
             size_bytes: v.segments.iter().map(|s| s.size_bytes).chain(v.assets.iter().map(|a| a.size_bytes)).sum(),
             assets: map(v.assets),
+            key: v.key.map(Into::into),
+            changes: v.changes.map(Into::into),
         }
+    }
+}
+
+impl From<model::Key> for v1::Key {
+    fn from(key: model::Key) -> Self {
+        Self { columns: key.columns, is_declared: key.is_declared }
+    }
+}
+
+impl From<v1::Key> for model::Key {
+    fn from(key: v1::Key) -> Self {
+        Self { columns: key.columns, is_declared: key.is_declared }
+    }
+}
+
+impl From<model::ChangesRef> for v1::ChangeCounts {
+    fn from(changes: model::ChangesRef) -> Self {
+        Self { added: changes.added, removed: changes.removed, changed: changes.changed }
     }
 }
 
@@ -322,16 +342,18 @@ impl From<model::PushMode> for v1::PushMode {
     fn from(mode: model::PushMode) -> Self {
         match mode {
             model::PushMode::Replace => Self::Replace,
+            model::PushMode::Upsert => Self::Upsert,
+            model::PushMode::Append => Self::Append,
         }
     }
 }
 
-impl TryFrom<v1::PushMode> for model::PushMode {
-    type Error = Error;
-
-    fn try_from(mode: v1::PushMode) -> Result<Self> {
+impl From<v1::PushMode> for model::PushMode {
+    fn from(mode: v1::PushMode) -> Self {
         match mode {
-            v1::PushMode::Unspecified | v1::PushMode::Replace => Ok(Self::Replace),
+            v1::PushMode::Unspecified | v1::PushMode::Replace => Self::Replace,
+            v1::PushMode::Upsert => Self::Upsert,
+            v1::PushMode::Append => Self::Append,
         }
     }
 }
@@ -386,6 +408,8 @@ impl From<model::LayerOutcome> for v1::LayerOutcome {
             status: v1::PushStatus::from(o.status).into(),
             rows_added: o.rows_added,
             rows_removed: o.rows_removed,
+            rows_changed: o.rows_changed,
+            key: o.key.map(Into::into),
             report: Some(o.report.into()),
             verdicts: o.verdicts.map(Into::into),
             quarantine: o.quarantine.map(Into::into),
@@ -421,6 +445,8 @@ impl TryFrom<v1::LayerOutcome> for model::LayerOutcome {
             version: model::VersionNumber(o.version),
             rows_added: o.rows_added,
             rows_removed: o.rows_removed,
+            rows_changed: o.rows_changed,
+            key: o.key.map(Into::into),
             report: required("report", o.report)?.try_into()?,
             verdicts: o.verdicts.map(TryInto::try_into).transpose()?,
             quarantine: o.quarantine.map(TryInto::try_into).transpose()?,

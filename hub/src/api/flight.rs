@@ -112,6 +112,8 @@ struct PutCommand {
     crs: Option<String>,
     #[serde(default)]
     mode: PushMode,
+    key: Option<Vec<String>>,
+    delete_column: Option<String>,
     #[serde(default)]
     metadata: DatasetMetadata,
     expected_version: Option<u64>,
@@ -136,6 +138,8 @@ fn put_header(descriptor: &FlightDescriptor) -> Result<PushHeader> {
             push_id: None,
             crs: None,
             mode: PushMode::default(),
+            key: None,
+            delete_column: None,
             metadata: DatasetMetadata::default(),
             expected_version: None,
             mapping: None,
@@ -148,6 +152,8 @@ fn put_header(descriptor: &FlightDescriptor) -> Result<PushHeader> {
         dataset: command.dataset,
         push_id,
         mode: command.mode,
+        key: command.key,
+        delete_column: command.delete_column,
         media_type: Some(ARROW_STREAM.to_owned()),
         crs: command.crs,
         encoding: None,

@@ -52,6 +52,13 @@ pub struct Push {
     /// How the push changes the dataset.
     #[arg(long, value_enum, default_value_t = Mode::Replace)]
     mode: Mode,
+    /// A column that makes a row the same row in another version; may be repeated. By default the dataset's own key, and
+    /// for a new dataset a column that is named as registers number their rows (id, code, …), if its values do.
+    #[arg(long, value_name = "COLUMN")]
+    key: Vec<String>,
+    /// The column of an upsert that says which rows are deleted (true, 1, d, delete or deleted); it is not published.
+    #[arg(long, value_name = "COLUMN")]
+    delete_column: Option<String>,
     /// The media type, if the file's name and bytes do not tell.
     #[arg(long, value_name = "TYPE")]
     media_type: Option<String>,
@@ -83,6 +90,20 @@ pub struct Push {
 enum Mode {
     /// The rows are the full new state.
     Replace,
+    /// The rows take the place of those with the same key, or are new.
+    Upsert,
+    /// The rows come beside those that are there.
+    Append,
+}
+
+impl From<Mode> for v1::PushMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Replace => Self::Replace,
+            Mode::Upsert => Self::Upsert,
+            Mode::Append => Self::Append,
+        }
+    }
 }
 
 impl Push {
@@ -142,11 +163,12 @@ impl Push {
             None if self.all_layers => LayerSelection::All,
             None => LayerSelection::Only,
         };
-        let Mode::Replace = self.mode;
         v1::PushHeader {
             push_id: self.id.clone().unwrap_or_else(|| format!("cli-{}", uuid::Uuid::new_v4())),
             dataset: self.dataset.clone(),
-            mode: v1::PushMode::Replace.into(),
+            mode: v1::PushMode::from(self.mode).into(),
+            key: self.key.clone(),
+            delete_column: self.delete_column.clone(),
             file_name: file_name.to_owned(),
             media_type: self.media_type.clone().unwrap_or_default(),
             size_bytes: None,
@@ -208,6 +230,10 @@ fn print_layer(layer: &LayerOutcome) {
     let source = [("CRS", &report.source_crs), ("encoding", &report.source_encoding)];
     let source: Vec<_> =
         source.iter().filter_map(|(what, value)| Some(format!("{what} {}", value.as_ref()?))).collect();
+    if let Some(key) = &layer.key {
+        let how = if key.is_declared { "declared" } else { "found" };
+        output::line(&format!("  key {} ({how})", key.columns.join(", ")));
+    }
     if !source.is_empty() {
         output::line(&format!("  came in {}", source.join(", ")));
     }
@@ -236,7 +262,11 @@ fn counts(layer: &LayerOutcome) -> String {
     }
     if layer.status == PushStatus::Published && layer.version.0 > 1 {
         let (added, removed) = (output::grouped(layer.rows_added), output::grouped(layer.rows_removed));
-        parts.push(format!("against the version before {added} added and {removed} removed"));
+        let changed = match &layer.key {
+            Some(_) => format!(", {} changed", output::grouped(layer.rows_changed)),
+            None => String::new(),
+        };
+        parts.push(format!("against the version before {added} added, {removed} removed{changed}"));
     }
     parts.join(", ")
 }

@@ -1,6 +1,7 @@
 //! The layer that is being written, and what an adapter told of it, to be compared with its report.
 
 use super::COG_MEDIA_TYPE;
+use super::beside::DeleteMark;
 use crate::registers::Register;
 use ukimet_catalog::{LayerWriter, Transaction};
 use ukimet_model::error::quoted;
@@ -11,6 +12,7 @@ use ukimet_proto::v1;
 pub(super) struct OpenLayer {
     pub(super) name: String,
     pub(super) writer: LayerWriter,
+    pub(super) deletes: Option<DeleteMark>,
     pub(super) schema: arrow_schema::SchemaRef,
     pub(super) source_columns: Vec<String>,
     pub(super) told: Told,

@@ -1,6 +1,7 @@
 //! The blocking half of the write path: an adapter's messages become rows, and rows a transaction.
 
 use super::asset_sha256;
+use super::beside::DeleteMark;
 use super::layer::{OpenLayer, Told, end_layer};
 use crate::registers::Register;
 use bytes::Bytes;
@@ -22,6 +23,7 @@ pub(super) struct Writer {
     pub(super) rows_max: u64,
     pub(super) dataset: DatasetId,
     pub(super) layers: LayerSelection,
+    pub(super) delete_column: Option<String>,
     pub(super) rows: Arc<AtomicU64>,
     pub(super) register: Option<Register>,
     pub(super) stop: CancellationToken,
@@ -89,10 +91,12 @@ impl Writer {
             LayerSelection::Only | LayerSelection::Named(_) => self.dataset.clone(),
         };
         let schema = ipc::decode_schema(&begin.schema, &self.limits)?;
-        let writer = transaction.begin_layer(dataset, Arc::clone(&schema))?;
+        let deletes = self.delete_column.as_ref().map(|name| DeleteMark::find(name, &schema)).transpose()?;
+        let published = deletes.as_ref().map_or_else(|| Arc::clone(&schema), |mark| mark.without(&schema));
+        let writer = transaction.begin_layer(dataset, published)?;
         counts.layers += 1;
         let (name, source_columns) = (begin.layer.clone(), begin.source_columns.clone());
-        Ok(OpenLayer { name, writer, schema, source_columns, told: Told::default() })
+        Ok(OpenLayer { name, writer, deletes, schema, source_columns, told: Told::default() })
     }
 
     fn append(&self, layer: &mut OpenLayer, batch: &Bytes, counts: &mut Counts) -> Result<()> {
@@ -100,7 +104,14 @@ impl Writer {
         counts.batches += 1;
         counts.rows += rows.num_rows() as u64;
         self.rows.store(counts.rows, Ordering::Relaxed);
-        layer.writer.append(Batch::try_new(rows)?)?;
+        match &layer.deletes {
+            None => layer.writer.append(Batch::try_new(rows)?)?,
+            Some(mark) => {
+                let (stay, go) = mark.split(&rows)?;
+                layer.writer.append(Batch::try_new(stay)?)?;
+                layer.writer.delete(Batch::try_new(go)?)?;
+            }
+        }
         if layer.writer.rows() > self.rows_max {
             return Err(Error::limit_reached(format!(
                 "layer {} has more than {} rows",

@@ -62,6 +62,8 @@ impl Subject {
             push_id: push_id.parse()?,
             dataset: self.dataset.id.clone(),
             mode: PushMode::Replace,
+            key: declared.key.clone(),
+            delete_column: None,
             file_name: self.version.asset.file_name.clone(),
             media_type: declared.media_type.clone(),
             crs: declared.crs.clone(),

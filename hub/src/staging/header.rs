@@ -13,6 +13,12 @@ pub struct PushHeader {
     pub dataset: DatasetId,
     /// How they change it.
     pub mode: PushMode,
+    /// The columns that make a row the same row in another version.
+    #[serde(default)]
+    pub key: Option<Vec<String>>,
+    /// The column that says which rows of an upsert are deleted.
+    #[serde(default)]
+    pub delete_column: Option<String>,
     /// The file's name at the sender.
     pub file_name: String,
     /// The media type if the sender knows it.
@@ -48,6 +54,9 @@ impl PushHeader {
             encoding: self.encoding.clone(),
             region: self.region.clone(),
             layers: self.layers.clone(),
+            mode: self.mode,
+            key: self.key.clone(),
+            delete_column: self.delete_column.clone(),
             ..Declarations::default()
         }
     }
@@ -61,7 +70,10 @@ impl PushHeader {
         let mut hasher = Hasher::default();
         hasher.update(&text);
         // Only what is there: a push without it keeps the digest that it had before it could be said.
+        let key = self.key.as_ref().map(|key| key.join("\0"));
         let later = [
+            ("key", key.as_deref()),
+            ("delete_column", self.delete_column.as_deref()),
             ("region", self.region.as_deref()),
             ("mapping", self.mapping.as_deref()),
             ("fixes", self.fixes.as_ref().map(PushId::as_str)),

@@ -12,6 +12,7 @@ mod containment;
 mod hub;
 mod lifecycle;
 mod mappings;
+mod modes;
 mod protocol;
 mod pushes;
 mod rasters;

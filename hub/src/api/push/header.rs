@@ -9,12 +9,15 @@ use ukimet_proto::v1;
 /// Checks a header as it came.
 pub(super) fn push_header(header: v1::PushHeader) -> Result<PushHeader> {
     check_fixes(&header)?;
+    check_deletes(&header)?;
     let mode = v1::PushMode::try_from(header.mode)
         .map_err(|_| Error::invalid_request(format!("mode {} is not one of this version", header.mode)))?;
     Ok(PushHeader {
         push_id: header.push_id.parse()?,
         dataset: header.dataset.parse()?,
-        mode: mode.try_into()?,
+        mode: mode.into(),
+        key: (!header.key.is_empty()).then_some(header.key),
+        delete_column: header.delete_column,
         file_name: file_name(&header.file_name)?,
         media_type: Some(header.media_type).filter(|text| !text.is_empty()),
         crs: header.crs.filter(|text| !text.is_empty()),
@@ -40,6 +43,14 @@ fn check_fixes(header: &v1::PushHeader) -> Result<()> {
         ))),
         None => Ok(()),
     }
+}
+
+/// Rows are marked as deleted in an upsert, of one layer.
+fn check_deletes(header: &v1::PushHeader) -> Result<()> {
+    if header.delete_column.is_some() && header.mode != i32::from(v1::PushMode::Upsert) {
+        return Err(Error::invalid_request("a column marks rows as deleted in an upsert only; set the mode"));
+    }
+    Ok(())
 }
 
 /// A mapping that reads as one, for one layer.
@@ -88,6 +99,7 @@ mod tests {
             v1::PushHeader { push_id: String::new(), ..header() },
             v1::PushHeader { dataset: "../x".to_owned(), ..header() },
             v1::PushHeader { mode: 99, ..header() },
+            v1::PushHeader { delete_column: Some("gone".to_owned()), ..header() },
             v1::PushHeader { file_name: "a/".to_owned(), ..header() },
             v1::PushHeader { file_name: "a\u{1b}[31m".to_owned(), ..header() },
             v1::PushHeader { fixes: Some("q".to_owned()), crs: Some("EPSG:28413".to_owned()), ..header() },

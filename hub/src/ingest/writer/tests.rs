@@ -46,6 +46,7 @@ fn write(stop: CancellationToken, messages: Vec<Message>) -> (Result<PushOutcome
         rows_max: 10,
         dataset: "a/b".parse().expect("valid"),
         layers: LayerSelection::Only,
+        delete_column: None,
         rows: Arc::default(),
         register: None,
         stop,

@@ -1,0 +1,85 @@
+//! Pushes of rows that come beside others: upserts, deletions, appends.
+
+use crate::hub::Hub;
+use serde_json::Value;
+use std::fs;
+use tempfile::TempDir;
+
+/// A hub and a folder for files.
+struct Office {
+    hub: Hub,
+    folder: TempDir,
+}
+
+impl Office {
+    fn open() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self { hub: Hub::start(&folder.path().join("data"), &[]), folder }
+    }
+
+    fn push(&self, text: &str, flags: &[&str]) -> Value {
+        let file = self.folder.path().join("rows.csv");
+        fs::write(&file, text).expect("written");
+        self.hub.push(&file, "almaty/parcels", flags).1
+    }
+
+    /// The newest version as lines of CSV, sorted.
+    fn rows(&self) -> Vec<String> {
+        let out = self.folder.path().join("out.csv");
+        self.hub.ask(&["export", "almaty/parcels", "--columns", "kad,value", "-o", out.to_str().expect("text")]);
+        let mut lines: Vec<String> =
+            fs::read_to_string(out).expect("read").lines().skip(1).map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    }
+}
+
+fn counts(outcome: &Value) -> [u64; 3] {
+    let layer = &outcome["layers"][0];
+    ["rows_added", "rows_removed", "rows_changed"].map(|name| layer[name].as_u64().unwrap_or_default())
+}
+
+const FIRST: &str = "kad,value,lon,lat\n0001,10,76.9,43.2\n0002,20,76.8,43.3\n0003,30,76.7,43.4\n";
+
+#[test]
+fn an_upsert_changes_adds_and_deletes_rows_by_their_key() {
+    let office = Office::open();
+    let first = office.push(FIRST, &["--key", "kad"]);
+    assert_eq!(first["layers"][0]["key"]["columns"][0], "kad", "{first:#}");
+    let marked = "Өшірілді,lat,lon,value,kad\n,43.2,76.9,11,0001\ndelete,43.3,76.8,20,0002\n0,43.1,76.6,40,0004\n";
+    let second = office.push(marked, &["--mode", "upsert", "--delete-column", "Өшірілді"]);
+    assert_eq!(counts(&second), [1, 1, 1], "{second:#}");
+    assert_eq!(office.rows(), ["0001,11", "0003,30", "0004,40"]);
+    let again = office.push("kad,value,lon,lat\n0004,40,76.6,43.1\n", &["--mode", "upsert"]);
+    assert_eq!(again["status"], "unchanged", "{again:#}");
+}
+
+#[test]
+fn an_append_takes_new_keys_only_and_reads_codes_as_the_dataset_has_them() {
+    let office = Office::open();
+    office.push(FIRST, &["--key", "kad"]);
+    // Alone, these would be whole numbers.
+    let second = office.push("kad,value,lon,lat\n1234,50,76.5,43.2\n", &["--mode", "append"]);
+    assert_eq!(counts(&second), [1, 0, 0], "{second:#}");
+    assert_eq!(office.rows(), ["0001,10", "0002,20", "0003,30", "1234,50"]);
+    let taken = office.push("kad,value,lon,lat\n0003,31,76.7,43.4\n", &["--mode", "append"]);
+    let message = taken["error"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("\"0003\"") && message.contains("upsert"), "{taken:#}");
+}
+
+#[test]
+fn what_an_upsert_needs_is_asked_for() {
+    let office = Office::open();
+    let message = |outcome: Value| outcome["error"]["message"].as_str().unwrap_or_default().to_owned();
+    let new = message(office.push(FIRST, &["--mode", "upsert"]));
+    assert!(new.contains("needs a key"), "{new}");
+    office.push(FIRST, &["--key", "kad"]);
+    let missing = message(office.push("kad,lon,lat\n0001,76.9,43.2\n", &["--mode", "upsert"]));
+    assert!(missing.contains("value"), "{missing}");
+    let unmarked = message(office.push(FIRST, &["--mode", "upsert", "--delete-column", "gone"]));
+    assert!(unmarked.contains("gone"), "{unmarked}");
+    let unknown = message(office.push(FIRST.replace(",10,", ",ten,").as_str(), &["--mode", "upsert"]));
+    assert!(unknown.is_empty() || unknown.contains("ten"), "{unknown}");
+    let mode = message(office.push(FIRST, &["--delete-column", "gone"]));
+    assert!(mode.contains("upsert only"), "{mode}");
+}
