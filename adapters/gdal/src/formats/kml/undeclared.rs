@@ -66,7 +66,7 @@ fn undeclared(text: &str) -> BTreeSet<(String, String)> {
         match tag.name {
             "SchemaData" => {
                 let url = attribute(tag.attributes, "schemaUrl").unwrap_or_default();
-                id = url.rsplit_once('#').map_or(url.as_str(), |(_, id)| id).to_owned();
+                url.rsplit_once('#').map_or(url.as_str(), |(_, id)| id).clone_into(&mut id);
             }
             "SimpleData" => {
                 let name = name(&tag).filter(|name| !declared.contains(name));
@@ -135,8 +135,8 @@ mod tests {
     #[test]
     fn names_that_no_schema_declares_become_fields_of_theirs() {
         check(
-            r##"<k:Schema name="width" id="s"><k:SimpleField name="a"/></k:Schema><SchemaData schemaUrl="x#s"><SimpleData name="a">1</SimpleData><SimpleData name='"b'>2</SimpleData></SchemaData>"##,
-            r##"<k:Schema name="width" id="s"><k:SimpleField name="a"/><k:SimpleField type="string" name="&quot;b"/></k:Schema><SchemaData schemaUrl="x#s"><SimpleData name="a">1</SimpleData><SimpleData name='"b'>2</SimpleData></SchemaData>"##,
+            r#"<k:Schema name="width" id="s"><k:SimpleField name="a"/></k:Schema><SchemaData schemaUrl="x#s"><SimpleData name="a">1</SimpleData><SimpleData name='"b'>2</SimpleData></SchemaData>"#,
+            r#"<k:Schema name="width" id="s"><k:SimpleField name="a"/><k:SimpleField type="string" name="&quot;b"/></k:Schema><SchemaData schemaUrl="x#s"><SimpleData name="a">1</SimpleData><SimpleData name='"b'>2</SimpleData></SchemaData>"#,
             &["\"b"],
         );
         check(
