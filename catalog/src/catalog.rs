@@ -192,7 +192,7 @@ impl Shared {
 }
 
 /// Makes a directory and its ancestors; the names of those that were missing become durable.
-fn create_durably(dir: &Path) -> std::io::Result<()> {
+pub(crate) fn create_durably(dir: &Path) -> std::io::Result<()> {
     let dir = std::path::absolute(dir)?;
     let missing: Vec<&Path> = dir.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
     std::fs::create_dir_all(&dir)?;
@@ -205,7 +205,7 @@ pub(crate) struct DirectoryLock {
 }
 
 impl DirectoryLock {
-    fn take(dir: &Path) -> Result<Self> {
+    pub(crate) fn take(dir: &Path) -> Result<Self> {
         let failed = |e| Error::unavailable("locking the data directory failed").caused_by(e);
         let path = dir.join(paths::LOCK);
         let mut file =

@@ -7,12 +7,14 @@
 #![forbid(unsafe_code)]
 
 mod assets;
+mod backup;
 mod catalog;
 mod changes;
 mod checkpoint;
 mod claims;
 mod collect;
 mod commit;
+mod contents;
 mod deletes;
 mod diff;
 mod disk;
@@ -25,10 +27,12 @@ mod keys;
 mod layer;
 mod log;
 mod matching;
+mod named;
 mod objects;
 mod opening;
 mod options;
 mod paths;
+mod progress;
 mod push;
 mod receipt;
 mod rowhash;
@@ -48,18 +52,20 @@ mod transaction;
 mod verify;
 
 pub use assets::AssetBytes;
+pub use backup::{BackupReport, Copied, backup, restore};
 pub use catalog::Catalog;
 pub use diff::Diff;
 pub use layer::LayerWriter;
 pub use opening::{OpeningReport, ProjectionOpening};
 pub use options::{CatalogOptions, TableLimits};
+pub use progress::Progress;
 pub use push::{PushIntent, PushRecord};
 pub use rowhash::row_hashes;
 pub use search::Scan;
 pub use snapshot::{SearchResult, Snapshot};
 pub use tables::{SOURCE_COLUMNS_KEY, Table, quarantine_schema, severity_name, verdict_schema};
 pub use transaction::Transaction;
-pub use verify::{Finding, VerifyReport, verify};
+pub use verify::{Finding, ProjectionCheck, ProjectionState, VerifyOptions, VerifyReport, verify};
 
 #[cfg(test)]
 mod tests {

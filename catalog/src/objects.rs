@@ -125,9 +125,14 @@ impl Objects {
     }
 
     pub(crate) fn exists(&self, key: &str) -> Result<bool> {
+        self.open_if_there(key).map(|object| object.is_some())
+    }
+
+    /// As [`Objects::open`]; `None` if there is no such object.
+    pub(crate) fn open_if_there(&self, key: &str) -> Result<Option<Object>> {
         match self.0.disk.open(key) {
-            Ok(_) => Ok(true),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Ok(file) => Ok(Some(Object { key: Arc::from(key), file })),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(read_error("opening", key, e)),
         }
     }

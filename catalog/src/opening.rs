@@ -1,5 +1,6 @@
 //! Opening a store: what is true is read, what is a projection is caught up or built anew.
 
+use crate::backup::Marks;
 use crate::checkpoint;
 use crate::collect::collect;
 use crate::commit::Turn;
@@ -105,8 +106,23 @@ pub(crate) fn open_parts(objects: &Objects, projections: Projections, options: &
     Ok(Opened { state, turn, published, report })
 }
 
+/// The state as of a commit, in memory.
+///
+/// # Errors
+///
+/// `Internal` naming the object if the log is damaged.
+pub(crate) fn state_at(objects: &Objects, identity: Sha256, sequence: u64) -> Result<Arc<dyn KeyValue>> {
+    let mut checkpoints = checkpoint::list(objects)?;
+    checkpoints.retain(|(checkpointed, _)| *checkpointed <= sequence);
+    let truth = Truth { objects, identity, last: sequence, checkpoints };
+    truth.rebuild(&|| Ok(Arc::new(MemoryState::default()))).map(|(state, _)| state)
+}
+
 /// Makes the directories and, in a new store, the identity; empties the scratch directory.
 fn prepare(objects: &Objects) -> Result<Sha256> {
+    if let Some(unfinished) = Marks::read(objects)?.unfinished() {
+        return Err(Error::invalid_request(unfinished.to_string()));
+    }
     if !objects.exists(paths::FORMAT)? {
         if !objects.list(paths::LOG)?.iter().all(|name| paths::log_sequence(name).is_none()) {
             return Err(Error::internal(format!("object {} is missing, but there are commits", paths::FORMAT)));
@@ -207,7 +223,7 @@ impl<'a> Truth<'a> {
     }
 }
 
-fn as_read(state: &dyn KeyValue) -> &dyn Read {
+pub(crate) fn as_read(state: &dyn KeyValue) -> &dyn Read {
     state
 }
 

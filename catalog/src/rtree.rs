@@ -76,6 +76,17 @@ impl Tree {
         self.0.as_ref().len()
     }
 
+    /// Every row with its box, sorted.
+    pub(crate) fn items(&self) -> Result<Vec<(u32, OuterBox)>> {
+        let tree = self.get()?;
+        let (boxes, indices) = (tree.boxes(), tree.indices());
+        let leaves = boxes.chunks_exact(4).take(tree.num_items() as usize);
+        let item = |(at, sides): (usize, &[f32])| (indices.get(at) as u32, [sides[0], sides[1], sides[2], sides[3]]);
+        let mut items: Vec<_> = leaves.enumerate().map(item).collect();
+        items.sort_unstable_by_key(|(row, _)| *row);
+        Ok(items)
+    }
+
     /// The rows whose box shares a place with a part of the window, sorted.
     pub(crate) fn candidates(&self, window: &BoundingBox) -> Result<Vec<Candidate>> {
         let tree = self.get()?;

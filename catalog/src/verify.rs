@@ -1,14 +1,35 @@
 //! Checks everything that is true in a data directory, without changing it, even while a hub works on it.
 
+mod journal;
 mod objects;
+mod projections;
+mod rows;
 mod truth;
 
+pub use projections::{ProjectionCheck, ProjectionState};
+
+use crate::backup::Marks;
 use crate::disk::RealDisk;
+use crate::named::named_objects;
 use crate::objects::Objects;
-use crate::{format, paths};
-use std::path::Path;
+use crate::progress::Progress;
+use crate::{format, log, paths};
+use journal::Journal;
+use objects::size_of;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use ukimet_model::{Error, ErrorKind, Result};
+use truth::Truth;
+use ukimet_model::{Error, ErrorKind, Result, Sha256};
+
+/// How a data directory is checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerifyOptions {
+    /// Whether every row of every version is read again as well, and key files and R-trees are compared with the rows.
+    pub is_deep: bool,
+    /// A file outside of the directory that keeps what was checked with what outcome. If it is there, what it says is
+    /// whole is not read again; a check that came to its end begins a new one.
+    pub journal: Option<PathBuf>,
+}
 
 /// What a check of a data directory found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,8 +44,12 @@ pub struct VerifyReport {
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Those of them that an earlier, interrupted check had found whole.
+    pub resumed: u64,
     /// Objects that no commit names: of pushes under way, or left by a crash. Not a fault.
     pub unreferenced: u64,
+    /// What the projections say, compared with the log. One that is behind or unusable is no fault.
+    pub projections: Vec<ProjectionCheck>,
     /// Everything that is wrong.
     pub findings: Vec<Finding>,
 }
@@ -36,6 +61,9 @@ pub struct Finding {
     pub object: String,
     /// What was expected and what was found.
     pub reason: String,
+    /// What depends on the object: versions as `almaty/schools@v3`, pushes as `push almaty/p1`. Nothing for parts of
+    /// the log, on which everything after them depends, and for what can be built again.
+    pub dependents: Vec<String>,
 }
 
 impl VerifyReport {
@@ -45,37 +73,114 @@ impl VerifyReport {
     }
 
     fn find(&mut self, object: impl Into<String>, reason: impl Into<String>) {
-        self.findings.push(Finding { object: object.into(), reason: reason.into() });
+        self.findings.push(Finding { object: object.into(), reason: reason.into(), dependents: Vec::new() });
     }
 }
 
 /// Checks a data directory: the chain and the seals of all commits, the checkpoints against them, the hash of every
-/// object that a commit names. `deep` reads all rows as well and hashes them again.
+/// object that a live record names, and the projections against the commits.
 ///
-/// Changes nothing and needs no lock. `progress` is called with the objects checked so far and their number.
+/// Changes nothing and takes no lock. Commits that a hub makes meanwhile are left out.
 ///
 /// # Errors
 ///
 /// `NotFound` if there is no store in the directory, `InvalidRequest` if it has a format that this version does not
-/// read. Damage is no error: it is in the report.
-pub fn verify(dir: &Path, deep: bool, progress: &mut dyn FnMut(u64, u64)) -> Result<VerifyReport> {
-    verify_objects(&Objects::new(Arc::new(RealDisk::new(dir))), deep, progress)
+/// read or the journal is one of another catalog. Damage is no error: it is in the report.
+pub fn verify(dir: &Path, options: &VerifyOptions, progress: &mut dyn FnMut(&Progress)) -> Result<VerifyReport> {
+    let objects = Objects::new(Arc::new(RealDisk::new(dir)));
+    if let Some(unfinished) = Marks::read(&objects)?.unfinished() {
+        let mut report = VerifyReport::default();
+        report.find(unfinished.key(), unfinished.to_string());
+        return Ok(report);
+    }
+    let (mut report, truth) = check(&objects, options, progress)?;
+    projections::check_projections(dir, &objects, &truth, &mut report)?;
+    Ok(report)
 }
 
-pub(crate) fn verify_objects(store: &Objects, deep: bool, progress: &mut dyn FnMut(u64, u64)) -> Result<VerifyReport> {
+/// As [`verify`], without the projections, of a store that may be an unfinished copy.
+pub(crate) fn verify_objects(
+    store: &Objects,
+    options: &VerifyOptions,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<VerifyReport> {
+    check(store, options, progress).map(|(report, _)| report)
+}
+
+fn check(
+    store: &Objects,
+    options: &VerifyOptions,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<(VerifyReport, Truth)> {
     if !store.exists(paths::FORMAT)? && store.list(paths::LOG)?.is_empty() {
         return Err(Error::not_found(format!("there is no store here: object {} is missing", paths::FORMAT)));
     }
     let mut report = VerifyReport::default();
-    let identity = match format::read_identity(store) {
-        Ok(identity) => Some(identity),
-        Err(error) if error.kind() == ErrorKind::InvalidRequest => return Err(error),
+    let identity = read_identity(store, &mut report)?;
+    let journal = Journal::open(options.journal.as_deref(), identity)?;
+    let mut truth = truth::check_truth(store, identity, &mut report)?;
+    let mut run = Run { store, options, journal, report, progress, state: Progress::default() };
+    loop {
+        run.check_all(&truth)?;
+        // A hub at work may have let go of objects that older commits name: then newer commits say so.
+        let is_missing = |finding: &Finding| !finding.dependents.is_empty() && !is_there(store, &finding.object);
+        if !run.report.findings.iter().any(is_missing) || log::last_sequence(store).ok() <= Some(truth.last) {
+            break;
+        }
+        run.begin_again();
+        truth = truth::check_truth(store, identity, &mut run.report)?;
+    }
+    run.journal.finish()?;
+    Ok((run.report, truth))
+}
+
+fn is_there(store: &Objects, key: &str) -> bool {
+    // What cannot be looked for is not known to be missing.
+    store.exists(key).unwrap_or(true)
+}
+
+fn read_identity(store: &Objects, report: &mut VerifyReport) -> Result<Option<Sha256>> {
+    match format::read_identity(store) {
+        Ok(identity) => Ok(Some(identity)),
+        Err(error) if error.kind() == ErrorKind::InvalidRequest => Err(error),
         Err(error) => {
             report.find(paths::FORMAT, error.to_string());
-            None
+            Ok(None)
         }
-    };
-    let truth = truth::check_truth(store, identity, &mut report)?;
-    objects::check_objects(store, &truth, deep, &mut report, progress)?;
-    Ok(report)
+    }
+}
+
+/// A check under way.
+struct Run<'a> {
+    store: &'a Objects,
+    options: &'a VerifyOptions,
+    journal: Journal,
+    report: VerifyReport,
+    progress: &'a mut dyn FnMut(&Progress),
+    state: Progress,
+}
+
+impl Run<'_> {
+    fn check_all(&mut self, truth: &Truth) -> Result<()> {
+        // Names before objects: what a hub at work adds meanwhile is then unreferenced, never missing.
+        let named = named_objects(&truth.state)?;
+        self.state.objects_total = named.len() as u64;
+        self.state.bytes_total = named.keys().map(|key| size_of(self.store, key)).sum();
+        let rows = if self.options.is_deep { self.rows_to_check(truth)? } else { Vec::new() };
+        (self.progress)(&self.state);
+        self.check_objects(&named)?;
+        self.check_rows(&rows, &named)
+    }
+
+    fn begin_again(&mut self) {
+        let identity = self.report.findings.iter().filter(|finding| finding.object == paths::FORMAT).cloned().collect();
+        self.report = VerifyReport { findings: identity, ..VerifyReport::default() };
+        self.state = Progress::default();
+    }
+
+    /// Tells that one more piece of work is done.
+    fn advance(&mut self, bytes: u64) {
+        self.state.add(bytes);
+        (self.progress)(&self.state);
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done; 1 refused or failed; 2 the command line is wrong; 3 no hub answers.
 
+pub mod backup;
 pub mod demo;
 pub mod describe;
 pub mod export;
@@ -10,6 +11,7 @@ pub mod output;
 pub mod push;
 pub mod renormalize;
 pub mod report;
+pub mod restore;
 pub mod search;
 pub mod serve;
 pub mod verify;

@@ -28,6 +28,8 @@ enum Command {
     Mapping(cli::mapping::MappingCommand),
     Renormalize(cli::renormalize::Renormalize),
     Verify(cli::verify::Verify),
+    Backup(cli::backup::Backup),
+    Restore(cli::restore::Restore),
     Demo(cli::demo::Demo),
 }
 
@@ -66,6 +68,8 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Mapping(mapping) => mapping.run().await,
         Command::Renormalize(renormalize) => renormalize.run().await,
         Command::Verify(verify) => verify.run(),
+        Command::Backup(backup) => backup.run(),
+        Command::Restore(restore) => restore.run(),
         Command::Demo(demo) => demo.run().await,
     }
 }

@@ -1,5 +1,6 @@
 //! Power cuts and failing disks: what was promised survives, what was not leaves nothing half there.
 
+mod copies;
 mod crash;
 mod failing;
 
@@ -10,6 +11,7 @@ use crate::opening::Projections;
 use crate::options::CatalogOptions;
 use crate::push::PushIntent;
 use crate::seal::sha256;
+use crate::verify::VerifyOptions;
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Schema};
 use std::io::Write;
@@ -124,6 +126,7 @@ fn check_whole(catalog: &Catalog) {
             assert_eq!(found.len() as u64, version.rows);
         }
     }
-    let report = crate::verify::verify_objects(&catalog.shared().objects, false, &mut |_, _| ()).expect("a store");
+    let report = crate::verify::verify_objects(&catalog.shared().objects, &VerifyOptions::default(), &mut |_| ())
+        .expect("a store");
     assert_eq!((report.findings, report.unreferenced), (vec![], 0));
 }

@@ -104,9 +104,14 @@ impl RecordingDisk {
     }
 
     /// What the disk holds if the power fails after the first `count` operations.
-    pub(crate) fn crash(operations: &[Operation], count: usize, mut survival: Survival) -> Self {
-        let mut now = Tree::default();
-        let mut durable = Tree::default();
+    pub(crate) fn crash(operations: &[Operation], count: usize, survival: Survival) -> Self {
+        Self::crash_over(&Self::default(), operations, count, survival)
+    }
+
+    /// As [`RecordingDisk::crash`], for a disk that durably held `before`.
+    pub(crate) fn crash_over(before: &Self, operations: &[Operation], count: usize, mut survival: Survival) -> Self {
+        let mut now = before.recorded().tree.clone();
+        let mut durable = now.clone();
         // Changes of names that no sync of their directory followed, in order.
         let mut pending: Vec<(String, Option<Node>)> = Vec::new();
         for operation in &operations[..count] {

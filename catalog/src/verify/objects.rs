@@ -1,122 +1,67 @@
-//! The objects that commits name.
+//! The objects that live records name.
 
-use super::VerifyReport;
-use super::truth::{Truth, count_object};
+use super::truth::count_object;
+use super::{Finding, Run};
 use crate::collect::stored;
-use crate::extent::live_rows;
-use crate::key::key_positions;
-use crate::keys::{KeyRecord, RootHasher, read_keys};
-use crate::layer::schema_of;
-use crate::objects::Objects;
-use crate::paths;
-use crate::rowhash::{key_hashes, row_hashes};
-use crate::search::Scan;
-use crate::segments::SegmentCache;
-use crate::transaction::RAW_SEAL;
-use roaring::RoaringBitmap;
+use crate::contents::{Proof, is_raw, named_hash};
+use crate::named::Named;
+use crate::objects::{Object, Objects};
 use sha2::{Digest, Sha256 as Hasher};
-use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
-use std::sync::Arc;
-use ukimet_model::{Dataset, Error, Result, RowQuery, SegmentRef, Sha256, Version};
+use ukimet_model::{Result, Sha256};
 
-/// How an object is checked.
-#[derive(Clone, Copy)]
-enum Check {
-    /// Its bytes have this hash.
-    Bytes(Sha256),
-    /// Its bytes end with their hash, and what they decompress to has this hash and size.
-    Raw(Sha256, u64),
-}
-
-pub(super) fn check_objects(
-    store: &Objects,
-    truth: &Truth,
-    deep: bool,
-    report: &mut VerifyReport,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<()> {
-    // Objects first, names second: what a hub at work adds meanwhile is then unreferenced, never missing.
-    let stored = stored(store)?;
-    let named = named_objects(truth, report);
-    let total = named.len() as u64;
-    for (done, (key, check)) in (1..).zip(&named) {
-        check_object(store, key, *check, report);
-        progress(done, total);
-    }
-    let unreferenced = stored.iter().filter(|key| !named.contains_key(*key)).count();
-    report.unreferenced = unreferenced as u64;
-    if deep {
-        check_rows(store, truth, report);
-    }
-    Ok(())
-}
-
-fn named_objects(truth: &Truth, report: &mut VerifyReport) -> BTreeMap<String, Check> {
-    let mut named = BTreeMap::new();
-    for (id, version) in &truth.versions {
-        named.insert(paths::receipt(&version.receipt), Check::Bytes(version.receipt));
-        let Some(dataset) = truth.datasets.get(id) else {
-            if report.is_clean() {
-                report.find(paths::log_entry(version.snapshot.0), format!("dataset {id} was never created"));
+impl Run<'_> {
+    /// Checks every object that is named and counts the others.
+    pub(super) fn check_objects(&mut self, named: &Named) -> Result<()> {
+        for (key, dependents) in named {
+            let reason = self.check_object(key)?;
+            if let Some(reason) = reason {
+                let dependents = dependents.iter().map(ToString::to_string).collect();
+                self.report.findings.push(Finding { object: key.clone(), reason, dependents });
             }
-            continue;
-        };
-        for segment in &version.segments {
-            let uuid = &dataset.uuid;
-            named.insert(paths::parquet(uuid, &segment.parquet), Check::Bytes(segment.parquet));
-            named.insert(paths::keys(uuid, &segment.keys), Check::Bytes(segment.keys));
-            named.extend(segment.rtree.map(|rtree| (paths::rtree(uuid, &rtree), Check::Bytes(rtree))));
-            let deletes = segment.deletes.map(|deletes| deletes.sha256);
-            named.extend(deletes.map(|hash| (paths::deletes(uuid, &hash), Check::Bytes(hash))));
         }
-        let changes = version.changes.map(|changes| changes.sha256);
-        named.extend(changes.map(|hash| (paths::changes(&dataset.uuid, &hash), Check::Bytes(hash))));
+        let stored = stored(self.store)?;
+        self.report.unreferenced = stored.iter().filter(|key| !named.contains_key(*key)).count() as u64;
+        Ok(())
     }
-    for (id, version) in &truth.versions {
-        let Some(dataset) = truth.datasets.get(id) else { continue };
-        let assets = version.assets.iter().map(|asset| (paths::asset(&dataset.uuid, &asset.sha256), asset.sha256));
-        named.extend(assets.map(|(key, sha256)| (key, Check::Bytes(sha256))));
+
+    /// Checks an object and tells what is wrong with it.
+    fn check_object(&mut self, key: &str) -> Result<Option<String>> {
+        count_object(self.store, key, &mut self.report);
+        let object = match self.store.open(key) {
+            Ok(object) => object,
+            Err(error) => {
+                self.advance(0);
+                return Ok(Some(error.to_string()));
+            }
+        };
+        let size_bytes = object.size_bytes();
+        if self.journal.is_whole(key, size_bytes) {
+            self.report.resumed += 1;
+            self.advance(size_bytes);
+            return Ok(None);
+        }
+        let checked = check_bytes(key, &object);
+        self.journal.note(key, size_bytes, checked.clone())?;
+        self.advance(size_bytes);
+        Ok(checked.err().map(|reason| format!("object {key} is damaged: {reason}")))
     }
-    for push in &truth.pushes {
-        named.insert(paths::raw(&push.asset.sha256), Check::Raw(push.asset.sha256, push.asset.size_bytes));
-        named.extend(push.tables().map(|table| (paths::receipt(&table.sha256), Check::Bytes(table.sha256))));
-    }
-    named
 }
 
-fn check_object(store: &Objects, key: &str, check: Check, report: &mut VerifyReport) {
-    count_object(store, key, report);
-    let checked = match check {
-        Check::Bytes(hash) => store.open(key).and_then(|object| object.check(&hash)),
-        Check::Raw(hash, size_bytes) => check_raw(store, key, &hash, size_bytes),
-    };
-    if let Err(error) = checked {
-        report.find(key, error.to_string());
-    }
-}
-
-fn check_raw(store: &Objects, key: &str, expected: &Sha256, size_bytes: u64) -> Result<()> {
-    let damaged = |reason: &str| Error::internal(format!("object {key} is damaged: {reason}"));
-    let object = store.open(key)?;
-    let body = object.size_bytes().checked_sub(40).ok_or_else(|| damaged("it is too short"))?;
-    let seal = object.read(body, 40)?;
-    let mut hasher = Hasher::new();
-    copy(object.reader(0).take(body), |bytes| hasher.update(bytes)).map_err(|e| damaged(&e.to_string()))?;
-    if seal[..8] != RAW_SEAL || seal[8..] != *hasher.finalize() {
-        return Err(damaged("its bytes do not have the sha256 at its end"));
-    }
-    let (mut hasher, mut found) = (Hasher::new(), 0_u64);
-    let decoder = zstd::Decoder::new(object.reader(0)).map_err(|e| damaged(&e.to_string()))?;
-    copy(decoder, |bytes| {
-        hasher.update(bytes);
-        found += bytes.len() as u64;
-    })
-    .map_err(|e| damaged(&e.to_string()))?;
-    if Sha256(hasher.finalize().into()) == *expected && found == size_bytes {
+fn check_bytes(key: &str, object: &Object) -> Result<(), String> {
+    let mut proof = Proof::of(key);
+    copy(object.reader(0), |bytes| proof.update(bytes)).map_err(|e| e.to_string())?;
+    proof.finish()?;
+    if !is_raw(key) {
         return Ok(());
     }
-    Err(damaged("what it decompresses to is not what was pushed"))
+    let mut hasher = Hasher::new();
+    let decoder = zstd::Decoder::new(object.reader(0)).map_err(|e| e.to_string())?;
+    copy(decoder, |bytes| hasher.update(bytes)).map_err(|e| e.to_string())?;
+    if named_hash(key) == Some(Sha256(hasher.finalize().into())) {
+        return Ok(());
+    }
+    Err("what it decompresses to is not what was pushed".to_owned())
 }
 
 fn copy(mut from: impl Read, mut to: impl FnMut(&[u8])) -> std::io::Result<()> {
@@ -129,74 +74,7 @@ fn copy(mut from: impl Read, mut to: impl FnMut(&[u8])) -> std::io::Result<()> {
     }
 }
 
-fn check_rows(store: &Objects, truth: &Truth, report: &mut VerifyReport) {
-    let damaged: HashSet<String> = report.findings.iter().map(|finding| finding.object.clone()).collect();
-    let cache = Arc::new(SegmentCache::new(store.clone(), 0));
-    for (id, version) in &truth.versions {
-        let Some(dataset) = truth.datasets.get(id) else { continue };
-        let first = version.segments.first().map(|segment| paths::parquet(&dataset.uuid, &segment.parquet));
-        let is_damaged = version.segments.iter().any(|segment| {
-            damaged.contains(&paths::parquet(&dataset.uuid, &segment.parquet))
-                || damaged.contains(&paths::keys(&dataset.uuid, &segment.keys))
-        });
-        if is_damaged {
-            continue;
-        }
-        if let Err(error) = check_version(&cache, store, dataset, version) {
-            let context = format!("{id}@{}: {error}", version.number);
-            report.find(first.unwrap_or_else(|| paths::log_entry(version.snapshot.0)), context);
-        }
-    }
-}
-
-/// Reads a version's rows and hashes them again.
-fn check_version(cache: &Arc<SegmentCache>, store: &Objects, dataset: &Dataset, version: &Version) -> Result<()> {
-    let schema = schema_of(&version.fields)?;
-    let key = key_positions(version.key.as_ref(), &schema)?;
-    let mut hashes = Vec::with_capacity(version.rows as usize);
-    for (number, segment) in version.segments.iter().enumerate() {
-        let from = hashes.len();
-        let scan = Scan::try_new(Arc::clone(cache), dataset, version, &RowQuery::default(), number..number + 1)?;
-        for batch in scan {
-            let batch = batch?;
-            let rows = row_hashes(&batch)?;
-            hashes.extend(key_hashes(&batch, &key, &rows)?.iter().copied().zip(rows.iter().copied()));
-        }
-        let live = live_rows(cache, &dataset.uuid, segment)?;
-        check_keys(store, dataset, segment, &live, &hashes[from..])?;
-    }
-    let rows = hashes.len() as u64;
-    if rows != version.rows {
-        return Err(Error::internal(format!("expected {} rows, found {rows}", version.rows)));
-    }
-    hashes.sort_unstable();
-    let mut root = RootHasher::new(&schema);
-    for (key, row) in &hashes {
-        root.add(*key, *row);
-    }
-    let found = root.finish();
-    if found == version.root_hash {
-        return Ok(());
-    }
-    let (expected, found) = (version.root_hash.short(), found.short());
-    Err(Error::internal(format!("expected rows with root hash {expected}, found {found}")))
-}
-
-/// `live` are the rows of the segment that the version has, `hashes` their keys and row hashes, in the same order.
-fn check_keys(
-    store: &Objects,
-    dataset: &Dataset,
-    segment: &SegmentRef,
-    live: &RoaringBitmap,
-    hashes: &[(u128, u128)],
-) -> Result<()> {
-    let records = read_keys(&store.open(&paths::keys(&dataset.uuid, &segment.keys))?)?;
-    let fits = |record: &KeyRecord| {
-        let place = live.rank(record.position).checked_sub(1).map(|place| place as usize);
-        !live.contains(record.position) || place.and_then(|place| hashes.get(place)) == Some(&(record.key, record.row))
-    };
-    if records.len() as u64 == segment.rows && records.iter().all(fits) && records.is_sorted() {
-        return Ok(());
-    }
-    Err(Error::internal(format!("its key file {} does not fit its rows", segment.keys.short())))
+/// The size of an object; 0 if it cannot be opened.
+pub(super) fn size_of(store: &Objects, key: &str) -> u64 {
+    store.open(key).map_or(0, |object| object.size_bytes())
 }

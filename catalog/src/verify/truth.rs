@@ -5,64 +5,53 @@ use crate::checkpoint;
 use crate::log::{self, Change, Entry};
 use crate::objects::Objects;
 use crate::paths;
-use crate::push::PushRecord;
 use crate::state::{Digest, KeyValue, MemoryState, Watermark, pairs_of, watermark_pair};
 use std::collections::{BTreeMap, HashSet};
-use ukimet_model::{Dataset, DatasetId, Result, Sha256, Version};
+use ukimet_model::{DatasetId, Result, Sha256, Version};
 
-/// What the readable commits say.
-#[derive(Default)]
+/// What the readable commits add up to.
 pub(super) struct Truth {
-    pub(super) datasets: BTreeMap<DatasetId, Dataset>,
-    pub(super) versions: Vec<(DatasetId, Version)>,
-    pub(super) pushes: Vec<PushRecord>,
+    /// The state after the last of them.
+    pub(super) state: MemoryState,
+    /// Hash and digest after each commit, as long as all before it are whole.
+    pub(super) reached: BTreeMap<u64, (Sha256, Digest)>,
+    /// The last commit that the log had when it was listed.
+    pub(super) last: u64,
+    watermark: Watermark,
+    is_whole: bool,
     /// Number of each dataset's newest version.
     newest: BTreeMap<DatasetId, u64>,
-}
-
-/// The state that the commits add up to, as long as they are whole.
-struct Replayed {
-    state: MemoryState,
-    watermark: Watermark,
-    /// Hash and digest after each commit.
-    reached: BTreeMap<u64, (Sha256, Digest)>,
-    is_whole: bool,
+    created: HashSet<DatasetId>,
 }
 
 pub(super) fn check_truth(store: &Objects, identity: Option<Sha256>, report: &mut VerifyReport) -> Result<Truth> {
-    let mut truth = Truth::default();
-    let empty = Watermark::empty(identity.unwrap_or(Sha256([0; 32])));
-    let state = MemoryState::default();
-    state.write(&[watermark_pair(&empty)])?;
-    let is_whole = identity.is_some();
-    let mut replayed = Replayed { state, watermark: empty, reached: BTreeMap::new(), is_whole };
+    // Before the log: a checkpoint that a hub at work writes meanwhile may be of a commit that is not looked at.
+    let checkpoints = store.list(paths::CHECKPOINTS)?;
     let sequences: Vec<u64> = store.list(paths::LOG)?.iter().filter_map(|name| paths::log_sequence(name)).collect();
+    let mut truth = Truth::empty(identity, sequences.last().copied().unwrap_or(0))?;
     let mut previous = identity;
-    for sequence in 1..=sequences.last().copied().unwrap_or(0) {
+    for sequence in 1..=truth.last {
         let key = paths::log_entry(sequence);
-        if sequences.binary_search(&sequence).is_err() {
-            report.find(key, "the commit is missing, but later ones are there");
-            (previous, replayed.is_whole) = (None, false);
-            continue;
-        }
-        count_object(store, &key, report);
-        let read = log::read(store, sequence);
+        let read = if sequences.binary_search(&sequence).is_ok() {
+            count_object(store, &key, report);
+            log::read(store, sequence).map_err(|error| error.to_string())
+        } else {
+            Err("the commit is missing, but later ones are there".to_owned())
+        };
         match read {
             Ok((entry, hash)) => {
                 check_chain(&key, &entry, previous, report);
                 previous = Some(hash);
-                replayed.add(&key, &entry, &hash, report);
-                truth.add(&key, entry, report);
+                truth.add(&key, &entry, &hash, report);
             }
-            Err(error) => {
-                report.find(key, error.to_string());
-                (previous, replayed.is_whole) = (None, false);
+            Err(reason) => {
+                report.find(key, reason);
+                (previous, truth.is_whole) = (None, false);
             }
         }
     }
-    check_checkpoints(store, &replayed, sequences.last().copied().unwrap_or(0), report)?;
-    report.datasets = truth.datasets.len() as u64;
-    report.versions = truth.versions.len() as u64;
+    check_checkpoints(store, &checkpoints, &truth, report)?;
+    report.datasets = truth.created.len() as u64;
     Ok(truth)
 }
 
@@ -79,67 +68,74 @@ fn check_chain(key: &str, entry: &Entry, previous: Option<Sha256>, report: &mut 
     }
 }
 
-impl Replayed {
+impl Truth {
+    fn empty(identity: Option<Sha256>, last: u64) -> Result<Self> {
+        let watermark = Watermark::empty(identity.unwrap_or(Sha256([0; 32])));
+        let state = MemoryState::default();
+        state.write(&[watermark_pair(&watermark)])?;
+        let reached = BTreeMap::from([(0, (watermark.hash, watermark.digest))]);
+        let (newest, created) = (BTreeMap::new(), HashSet::new());
+        Ok(Self { state, reached, last, watermark, is_whole: identity.is_some(), newest, created })
+    }
+
+    /// Adds a readable commit, even after one that is not: what it names must be there all the same.
     fn add(&mut self, key: &str, entry: &Entry, hash: &Sha256, report: &mut VerifyReport) {
-        if !self.is_whole {
-            return;
+        for change in entry.pushes.iter().flat_map(|push| &push.changes) {
+            match change {
+                Change::DatasetCreated(dataset) => drop(self.created.insert(dataset.id.clone())),
+                Change::VersionPublished { dataset, version } => {
+                    report.versions += 1;
+                    self.check_version(key, dataset, version, report);
+                }
+                _ => (),
+            }
         }
-        match pairs_of(entry, hash, &self.state, &self.watermark).and_then(|(pairs, next)| {
+        let added = pairs_of(entry, hash, &self.state, &self.watermark).and_then(|(pairs, next)| {
             self.state.write(&pairs)?;
             Ok(next)
-        }) {
-            Ok(next) => {
-                self.reached.insert(entry.sequence, (next.hash, next.digest));
-                self.watermark = next;
-            }
+        });
+        match added {
+            Ok(next) => self.watermark = next,
             Err(damage) => {
-                report.find(key, damage.to_string());
                 self.is_whole = false;
+                if report.is_clean() {
+                    report.find(key, damage.to_string());
+                }
             }
+        }
+        if self.is_whole {
+            self.reached.insert(entry.sequence, (self.watermark.hash, self.watermark.digest));
+        }
+    }
+
+    /// After a commit that cannot be read, gaps are no news.
+    fn check_version(&mut self, key: &str, dataset: &DatasetId, version: &Version, report: &mut VerifyReport) {
+        let newest = self.newest.insert(dataset.clone(), version.number.0);
+        let expected = newest.unwrap_or(0) + 1;
+        if version.number.0 != expected && report.is_clean() {
+            report.find(key, format!("it publishes {dataset}@{}, expected v{expected}", version.number));
+        }
+        if !self.created.contains(dataset) && report.is_clean() {
+            report.find(key, format!("dataset {dataset} was never created"));
         }
     }
 }
 
-impl Truth {
-    fn add(&mut self, key: &str, entry: Entry, report: &mut VerifyReport) {
-        for change in entry.pushes.into_iter().flat_map(|push| push.changes) {
-            match change {
-                Change::DatasetCreated(dataset) => {
-                    self.datasets.insert(dataset.id.clone(), dataset);
-                }
-                Change::MetadataChanged { .. } | Change::MappingChanged { .. } => (),
-                Change::VersionPublished { dataset, version } => {
-                    let newest = self.newest.insert(dataset.clone(), version.number.0);
-                    let expected = newest.unwrap_or(0) + 1;
-                    if version.number.0 != expected && report.is_clean() {
-                        report.find(key, format!("it publishes {dataset}@{}, expected v{expected}", version.number));
-                    }
-                    self.versions.push((dataset, *version));
-                }
-                Change::PushRecorded(record) => self.pushes.push(*record),
-            }
-        }
-    }
-}
-
-fn check_checkpoints(store: &Objects, replayed: &Replayed, last: u64, report: &mut VerifyReport) -> Result<()> {
-    let names: Vec<String> = store.list(paths::CHECKPOINTS)?;
-    let valid: HashSet<&String> = names.iter().filter(|name| paths::checkpoint_name(name).is_some()).collect();
-    for name in &names {
-        if !valid.contains(name) {
+fn check_checkpoints(store: &Objects, names: &[String], truth: &Truth, report: &mut VerifyReport) -> Result<()> {
+    for name in names {
+        let Some((sequence, hash)) = paths::checkpoint_name(name) else {
             report.find(format!("{}/{name}", paths::CHECKPOINTS), "it does not have the name of a checkpoint");
-        }
-    }
-    for (sequence, hash) in checkpoint::list(store)? {
+            continue;
+        };
         let key = paths::checkpoint(sequence, &hash);
         count_object(store, &key, report);
         match checkpoint::read(store, sequence, &hash, &mut |_| Ok(())) {
-            Ok(_) if sequence > last => {
-                report.find(key, format!("the log ends at commit {last}: its end is missing"));
+            Ok(_) if sequence > truth.last => {
+                report.find(key, format!("the log ends at commit {}: its end is missing", truth.last));
             }
             Ok(watermark) => {
-                let expected = replayed.reached.get(&sequence);
-                if replayed.is_whole && expected != Some(&(watermark.hash, watermark.digest)) {
+                let expected = truth.reached.get(&sequence);
+                if truth.is_whole && expected != Some(&(watermark.hash, watermark.digest)) {
                     report.find(key, "it is not the state that the commits add up to");
                 }
             }

@@ -3,7 +3,7 @@
 use crate::fixture::{Push, files, open, options, points, sha256};
 use std::io::Write;
 use std::sync::Arc;
-use ukimet_catalog::{Catalog, CatalogOptions, Snapshot, verify};
+use ukimet_catalog::{Catalog, CatalogOptions, Snapshot, VerifyOptions, verify};
 use ukimet_model::{ErrorKind, LayerReport, PushOutcome, PushStatus, Result, Sha256, SystemClock};
 
 /// A push with a file that is declared with this hash.
@@ -49,12 +49,14 @@ fn a_file_lives_and_is_checked_with_its_version() {
     snapshot.link_asset(&dataset, asset, "scratch/link.tif").expect("a second name");
     assert_eq!(std::fs::read(dir.path().join("scratch/link.tif")).expect("read"), file);
     drop((snapshot, catalog));
-    assert!(verify(dir.path(), true, &mut |_, _| ()).expect("a store").is_clean());
+    assert!(
+        verify(dir.path(), &VerifyOptions { is_deep: true, journal: None }, &mut |_| ()).expect("a store").is_clean()
+    );
 
     let name = format!("{}.tif", asset.sha256);
     let path = files(dir.path()).into_iter().map(|(path, _)| path).find(|path| path.ends_with(&name)).expect("stored");
     std::fs::write(dir.path().join(&path), &file[1..]).expect("written");
-    let report = verify(dir.path(), false, &mut |_, _| ()).expect("a store");
+    let report = verify(dir.path(), &VerifyOptions::default(), &mut |_| ()).expect("a store");
     assert_eq!(report.findings.iter().map(|found| found.object.as_str()).collect::<Vec<_>>(), [path.as_str()]);
     let error = open(dir.path()).snapshot().asset(&dataset, asset).map(|_| ()).expect_err("damaged");
     assert!(error.kind() == ErrorKind::Internal && error.to_string().contains("damaged"), "{error}");

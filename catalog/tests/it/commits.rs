@@ -4,7 +4,7 @@ use crate::fixture::{Push, batch, files, numbers, open, points, sorted};
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 use std::sync::Arc;
-use ukimet_catalog::verify;
+use ukimet_catalog::{VerifyOptions, verify};
 use ukimet_model::batch::{described_field, role, unit};
 use ukimet_model::{Batch, ErrorKind, PushStatus, RowQuery, VersionNumber};
 
@@ -201,7 +201,10 @@ fn pushes_from_many_threads_make_dense_versions() {
         .collect();
     outcomes.sort_unstable();
     assert_eq!(outcomes, (1..=48).collect::<Vec<_>>(), "every push has a version of its own");
-    assert_eq!(verify(dir.path(), true, &mut |_, _| ()).expect("a store").findings, vec![]);
+    assert_eq!(
+        verify(dir.path(), &VerifyOptions { is_deep: true, journal: None }, &mut |_| ()).expect("a store").findings,
+        vec![]
+    );
 }
 
 #[test]
@@ -218,7 +221,7 @@ fn the_same_push_from_many_threads_is_committed_once() {
     let outcomes: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
     assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]));
     assert_eq!(catalog.snapshot().id().0, 1);
-    let report = verify(dir.path(), true, &mut |_, _| ()).expect("a store");
+    let report = verify(dir.path(), &VerifyOptions { is_deep: true, journal: None }, &mut |_| ()).expect("a store");
     assert_eq!((report.findings, report.unreferenced), (vec![], 0));
 }
 

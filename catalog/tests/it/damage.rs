@@ -3,7 +3,7 @@
 use crate::fixture::{Push, files, numbers, open, options, points};
 use std::path::Path;
 use std::sync::Arc;
-use ukimet_catalog::{Catalog, verify};
+use ukimet_catalog::{Catalog, ProjectionState, VerifyOptions, verify};
 use ukimet_model::{ErrorKind, RowQuery, SystemClock};
 
 /// A closed store with six commits and a checkpoint of the fourth.
@@ -18,7 +18,7 @@ fn store() -> tempfile::TempDir {
 }
 
 fn findings(dir: &Path, deep: bool) -> Vec<String> {
-    let report = verify(dir, deep, &mut |_, _| ()).expect("a store");
+    let report = verify(dir, &VerifyOptions { is_deep: deep, journal: None }, &mut |_| ()).expect("a store");
     report.findings.into_iter().map(|finding| finding.object).collect()
 }
 
@@ -37,11 +37,16 @@ fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
 fn a_whole_store_verifies_and_everything_in_it_is_looked_at() {
     let dir = store();
     let mut seen = Vec::new();
-    let report = verify(dir.path(), true, &mut |done, total| seen.push((done, total))).expect("a store");
+    let options = VerifyOptions { is_deep: true, journal: None };
+    let report = verify(dir.path(), &options, &mut |progress| seen.push(*progress)).expect("a store");
     assert!(report.is_clean(), "{:?}", report.findings);
     assert_eq!((report.commits, report.datasets, report.versions, report.unreferenced), (6, 2, 6, 0));
     assert_eq!(report.objects, true_files(dir.path()).len() as u64 - 1, "all files but the identity");
-    assert_eq!(seen.last().map(|(done, total)| done == total), Some(true));
+    let last = seen.last().expect("progress");
+    assert_eq!((last.objects_done, last.bytes_done), (last.objects_total, last.bytes_total));
+    assert!(seen.windows(2).all(|pair| pair[0].share() <= pair[1].share()) && last.objects_total > 30);
+    let states: Vec<_> = report.projections.iter().map(|projection| &projection.state).collect();
+    assert_eq!(states, [&ProjectionState::Behind(0), &ProjectionState::Behind(0)]);
 }
 
 #[test]
@@ -52,7 +57,7 @@ fn verifying_needs_no_lock_and_changes_nothing() {
     assert_eq!(findings(dir.path(), true), Vec::<String>::new());
     assert_eq!(files(dir.path()), before);
     drop(catalog);
-    let error = verify(&dir.path().join("scratch"), false, &mut |_, _| ()).expect_err("no store");
+    let error = verify(&dir.path().join("scratch"), &VerifyOptions::default(), &mut |_| ()).expect_err("no store");
     assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
@@ -83,7 +88,7 @@ fn every_flipped_byte_is_found_in_the_object_that_has_it() {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let (at, bit) = ((at + (seed >> 40) % step).min(size - 1) as usize, (seed >> 33) % 8);
             edit(&dir.path().join(&file), |bytes| bytes[at] ^= 1 << bit);
-            let refused = verify(dir.path(), false, &mut |_, _| ());
+            let refused = verify(dir.path(), &VerifyOptions::default(), &mut |_| ());
             // A flip in the number of the format makes the store one of another format.
             let is_found = refused.is_err() && file == "ukimet.json"
                 || refused.is_ok_and(|report| report.findings.iter().any(|finding| finding.object == file));
@@ -200,7 +205,7 @@ fn objects_that_no_commit_names_are_collected() {
     std::fs::write(folder.with_file_name(format!("{hash}.parquet")), b"x").expect("room");
     std::fs::write(dir.path().join("raw").join(&hash), b"x").expect("room");
     std::fs::write(dir.path().join("receipts").join(format!("{hash}.arrow")), b"x").expect("room");
-    assert_eq!(verify(dir.path(), false, &mut |_, _| ()).expect("a store").unreferenced, 3);
+    assert_eq!(verify(dir.path(), &VerifyOptions::default(), &mut |_| ()).expect("a store").unreferenced, 3);
     assert_eq!(open(dir.path()).opening().collected_objects, 3);
     assert_eq!(true_files(dir.path()), whole);
 }

@@ -1,6 +1,7 @@
 //! Behavior of the catalog through its public interface, on real directories.
 
 mod assets;
+mod backup;
 mod commits;
 mod damage;
 mod fixture;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use ukimet_catalog::{Catalog, CatalogOptions, SOURCE_COLUMNS_KEY, TableLimits, Transaction, verify};
+use ukimet_catalog::{Catalog, CatalogOptions, SOURCE_COLUMNS_KEY, TableLimits, Transaction, VerifyOptions, verify};
 use ukimet_model::{
     ErrorKind, Example, LayerOutcome, LayerReport, PushStatus, QuarantinedRow, Result, RowQuery, Severity, SystemClock,
     Verdict, VersionNumber,
@@ -51,7 +51,7 @@ fn send(catalog: &Catalog, push: &Push, refused: u64, onto: Option<u64>) -> Resu
 }
 
 fn is_whole(dir: &Path) -> bool {
-    let report = verify(dir, true, &mut |_, _| ()).expect("a store");
+    let report = verify(dir, &VerifyOptions { is_deep: true, journal: None }, &mut |_| ()).expect("a store");
     report.is_clean() && report.unreferenced == 0
 }
 
@@ -110,7 +110,7 @@ fn a_damaged_table_is_found_and_not_served() {
     std::fs::write(&path, bytes).expect("room");
     let error = catalog.snapshot().table(&table).err().expect("damaged");
     assert!(error.message().contains(&table.sha256.to_string()), "{error}");
-    let report = verify(dir.path(), false, &mut |_, _| ()).expect("a store");
+    let report = verify(dir.path(), &VerifyOptions::default(), &mut |_| ()).expect("a store");
     assert!(report.findings.iter().any(|f| f.object.contains(&table.sha256.to_string())), "{report:?}");
 }
 

@@ -7,6 +7,7 @@
     reason = "modules of one test program, which says what it expects by failing"
 )]
 
+mod backups;
 mod certificates;
 mod containment;
 mod hub;

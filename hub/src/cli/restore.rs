@@ -1,0 +1,47 @@
+//! `ukimet restore`.
+
+use crate::cli::{backup, output, verify};
+use clap::Args;
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use ukimet_model::{Result, SystemClock};
+
+/// Make a catalog of a backup, in an empty directory, and verify it.
+///
+/// Run it again after an interruption. Exit code 1 if the verification finds anything.
+#[derive(Args)]
+pub struct Restore {
+    /// The backup's directory.
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    /// The directory of the new catalog: empty, or with the beginnings of the same restore.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The snapshot to restore; what came after it is left out. Without it, the newest.
+    #[arg(long, value_name = "N")]
+    snapshot: Option<u64>,
+    /// Print what was done and found as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Restore {
+    /// Restores, verifies, and prints what was done and found.
+    pub fn run(self) -> Result<ExitCode> {
+        let bar = output::bar(Some(0), "restoring", true);
+        let progress = &mut |progress: &_| verify::show(&bar, progress);
+        let (copied, verified) =
+            ukimet_catalog::restore(&self.from, &self.data, self.snapshot, &SystemClock, progress)?;
+        bar.finish_and_clear();
+        if self.json {
+            output::document(
+                &json!({ "restored": backup::document(&copied), "verified": verify::document(&verified) }),
+            );
+        } else {
+            output::line(&format!("{} holds {}", self.data.display(), backup::sentence(&copied)));
+            verify::print(&verified);
+        }
+        Ok(verify::exit_code(&verified))
+    }
+}
