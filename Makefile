@@ -62,8 +62,9 @@ conformance: build-tests ## Ask a live hub and a live adapter every requirement
 clients: build-tests $(VENV)/stamp ## Real clients against a live hub
 	$(PYTHON) -m pytest -q tests/clients -c tests/clients/pytest.ini -p no:cacheprovider
 
-kill: build-tests $(VENV)/stamp ## Kill the hub KILLS times during pushes; nothing acknowledged may be lost
+kill: build-tests $(VENV)/stamp ## Kill hub, backups and restores KILLS times during pushes; nothing acknowledged may be lost
 	$(PYTHON) tests/kill/kill.py --kills $(KILLS)
+	$(PYTHON) tests/kill/backup.py --kills $(KILLS)
 
 check: packages ## Format, lints, one version of each family, crate arrows, house rules
 	cargo fmt --all --check

@@ -12,7 +12,7 @@ mod reading;
 mod slot;
 
 pub(crate) use memory::MemoryState;
-pub(crate) use reading::{View, each_record};
+pub(crate) use reading::{View, each_pair, each_record};
 pub(crate) use slot::StateSlot;
 
 use crate::log::{Change, Entry};

@@ -3,7 +3,7 @@
 //! sled neither syncs its files nor survives damage, so it holds nothing true: whatever is wrong with it, it is
 //! thrown away and built again from checkpoint and log.
 
-use crate::state::{Damage, Digest, KeyValue, Pair, Read, WATERMARK_KEY, Watermark, decode, each_record};
+use crate::state::{Damage, Digest, KeyValue, Pair, Read, WATERMARK_KEY, Watermark, decode, each_pair};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ impl SledState {
         };
         let watermark: Watermark = decode(&value)?;
         let mut digest = Digest::default();
-        each_record(self, &mut |(key, value), _| {
+        each_pair(self, &mut |(key, value)| {
             digest.add(key, value);
             Ok(())
         })?;

@@ -2,7 +2,9 @@
 
 mod copies;
 mod crash;
+mod depth;
 mod failing;
+mod scale;
 
 use crate::catalog::Catalog;
 use crate::disk::Disk;

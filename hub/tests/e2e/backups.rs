@@ -53,9 +53,17 @@ fn a_hub_over_a_restored_catalog_answers_as_the_one_that_was_backed_up() {
     assert!(code == 0 && first["snapshot"].as_u64() >= Some(2), "{first}");
     let (code, second) = run(&["backup", "--check"], &[("--data", &data), ("--to", &backup)]);
     assert_eq!((code, &second["snapshot"], &second["snapshot_before"]), (0, &Value::from(5), &first["snapshot"]));
-    assert_eq!(second["objects_present"].as_u64(), first["objects_copied"].as_u64(), "what is there is not copied again");
+    assert_eq!(
+        second["objects_present"].as_u64(),
+        first["objects_copied"].as_u64(),
+        "what is there is not copied again"
+    );
     let (code, done) = run(&["restore"], &[("--from", &backup), ("--data", &restored)]);
-    assert_eq!((code, &done["verified"]["clean"], &done["restored"]["snapshot"]), (0, &true.into(), &5.into()), "{done}");
+    assert_eq!(
+        (code, &done["verified"]["clean"], &done["restored"]["snapshot"]),
+        (0, &true.into(), &5.into()),
+        "{done}"
+    );
     let copy = Hub::start(&restored, &[]);
     for version in ["a/b@v1", "a/b@v2", "a/c@v1", "a/c@v3"] {
         assert_eq!(answers(&copy, version, dir.path()), answers(&hub, version, dir.path()), "{version}");
@@ -72,7 +80,9 @@ fn a_hub_over_a_restored_catalog_answers_as_the_one_that_was_backed_up() {
 fn run_text(arguments: &[&str], directories: &[(&str, &Path)]) -> (i32, String) {
     let mut command = ukimet();
     command.args(arguments);
-    directories.iter().for_each(|(flag, directory)| drop(command.arg(flag).arg(directory).get_args()));
+    for (flag, directory) in directories {
+        command.arg(flag).arg(directory);
+    }
     let output = command.output().expect("runs");
     (output.status.code().expect("an exit code"), String::from_utf8_lossy(&output.stderr).into_owned())
 }
@@ -92,8 +102,9 @@ fn verify_names_what_needs_a_damaged_object_and_goes_on_from_its_journal() {
     fs::write(&journal, &text[..complete]).expect("written");
     let (_, resumed) = run(&["verify"], &[("--data", &data), ("--resume", &journal)]);
     assert!(resumed["resumed"].as_u64() >= Some(5), "{resumed}");
-    let receipt = fs::read_dir(data.join("receipts")).expect("a folder").flatten().next().expect("a receipt").path();
-    fs::remove_file(receipt).expect("removed");
+    let folder = fs::read_dir(data.join("data")).expect("a folder").flatten().next().expect("the dataset's").path();
+    let object = fs::read_dir(folder).expect("a folder").flatten().next().expect("an object").path();
+    fs::remove_file(object).expect("removed");
     let (code, found) = run(&["verify"], &[("--data", &data)]);
     assert_eq!((code, &found["findings"][0]["dependents"][0]), (1, &"a/b@v1".into()), "{found}");
 }
