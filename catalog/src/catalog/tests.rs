@@ -4,6 +4,7 @@ mod copies;
 mod crash;
 mod depth;
 mod failing;
+mod flips;
 mod scale;
 
 use crate::catalog::Catalog;

@@ -96,6 +96,12 @@ impl RecordingDisk {
         self.list(dir).expect("a directory").into_iter().map(|listed| listed.name).collect()
     }
 
+    /// Changes a file's bytes behind the back of everyone.
+    pub(crate) fn overwrite(&self, path: &str, bytes: Vec<u8>) {
+        let file = self.file(path).expect("a file");
+        self.recorded().tree.files.insert(file, bytes);
+    }
+
     /// The same files on a disk of its own, nothing pending.
     pub(crate) fn copy(&self) -> Self {
         let recorded = self.recorded();
