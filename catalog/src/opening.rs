@@ -235,23 +235,26 @@ fn open_state(
     dir: &Path,
     options: &CatalogOptions,
 ) -> Result<(StateAndWatermark, ProjectionOpening)> {
-    let reason = match SledState::open(dir, options.state_cache_bytes).and_then(|state| Ok((state.check()?, state))) {
-        Ok((Some(watermark), state)) => {
-            if truth.is_ours(watermark.sequence, &watermark.hash)? {
-                let behind = truth.last - watermark.sequence;
-                let watermark = truth.catch_up(&state, watermark)?;
-                let opening =
-                    if behind == 0 { ProjectionOpening::Current } else { ProjectionOpening::CaughtUp(behind) };
-                return Ok(((Arc::new(state), watermark), opening));
+    let reason =
+        match SledState::open(dir, options.state_cache_bytes).and_then(|state| Ok((state.check_or_trust()?, state))) {
+            Ok((Some(watermark), state)) => {
+                if truth.is_ours(watermark.sequence, &watermark.hash)? {
+                    let behind = truth.last - watermark.sequence;
+                    let watermark = truth.catch_up(&state, watermark)?;
+                    let opening =
+                        if behind == 0 { ProjectionOpening::Current } else { ProjectionOpening::CaughtUp(behind) };
+                    return Ok(((Arc::new(state), watermark), opening));
+                }
+                format!("it is at commit {}, which is not one of the log", watermark.sequence)
             }
-            format!("it is at commit {}, which is not one of the log", watermark.sequence)
-        }
-        Ok((None, _)) => "it is empty".to_owned(),
-        Err(damage) => damage.to_string(),
-    };
+            Ok((None, _)) => "it is empty".to_owned(),
+            Err(damage) => damage.to_string(),
+        };
     let make = || -> Result<Arc<dyn KeyValue>> {
         remove_dir(dir)?;
-        Ok(Arc::new(SledState::open(dir, options.state_cache_bytes)?))
+        let state = SledState::open(dir, options.state_cache_bytes)?;
+        state.check()?;
+        Ok(Arc::new(state))
     };
     let rebuilt = truth.rebuild(&make).or_else(|error| {
         // A disk that cannot hold the projection must not keep the truth from being read.

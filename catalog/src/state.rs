@@ -54,6 +54,8 @@ pub(crate) trait Read {
 /// An ordered map that takes several pairs at once or none.
 pub(crate) trait KeyValue: Read + Send + Sync {
     fn write(&self, pairs: &[Pair]) -> Result<(), Damage>;
+    /// Tells that its pairs are not what they should be: it must not be taken for whole when it is opened again.
+    fn distrust(&self) {}
 }
 
 /// How far a state has come, and a sum over all its pairs.

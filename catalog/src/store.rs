@@ -1,16 +1,39 @@
 //! The state projection on disk: the only file that names sled.
 //!
 //! sled neither syncs its files nor survives damage, so it holds nothing true: whatever is wrong with it, it is
-//! thrown away and built again from checkpoint and log.
+//! thrown away and built again from checkpoint and log. To know that nothing is, all pairs are read when it is opened,
+//! unless it was closed well ([`seal`]).
+
+mod seal;
 
 use crate::state::{Damage, Digest, KeyValue, Pair, Read, WATERMARK_KEY, Watermark, decode, each_pair};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A sled database in a directory.
 pub(crate) struct SledState {
-    db: sled::Db,
+    dir: PathBuf,
+    /// There until it is closed.
+    db: Option<sled::Db>,
+    /// Whether its pairs are known to be whole.
+    is_whole: AtomicBool,
+    /// Whether its files are those that a whole one was closed with.
+    is_sealed: bool,
+}
+
+impl Drop for SledState {
+    #[expect(clippy::disallowed_methods, reason = "the seal syncs the files after it")]
+    fn drop(&mut self) {
+        let Some(db) = self.db.take() else { return };
+        let is_flushed = guarded(|| db.flush()).is_ok();
+        drop(db);
+        // Without a seal, all pairs are read when it is opened: slower, not worse.
+        if is_flushed && self.is_whole.load(Ordering::Relaxed) {
+            seal::make(&self.dir).unwrap_or_else(|error| tracing::debug!(%error, "the state was not sealed"));
+        }
+    }
 }
 
 /// Runs a call into sled; a panic in it is damage like any other.
@@ -29,15 +52,35 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 impl SledState {
     /// Opens the database, making an empty one if there is none.
     pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, Damage> {
+        let is_sealed = seal::take(dir);
         remove_unfinished_snapshots(dir);
         let config = sled::Config::new().path(dir).cache_capacity(cache_bytes);
-        guarded(|| config.open()).map(|db| Self { db })
+        let db = guarded(|| config.open())?;
+        Ok(Self { dir: dir.to_owned(), db: Some(db), is_whole: AtomicBool::new(false), is_sealed })
+    }
+
+    /// How far the state has come, and that it is whole: known by its seal, or else every pair is read.
+    pub(crate) fn check_or_trust(&self) -> Result<Option<Watermark>, Damage> {
+        match self.get(WATERMARK_KEY)? {
+            Some(value) if self.is_sealed => {
+                self.is_whole.store(true, Ordering::Relaxed);
+                decode(&value).map(Some)
+            }
+            _ => self.check(),
+        }
+    }
+
+    /// Runs a call; after one that fails nobody knows whether the state is whole.
+    fn run<T>(&self, call: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, Damage> {
+        let db = self.db.as_ref().ok_or_else(|| Damage("it is closed".to_owned()))?;
+        guarded(|| call(db)).inspect_err(|_| self.distrust())
     }
 
     /// Reads every pair and compares the sum with the watermark; `None` for an empty database.
     pub(crate) fn check(&self) -> Result<Option<Watermark>, Damage> {
         let Some(value) = self.get(WATERMARK_KEY)? else {
-            return if guarded(|| self.db.first())?.is_none() {
+            return if self.run(|db| db.first())?.is_none() {
+                self.is_whole.store(true, Ordering::Relaxed);
                 Ok(None)
             } else {
                 Err(Damage("there are pairs but no watermark".to_owned()))
@@ -50,6 +93,7 @@ impl SledState {
             Ok(())
         })?;
         if digest == watermark.digest {
+            self.is_whole.store(true, Ordering::Relaxed);
             return Ok(Some(watermark));
         }
         Err(Damage("the sum over all pairs is not the one in the watermark".to_owned()))
@@ -74,15 +118,15 @@ fn owned((key, value): (sled::IVec, sled::IVec)) -> Pair {
 
 impl Read for SledState {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Damage> {
-        Ok(guarded(|| self.db.get(key))?.map(|value| value.to_vec()))
+        Ok(self.run(|db| db.get(key))?.map(|value| value.to_vec()))
     }
 
     fn last(&self, from: &[u8], to: &[u8]) -> Result<Option<Pair>, Damage> {
-        guarded(|| self.db.range(from..=to).next_back().transpose()).map(|pair| pair.map(owned))
+        self.run(|db| db.range(from..=to).next_back().transpose()).map(|pair| pair.map(owned))
     }
 
     fn page(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Damage> {
-        guarded(|| self.db.range(from..to).take(limit).map(|pair| pair.map(owned)).collect())
+        self.run(|db| db.range(from..to).take(limit).map(|pair| pair.map(owned)).collect())
     }
 }
 
@@ -92,6 +136,57 @@ impl KeyValue for SledState {
         for (key, value) in pairs {
             batch.insert(key.as_slice(), value.as_slice());
         }
-        guarded(|| self.db.apply_batch(batch))
+        self.run(|db| db.apply_batch(batch))
+    }
+
+    fn distrust(&self) {
+        self.is_whole.store(false, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::watermark_pair;
+    use ukimet_model::Sha256;
+
+    fn open(dir: &Path) -> (SledState, Option<Watermark>) {
+        let state = SledState::open(dir, 1 << 20).expect("whole");
+        let watermark = state.check_or_trust().expect("whole");
+        (state, watermark)
+    }
+
+    /// A state with a pair that its watermark does not know of, so that whoever reads all pairs sees it.
+    fn closed_with_a_stray_pair(dir: &Path) {
+        let (state, found) = open(dir);
+        assert_eq!(found, None);
+        let watermark = Watermark::empty(Sha256([0; 32]));
+        state.write(&[watermark_pair(&watermark), (b"p/stray".to_vec(), b"{}".to_vec())]).expect("room");
+    }
+
+    #[test]
+    fn a_state_that_was_closed_well_is_not_read_again_and_any_other_is() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let sled = dir.path().join("sled");
+        closed_with_a_stray_pair(&sled);
+        let (state, found) = open(&sled);
+        assert!(state.is_sealed && found.is_some(), "it is trusted");
+        state.distrust();
+        drop(state);
+        let state = SledState::open(&sled, 1 << 20).expect("whole");
+        assert!(!state.is_sealed);
+        assert!(state.check_or_trust().is_err(), "the stray pair is seen");
+    }
+
+    #[test]
+    fn a_state_whose_files_changed_is_read_again() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let sled = dir.path().join("sled");
+        closed_with_a_stray_pair(&sled);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let db = sled.join("db");
+        std::fs::write(&db, std::fs::read(&db).expect("bytes")).expect("room");
+        let state = SledState::open(&sled, 1 << 20).expect("whole");
+        assert!(state.check_or_trust().is_err(), "the stray pair is seen");
     }
 }

@@ -79,6 +79,7 @@ impl StateSlot {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.generation == generation {
             tracing::error!(%damage, "the state projection is damaged and is rebuilt from the log");
+            current.state.distrust();
             let (state, watermark) = (self.rebuild)()?;
             *current = Current { state, watermark, generation: generation + 1 };
         }

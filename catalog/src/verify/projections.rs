@@ -8,7 +8,7 @@ use crate::index::text::TextIndex;
 use crate::log;
 use crate::objects::Objects;
 use crate::paths;
-use crate::state::{Read, View, Watermark};
+use crate::state::{KeyValue, Read, View, Watermark};
 use crate::store::SledState;
 use std::collections::BTreeSet;
 use std::io;
@@ -115,7 +115,11 @@ fn compare_commit(truth: &Truth, sequence: u64, hash: &Sha256) -> ProjectionStat
 }
 
 fn compare_state(copy: &Path, truth: &Truth) -> Result<ProjectionState, String> {
-    let watermark = SledState::open(copy, CACHE_BYTES).and_then(|state| state.check()).map_err(|e| e.to_string())?;
+    let checked = SledState::open(copy, CACHE_BYTES).and_then(|state| {
+        // The copy is thrown away, so nothing is made of it.
+        state.check().inspect(|_| state.distrust())
+    });
+    let watermark = checked.map_err(|e| e.to_string())?;
     let Some(Watermark { sequence, hash, digest, datasets: _ }) = watermark else {
         return Err("it is empty".to_owned());
     };
