@@ -10,12 +10,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use ukimet_catalog::{Catalog, PushIntent, verify};
+use ukimet_catalog::{Catalog, PushIntent, VerifyOptions, verify};
 use ukimet_model::batch::{attribute_field, geometry_field};
 use ukimet_model::{
     Asset, Batch, DatasetMetadata, Declarations, Error, ErrorKind, LayerOutcome, LayerReport, MappingChange, PushMode,
     PushStatus, Result, RowQuery, VersionSelector,
 };
+
+fn deep() -> VerifyOptions {
+    VerifyOptions { is_deep: true, ..VerifyOptions::default() }
+}
 
 const DATASET: &str = "almaty/parcels";
 
@@ -227,7 +231,7 @@ fn a_key_that_only_looked_like_one_is_given_up_and_no_row_is_lost() {
     let scan = snapshot.scan(&dataset, &version, &RowQuery::default(), 0..9).expect("opens");
     let found: usize = scan.map(|batch| batch.expect("whole").num_rows()).sum();
     assert_eq!((found, version.rows), (12, 12));
-    assert_eq!(verify(dir.path(), true, &mut |_, _| ()).expect("a store").findings, vec![]);
+    assert_eq!(verify(dir.path(), &deep(), &mut |_| ()).expect("a store").findings, vec![]);
 }
 
 #[test]
@@ -254,7 +258,7 @@ fn keys_that_name_no_row_or_two_are_refused_and_named() {
     both = beside("p6", PushMode::Append, &Rows::new(), &[3]);
     assert_eq!(refused(both).kind(), ErrorKind::InvalidRequest);
     assert_eq!(catalog.snapshot().id().0, 1, "nothing of these is left");
-    assert_eq!(verify(dir.path(), true, &mut |_, _| ()).expect("a store").unreferenced, 0);
+    assert_eq!(verify(dir.path(), &deep(), &mut |_| ()).expect("a store").unreferenced, 0);
 }
 
 #[test]
@@ -440,7 +444,7 @@ proptest! {
         }
         check_versions(&catalog, &versions);
         drop(catalog);
-        let report = verify(dir.path(), true, &mut |_, _| ()).expect("a store");
+        let report = verify(dir.path(), &deep(), &mut |_| ()).expect("a store");
         prop_assert_eq!((report.findings, report.unreferenced), (vec![], 0));
     }
 }

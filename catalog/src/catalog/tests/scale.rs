@@ -45,6 +45,7 @@ fn version(dataset: u64, number: u64, snapshot: u64) -> Version {
         rows: 1000,
         rows_with_place: 1000,
         size_bytes: 100_000,
+        deletes: None,
     };
     Version {
         number: VersionNumber(number),
@@ -61,6 +62,8 @@ fn version(dataset: u64, number: u64, snapshot: u64) -> Version {
         geometry_types: vec!["Point".to_owned()].into_iter().map(|kind| (kind, 1000)).collect(),
         segments: vec![segment],
         assets: Vec::new(),
+        key: None,
+        changes: None,
     }
 }
 
@@ -91,6 +94,8 @@ fn push(dataset: u64, number: u64, sequence: u64) -> PushCommit {
             dataset: id(dataset),
             version: version.number,
             status: PushStatus::Published,
+            rows_changed: 0,
+            key: None,
             rows_added: 10,
             rows_removed: 10,
             report: LayerReport { rows_read: 1000, rows_taken: 1000, ..LayerReport::default() },
