@@ -6,7 +6,7 @@ use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=ukimet");
-    let files = ["adapter", "catalog", "data", "ingest"].map(|name| format!("ukimet/v1/{name}.proto"));
+    let files = ["adapter", "catalog", "data", "ingest", "versions"].map(|name| format!("ukimet/v1/{name}.proto"));
     let descriptors = protox::compile(files, ["."])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("ukimet.v1.fds"), descriptors.encode_to_vec())?;

@@ -2,23 +2,28 @@
 
 use crate::checkpoint;
 use crate::claims::Claims;
-use crate::commit::Committer;
+use crate::collect::{Collected, collect_now, would_collect};
+use crate::commit::{Answer, Committer};
 use crate::disk::RealDisk;
+use crate::index::text::PastIndexes;
 use crate::objects::Objects;
 use crate::opening::{OpeningReport, Projections, open_parts};
+use crate::operation::OperationIntent;
 use crate::options::CatalogOptions;
 use crate::paths;
 use crate::push::PushIntent;
+use crate::readers::Readers;
 use crate::segments::SegmentCache;
-use crate::snapshot::{Published, Snapshot};
+use crate::snapshot::{Snapshot, Sources};
 use crate::state::StateSlot;
 use crate::transaction::Transaction;
+use jiff::Timestamp;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use ukimet_model::{Clock, DatasetId, DatasetUuid, Error, Result, Version};
+use std::sync::{Arc, Mutex, PoisonError};
+use ukimet_model::{Clock, DatasetId, DatasetUuid, Error, OperationOutcome, Result, Version};
 
 /// Versioned state over one data directory. Cheap to clone; all clones are one catalog.
 ///
@@ -37,7 +42,10 @@ pub(crate) struct Shared {
     pub(crate) state: Arc<StateSlot>,
     pub(crate) committer: Committer,
     pub(crate) segments: Arc<SegmentCache>,
-    pub(crate) published: RwLock<Arc<Published>>,
+    pub(crate) readers: Readers,
+    /// Held by the one collection that may run.
+    pub(crate) collecting: Mutex<()>,
+    pub(crate) past_indexes: Arc<PastIndexes>,
     pub(crate) report: OpeningReport,
     /// Folder names of datasets that a push is about to create, so that two such pushes use one folder.
     reserved: Mutex<HashMap<DatasetId, DatasetUuid>>,
@@ -79,7 +87,9 @@ impl Catalog {
             state: Arc::new(opened.state),
             committer: Committer::new(opened.turn),
             segments: Arc::new(SegmentCache::new(objects.clone(), options.rtree_cache_bytes)),
-            published: RwLock::new(Arc::new(opened.published)),
+            readers: Readers::new(opened.published),
+            collecting: Mutex::default(),
+            past_indexes: Arc::new(PastIndexes::new(options.past_indexes_max)),
             report: opened.report,
             reserved: Mutex::default(),
             scratch,
@@ -103,6 +113,46 @@ impl Catalog {
     /// the disk, `Unavailable` after a disk failure or when the catalog is closed.
     pub fn begin(&self, push: PushIntent) -> Result<Transaction> {
         Transaction::begin(Arc::clone(&self.shared), push)
+    }
+
+    /// Does something to a dataset without a push. Blocks until it is durable and visible.
+    ///
+    /// Answers the outcome, whether it is that of an equal operation that was committed before, and the snapshot that
+    /// shows it.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for a dataset, version or tag that is not there, `AlreadyUsed` for an id that was used for something
+    /// else or a tag that another version has, `Conflict` if the caller built on another version, `InvalidRequest` for a
+    /// rule that keeps nothing or an empty note, `LimitReached` for too many tags or notes, or too long ones, or a full
+    /// disk, `Unavailable` after a disk failure or when the catalog is closed.
+    pub fn operate(&self, intent: OperationIntent) -> Result<(OperationOutcome, bool, Snapshot)> {
+        let snapshot = self.snapshot();
+        if let Some(record) = snapshot.operation(intent.dataset.agency(), &intent.id)? {
+            return Ok((intent.replay(record)?, true, snapshot));
+        }
+        match self.shared.committer.commit(&self.shared, intent)? {
+            Answer::Recorded(outcome, snapshot) => Ok((outcome.of_operation()?, false, snapshot)),
+            Answer::Replayed(outcome, snapshot) => Ok((outcome.of_operation()?, true, snapshot)),
+            Answer::Moved => Err(Error::internal("an operation was asked to prepare again")),
+        }
+    }
+
+    /// Removes the objects that no version that is kept, no push and no reader needs, while the catalog is at work.
+    ///
+    /// What anybody reads, and what a push under way relies on, stays. Answers what was removed. Costs a walk over all
+    /// that is stored.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` after a disk failure, or while another collection runs.
+    pub fn collect_garbage(&self) -> Result<Collected> {
+        collect_now(&self.shared)
+    }
+
+    /// What [`Catalog::collect_garbage`] would remove now; nothing is changed.
+    pub fn garbage(&self) -> Result<Collected> {
+        would_collect(&self.shared)
     }
 
     /// What was found and done when the catalog was opened.
@@ -137,6 +187,10 @@ impl Catalog {
         Ok(())
     }
 
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
     #[cfg(test)]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
@@ -145,13 +199,7 @@ impl Catalog {
 
 impl Shared {
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let published = Arc::clone(&self.published.read().unwrap_or_else(PoisonError::into_inner));
-        Snapshot::new(published, Arc::clone(&self.state), Arc::clone(&self.segments), self.objects.clone())
-    }
-
-    /// Shows a new state to readers.
-    pub(crate) fn publish(&self, published: Published) {
-        *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
+        Snapshot::new(self.readers.newest(), Sources::of(self))
     }
 
     /// `LimitReached` below the disk reserve, `Unavailable` after a disk failure.

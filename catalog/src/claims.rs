@@ -1,7 +1,8 @@
-//! Which objects a transaction under way relies on, so that a failed one removes only what nobody else needs.
+//! Which objects a transaction under way relies on, so that a failed one removes only what nobody else needs, and a
+//! collection removes nothing that a transaction found there.
 
 use crate::objects::Objects;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ukimet_model::Result;
 
@@ -9,7 +10,14 @@ use ukimet_model::Result;
 #[derive(Clone)]
 pub(crate) struct Claims {
     objects: Objects,
-    held: Arc<Mutex<HashMap<String, Claim>>>,
+    held: Arc<Mutex<Held>>,
+}
+
+#[derive(Default)]
+struct Held {
+    claims: HashMap<String, Claim>,
+    /// Every key that was claimed since the collection that runs began; `None` if none runs.
+    since_collection: Option<HashSet<String>>,
 }
 
 struct Claim {
@@ -22,21 +30,68 @@ impl Claims {
         Self { objects, held: Arc::default() }
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<String, Claim>> {
+    fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Claims a key before the object is put. An object that nobody claims and that exists is a committed one.
+    /// Claims a key before the object is put. An object that nobody claims and that exists is a committed one, or was:
+    /// it stays either way.
     pub(crate) fn claim(&self, key: String) -> Result<ObjectClaim> {
         let mut held = self.held();
-        if let Some(claim) = held.get_mut(&key) {
+        if let Some(claim) = held.claims.get_mut(&key) {
             claim.holders += 1;
         } else {
             let is_committed = self.objects.exists(&key)?;
-            held.insert(key.clone(), Claim { holders: 1, is_committed });
+            held.claims.insert(key.clone(), Claim { holders: 1, is_committed });
+        }
+        if let Some(claimed) = &mut held.since_collection {
+            claimed.insert(key.clone());
         }
         drop(held);
         Ok(ObjectClaim { claims: self.clone(), key })
+    }
+
+    /// Whether a transaction relies on the object now.
+    pub(crate) fn is_claimed(&self, key: &str) -> bool {
+        self.held().claims.contains_key(key)
+    }
+
+    /// Begins a collection; at most one runs at a time.
+    pub(crate) fn begin_collection(&self) -> Collection<'_> {
+        let mut held = self.held();
+        let claimed = held.claims.keys().cloned().collect();
+        held.since_collection = Some(claimed);
+        drop(held);
+        Collection { claims: self }
+    }
+}
+
+/// A collection that runs: what is claimed while it runs stays, even if the claim ends before the object's turn comes.
+pub(crate) struct Collection<'a> {
+    claims: &'a Claims,
+}
+
+impl Collection<'_> {
+    /// Deletes an object, unless somebody claimed it since the collection began; whether it is gone.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` after an unknown write error: a commit that names the object may then exist on the disk.
+    pub(crate) fn delete(&self, key: &str) -> Result<bool> {
+        let held = self.claims.held();
+        if held.since_collection.as_ref().is_some_and(|claimed| claimed.contains(key)) {
+            return Ok(false);
+        }
+        self.claims.objects.check_writable()?;
+        self.claims.objects.delete(key)?;
+        drop(held);
+        Ok(true)
+    }
+}
+
+impl Drop for Collection<'_> {
+    fn drop(&mut self) {
+        self.claims.held().since_collection = None;
     }
 }
 
@@ -49,12 +104,12 @@ pub(crate) struct ObjectClaim {
 impl ObjectClaim {
     /// Whether a commit names the object already.
     pub(crate) fn is_committed(&self) -> bool {
-        self.claims.held().get(&self.key).is_some_and(|claim| claim.is_committed)
+        self.claims.held().claims.get(&self.key).is_some_and(|claim| claim.is_committed)
     }
 
     /// A commit names the object now, so it stays.
     pub(crate) fn commit(&self) {
-        if let Some(claim) = self.claims.held().get_mut(&self.key) {
+        if let Some(claim) = self.claims.held().claims.get_mut(&self.key) {
             claim.is_committed = true;
         }
     }
@@ -63,16 +118,54 @@ impl ObjectClaim {
 impl Drop for ObjectClaim {
     fn drop(&mut self) {
         let mut held = self.claims.held();
-        let Some(claim) = held.get_mut(&self.key) else { return };
+        let Some(claim) = held.claims.get_mut(&self.key) else { return };
         claim.holders -= 1;
         if claim.holders > 0 {
             return;
         }
         let is_committed = claim.is_committed;
-        held.remove(&self.key);
+        held.claims.remove(&self.key);
         // After an unknown write error the commit may exist on the disk: then the collector decides at the next open.
         if !is_committed && self.claims.objects.check_writable().is_ok() {
             self.claims.objects.delete(&self.key).ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::recording::RecordingDisk;
+
+    fn put(objects: &Objects, key: &str) {
+        objects.put_if_absent(key, b"bytes").expect("room");
+    }
+
+    #[test]
+    fn a_collection_takes_nothing_that_was_claimed_while_it_ran() {
+        let objects = Objects::new(Arc::new(RecordingDisk::with_scratch()));
+        let claims = Claims::new(objects.clone());
+        for key in ["raw/before", "raw/during", "raw/never", "raw/ended"] {
+            put(&objects, key);
+        }
+        drop(claims.claim("raw/ended".to_owned()).expect("claimed"));
+        let before = claims.claim("raw/before".to_owned()).expect("claimed");
+        let collection = claims.begin_collection();
+        drop(claims.claim("raw/during".to_owned()).expect("claimed"));
+        drop(before);
+        let deleted = |key: &str| collection.delete(key).expect("a whole disk");
+        assert!(!deleted("raw/before") && !deleted("raw/during"));
+        assert!(deleted("raw/never") && deleted("raw/ended"));
+        drop(collection);
+        assert!(claims.begin_collection().delete("raw/during").expect("a whole disk"), "the next one may");
+    }
+
+    #[test]
+    fn a_claim_on_what_a_collection_took_finds_it_gone() {
+        let objects = Objects::new(Arc::new(RecordingDisk::with_scratch()));
+        let claims = Claims::new(objects.clone());
+        put(&objects, "raw/a");
+        claims.begin_collection().delete("raw/a").expect("a whole disk");
+        assert!(!claims.claim("raw/a".to_owned()).expect("claimed").is_committed(), "it has to be written again");
     }
 }

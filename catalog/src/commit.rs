@@ -3,7 +3,8 @@
 use crate::catalog::Shared;
 use crate::index::text::TextIndex;
 use crate::invariants;
-use crate::log::{self, Change, Entry, PushCommit, Requirement};
+use crate::log::{self, Change, Entry, Part, Requirement};
+use crate::operation::{OperationIntent, draft_operation};
 use crate::push::{PushIntent, PushRecord};
 use crate::snapshot::{Published, Snapshot};
 use crate::state::{Read, Staged, View, Watermark, records_of};
@@ -12,8 +13,8 @@ use jiff::Timestamp;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use ukimet_model::{
-    Dataset, DatasetId, Error, ErrorKind, LayerOutcome, MappingChange, PushOutcome, PushStatus, Result, SnapshotId,
-    Version, VersionNumber,
+    Dataset, DatasetId, Error, ErrorKind, LayerOutcome, MappingChange, OperationOutcome, PushOutcome, PushStatus,
+    Result, SnapshotId, Version, VersionNumber,
 };
 
 /// What a transaction asks to become true.
@@ -22,20 +23,70 @@ pub(crate) struct Proposal {
     pub(crate) layers: Vec<Arc<PreparedLayer>>,
 }
 
-/// How a proposal ended.
+/// What is asked to become true, by a push or without one.
+pub(crate) enum Asked {
+    Push(Box<Proposal>),
+    Operation(OperationIntent),
+}
+
+impl From<Proposal> for Asked {
+    fn from(proposal: Proposal) -> Self {
+        Self::Push(Box::new(proposal))
+    }
+}
+
+impl From<OperationIntent> for Asked {
+    fn from(intent: OperationIntent) -> Self {
+        Self::Operation(intent)
+    }
+}
+
+/// What was recorded of a push or of an operation.
+#[derive(Clone)]
+pub(crate) enum Outcome {
+    Push(Box<PushOutcome>),
+    Operation(Box<OperationOutcome>),
+}
+
+impl Outcome {
+    fn snapshot(&self) -> SnapshotId {
+        match self {
+            Self::Push(outcome) => outcome.snapshot,
+            Self::Operation(outcome) => outcome.snapshot,
+        }
+    }
+
+    /// The outcome of a push: `Internal` for an operation's.
+    pub(crate) fn of_push(self) -> Result<PushOutcome> {
+        match self {
+            Self::Push(outcome) => Ok(*outcome),
+            Self::Operation(_) => Err(Error::internal("a push was answered as an operation")),
+        }
+    }
+
+    /// The outcome of an operation: `Internal` for a push's.
+    pub(crate) fn of_operation(self) -> Result<OperationOutcome> {
+        match self {
+            Self::Operation(outcome) => Ok(*outcome),
+            Self::Push(_) => Err(Error::internal("an operation was answered as a push")),
+        }
+    }
+}
+
+/// How a request ended.
 #[derive(Clone)]
 pub(crate) enum Answer {
     /// It is committed.
-    Recorded(Box<PushOutcome>, Snapshot),
-    /// An equal push was committed before, with this outcome.
-    Replayed(Box<PushOutcome>, Snapshot),
+    Recorded(Outcome, Snapshot),
+    /// An equal one was committed before, with this outcome.
+    Replayed(Outcome, Snapshot),
     /// A dataset has another newest version than the one that was prepared for: prepare again.
     Moved,
 }
 
-/// A proposal waiting for its turn, and its answer.
+/// Something asked for that waits for its turn, and its answer.
 pub(crate) struct Request {
-    proposal: Proposal,
+    asked: Asked,
     answer: Mutex<Option<Result<Answer>>>,
 }
 
@@ -65,7 +116,7 @@ pub(crate) struct Turn {
 /// A drafted part of an entry.
 struct Draft {
     request: Arc<Request>,
-    outcome: Box<PushOutcome>,
+    outcome: Outcome,
     is_replay: bool,
 }
 
@@ -74,9 +125,9 @@ impl Committer {
         Self { waiting: Mutex::default(), turn: Mutex::new(turn) }
     }
 
-    /// Commits a proposal, together with others that wait. Blocks until it is durable and visible.
-    pub(crate) fn commit(&self, shared: &Arc<Shared>, proposal: Proposal) -> Result<Answer> {
-        let request = Arc::new(Request { proposal, answer: Mutex::default() });
+    /// Commits what is asked for, together with others that wait. Blocks until it is durable and visible.
+    pub(crate) fn commit(&self, shared: &Arc<Shared>, asked: impl Into<Asked>) -> Result<Answer> {
+        let request = Arc::new(Request { asked: asked.into(), answer: Mutex::default() });
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(Arc::clone(&request));
         loop {
             let mut turn = self.turn(shared)?;
@@ -131,14 +182,25 @@ fn commit_group(shared: &Arc<Shared>, turn: &mut Turn, group: &[Arc<Request>]) -
 
 /// Reads what drafting will read, so that a damaged state is rebuilt before a commit builds on it.
 fn read_ahead(shared: &Shared, group: &[Arc<Request>]) -> Result<()> {
-    for Proposal { push, layers } in group.iter().map(|request| &request.proposal) {
-        shared.state.read(shared.state.watermark().sequence, |view| {
-            view.push(&push.agency, &push.push_id)?;
-            for layer in layers {
-                view.dataset(&layer.dataset)?;
-                view.newest_version(&layer.dataset)?;
+    let sequence = shared.state.watermark().sequence;
+    for request in group {
+        shared.state.read(sequence, |view| match &request.asked {
+            Asked::Push(proposal) => {
+                let Proposal { push, layers } = &**proposal;
+                view.push(&push.agency, &push.push_id)?;
+                for layer in layers {
+                    view.dataset(&layer.dataset)?;
+                    view.newest_version(&layer.dataset)?;
+                }
+                Ok(())
             }
-            Ok(())
+            Asked::Operation(OperationIntent { id, dataset, .. }) => {
+                view.operation(dataset.agency(), id)?;
+                view.dataset(dataset)?;
+                view.versions(dataset, None, 1)?;
+                view.tags(dataset)?;
+                Ok(())
+            }
         })?;
     }
     Ok(())
@@ -153,7 +215,7 @@ fn publish(shared: &Arc<Shared>, turn: &mut Turn, entry: &Entry, hash: &ukimet_m
     let watermark = shared.state.watermark();
     let datasets: BTreeSet<DatasetId> = entry.datasets().cloned().collect();
     let text = turn.text.as_mut().and_then(|text| text.advance(&shared.state, &watermark, &datasets));
-    shared.publish(Published { sequence: watermark.sequence, datasets: watermark.datasets, text });
+    shared.readers.publish(Published { sequence: watermark.sequence, datasets: watermark.datasets, text });
     if watermark.sequence - turn.checkpointed >= shared.options.checkpoint_every {
         turn.checkpointed = watermark.sequence;
         shared.write_checkpoint();
@@ -169,26 +231,28 @@ fn draft_entry(
     before: &Watermark,
 ) -> Result<(Entry, Vec<Draft>)> {
     let sequence = before.sequence + 1;
-    let time = shared.clock.now();
-    let mut entry = Entry { sequence, previous: before.hash, time, pushes: Vec::new() };
+    let now = shared.clock.now();
+    // Whatever the clock says: a version is found by its time because commits never go back in time.
+    let time = before.time.map_or(now, |before| before.max(now));
+    let mut entry = Entry { sequence, previous: before.hash, time, parts: Vec::new() };
     let (mut staged, mut drafts) = (Staged::new(pairs), Vec::new());
     for request in group {
         let view = View::new(&staged, sequence);
-        let drafted = draft_push(shared, &request.proposal, &view, SnapshotId(sequence), time).and_then(|drafted| {
-            if let Drafted::Commit(push, _) = &drafted {
-                invariants::check(push, &view, sequence, &shared.objects)?;
+        let drafted = draft(shared, &request.asked, &view, SnapshotId(sequence), time).and_then(|drafted| {
+            if let Drafted::Commit(part, _) = &drafted {
+                invariants::check(part, &view, sequence, &shared.objects)?;
             }
             Ok(drafted)
         });
         match drafted {
-            Ok(Drafted::Commit(push, outcome)) => {
-                let records = records_of(&push.changes, sequence, |id| view.dataset(id))?;
+            Ok(Drafted::Commit(part, outcome)) => {
+                let records = records_of(&part.changes, sequence, |id| view.dataset(id))?;
                 staged.stage(&records);
-                entry.pushes.push(push);
+                entry.parts.push(part);
                 drafts.push(Draft { request: Arc::clone(request), outcome, is_replay: false });
             }
-            // A replay of a push in this very group is answered once that one is durable.
-            Ok(Drafted::Replay(outcome)) if outcome.snapshot.0 == sequence => {
+            // A replay of a request in this very group is answered once that one is durable.
+            Ok(Drafted::Replay(outcome)) if outcome.snapshot().0 == sequence => {
                 drafts.push(Draft { request: Arc::clone(request), outcome, is_replay: true });
             }
             Ok(Drafted::Replay(outcome)) => request.answer(Ok(Answer::Replayed(outcome, shared.snapshot()))),
@@ -199,10 +263,18 @@ fn draft_entry(
     Ok((entry, drafts))
 }
 
-enum Drafted {
-    Commit(PushCommit, Box<PushOutcome>),
-    Replay(Box<PushOutcome>),
+/// What a request comes to.
+pub(crate) enum Drafted {
+    Commit(Part, Outcome),
+    Replay(Outcome),
     Moved,
+}
+
+fn draft(shared: &Shared, asked: &Asked, view: &View<'_>, snapshot: SnapshotId, time: Timestamp) -> Result<Drafted> {
+    match asked {
+        Asked::Push(proposal) => draft_push(shared, proposal, view, snapshot, time),
+        Asked::Operation(intent) => draft_operation(&shared.options, intent, view, snapshot, time),
+    }
 }
 
 fn draft_push(
@@ -214,9 +286,9 @@ fn draft_push(
 ) -> Result<Drafted> {
     let push = &proposal.push;
     if let Some(record) = view.push(&push.agency, &push.push_id)? {
-        return replay(push, record).map(|outcome| Drafted::Replay(Box::new(outcome)));
+        return replay(push, record).map(|outcome| Drafted::Replay(Outcome::Push(Box::new(outcome))));
     }
-    let mut commit = PushCommit {
+    let mut commit = Part {
         principal: push.principal.clone(),
         requirements: vec![Requirement::PushIdUnused { agency: push.agency.clone(), push_id: push.push_id.clone() }],
         changes: Vec::new(),
@@ -242,7 +314,7 @@ fn draft_push(
         outcome: outcome.clone(),
         declared: push.declared.clone(),
     })));
-    Ok(Drafted::Commit(commit, Box::new(outcome)))
+    Ok(Drafted::Commit(commit, Outcome::Push(Box::new(outcome))))
 }
 
 /// The answer to a push whose id was used before.
@@ -262,7 +334,12 @@ pub(crate) fn replay(push: &PushIntent, record: PushRecord) -> Result<PushOutcom
 
 /// `Conflict` if the publisher built on another version than the newest one.
 pub(crate) fn check_expected_version(push: &PushIntent, newest: u64) -> Result<()> {
-    match push.expected_version {
+    check_expected(push.expected_version, newest)
+}
+
+/// `Conflict` if a caller built on another version than the newest one; `None` if it did not matter.
+pub(crate) fn check_expected(expected: Option<u64>, newest: u64) -> Result<()> {
+    match expected {
         Some(expected) if expected != newest => {
             Err(Error::new(ErrorKind::Conflict, format!("expected v{expected}, current v{newest}")))
         }
@@ -286,6 +363,7 @@ fn draft_layer(
             created: time,
             metadata: push.metadata.clone(),
             mapping: push.declared.mapping.clone(),
+            retention: None,
         })),
         Some(dataset) => {
             let metadata = push.metadata.clone().or(&dataset.metadata);
@@ -317,6 +395,7 @@ fn draft_layer(
             number: outcome.version,
             snapshot,
             committed: time,
+            rolled_back_to: None,
             push_id: push.push_id.clone(),
             asset: push.asset.clone(),
             layer: layer.report.layer.clone(),

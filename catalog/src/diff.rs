@@ -9,6 +9,7 @@ use crate::changes::{Change, ChangeCounts, ChangeGatherer, ChangeList, compare, 
 use crate::paths;
 use crate::rows::{LiveRows, RowStream};
 use crate::segments::SegmentCache;
+use crate::snapshot::Published;
 use crate::successor::{fits, is_same_key};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -34,6 +35,8 @@ pub struct Diff {
     changes: Vec<Change>,
     counts: ChangeCounts,
     rows_left: u64,
+    /// The state that pins what is read.
+    _pin: Option<Arc<Published>>,
 }
 
 impl Diff {
@@ -54,7 +57,12 @@ impl Diff {
         changes.sort_by_key(|change| (change.before.is_none(), change.before, change.after));
         changes.reverse();
         let values = Values::try_new(cache, dataset, (from, to), list.segments, query)?;
-        Ok(Self { values, changes, counts, rows_left: query.limit.unwrap_or(u64::MAX) })
+        Ok(Self { values, changes, counts, rows_left: query.limit.unwrap_or(u64::MAX), _pin: None })
+    }
+
+    /// Holds a state for as long as rows are read.
+    pub(crate) fn pinning(self, state: Arc<Published>) -> Self {
+        Self { _pin: Some(state), ..self }
     }
 
     /// The columns of every batch.

@@ -3,40 +3,44 @@
 //! They are checked before a commit is written. A commit that fails one is a defect of this crate, never of a
 //! caller: callers are answered before a commit is drafted.
 
-use crate::log::{Change, PushCommit, Requirement};
+use crate::log::{Change, Part, Requirement};
 use crate::objects::Objects;
 use crate::paths;
 use crate::state::View;
 use crate::successor::segment_objects;
-use ukimet_model::{Dataset, DatasetId, Error, Result, SegmentRef, Version};
+use ukimet_model::{Dataset, DatasetId, Error, Result, SegmentRef, Tag, Version};
 
-/// Checks one push's part of a commit against the state before it.
-pub(crate) fn check(push: &PushCommit, before: &View<'_>, sequence: u64, objects: &Objects) -> Result<()> {
-    requirements_hold(push, before)?;
-    push_id_is_unused(push, before)?;
-    exactly_one_push_is_recorded(push)?;
-    the_outcome_names_the_commit(push, sequence)?;
-    created_datasets_are_new(push, before)?;
-    changed_datasets_exist(push, before)?;
-    versions_are_dense(push, before)?;
-    versions_name_the_commit(push, sequence)?;
-    row_counts_add_up(push)?;
-    referenced_objects_exist(push, before, objects)
+/// Checks one part of a commit against the state before it.
+pub(crate) fn check(part: &Part, before: &View<'_>, sequence: u64, objects: &Objects) -> Result<()> {
+    requirements_hold(part, before)?;
+    ids_are_unused(part, before)?;
+    exactly_one_push_or_operation_is_recorded(part)?;
+    the_outcome_names_the_commit(part, sequence)?;
+    created_datasets_are_new(part, before)?;
+    changed_datasets_exist(part, before)?;
+    versions_are_dense(part, before)?;
+    versions_name_the_commit(part, sequence)?;
+    row_counts_add_up(part)?;
+    a_rollback_equals_what_it_names(part, before)?;
+    tags_and_notes_are_on_versions_that_are_there(part, before)?;
+    removed_versions_are_there_and_not_the_newest(part, before)?;
+    a_rule_keeps_something(part)?;
+    referenced_objects_exist(part, before, objects)
 }
 
 fn broken(rule: &str, found: impl std::fmt::Display) -> Error {
     Error::internal(format!("a commit would break the rule that {rule}: {found}"))
 }
 
-fn versions(push: &PushCommit) -> impl Iterator<Item = (&DatasetId, &Version)> {
-    push.changes.iter().filter_map(|change| match change {
+fn versions(part: &Part) -> impl Iterator<Item = (&DatasetId, &Version)> {
+    part.changes.iter().filter_map(|change| match change {
         Change::VersionPublished { dataset, version } => Some((dataset, &**version)),
         _ => None,
     })
 }
 
-fn created(push: &PushCommit) -> impl Iterator<Item = &Dataset> {
-    push.changes.iter().filter_map(|change| match change {
+fn created(part: &Part) -> impl Iterator<Item = &Dataset> {
+    part.changes.iter().filter_map(|change| match change {
         Change::DatasetCreated(dataset) => Some(dataset),
         _ => None,
     })
@@ -46,11 +50,14 @@ fn newest(before: &View<'_>, dataset: &DatasetId) -> Result<u64> {
     Ok(before.newest_version(dataset)?.map_or(0, |version| version.number.0))
 }
 
-fn requirements_hold(push: &PushCommit, before: &View<'_>) -> Result<()> {
-    for requirement in &push.requirements {
+fn requirements_hold(part: &Part, before: &View<'_>) -> Result<()> {
+    for requirement in &part.requirements {
         let holds = match requirement {
             Requirement::NewestVersion { dataset, number } => newest(before, dataset)? == *number,
             Requirement::PushIdUnused { agency, push_id } => before.push(agency, push_id)?.is_none(),
+            Requirement::OperationIdUnused { agency, operation_id } => {
+                before.operation(agency, operation_id)?.is_none()
+            }
         };
         if !holds {
             return Err(broken("its requirements hold", format!("{requirement:?}")));
@@ -59,37 +66,48 @@ fn requirements_hold(push: &PushCommit, before: &View<'_>) -> Result<()> {
     Ok(())
 }
 
-fn push_id_is_unused(push: &PushCommit, before: &View<'_>) -> Result<()> {
-    for change in &push.changes {
-        if let Change::PushRecorded(record) = change
-            && before.push(&record.agency, &record.push_id)?.is_some()
-        {
-            return Err(broken("a push id is used once", &record.push_id));
+fn ids_are_unused(part: &Part, before: &View<'_>) -> Result<()> {
+    for change in &part.changes {
+        match change {
+            Change::PushRecorded(record) if before.push(&record.agency, &record.push_id)?.is_some() => {
+                return Err(broken("a push id is used once", &record.push_id));
+            }
+            Change::OperationRecorded(record) if before.operation(record.dataset.agency(), &record.id)?.is_some() => {
+                return Err(broken("an operation id is used once", &record.id));
+            }
+            _ => (),
         }
     }
     Ok(())
 }
 
-fn exactly_one_push_is_recorded(push: &PushCommit) -> Result<()> {
-    match push.changes.iter().filter(|change| matches!(change, Change::PushRecorded(_))).count() {
+fn exactly_one_push_or_operation_is_recorded(part: &Part) -> Result<()> {
+    let is_record = |change: &&Change| matches!(change, Change::PushRecorded(_) | Change::OperationRecorded(_));
+    match part.changes.iter().filter(is_record).count() {
         1 => Ok(()),
-        count => Err(broken("a push is recorded once", count)),
+        count => Err(broken("a push or an operation is recorded once", count)),
     }
 }
 
-fn the_outcome_names_the_commit(push: &PushCommit, sequence: u64) -> Result<()> {
-    for change in &push.changes {
-        if let Change::PushRecorded(record) = change
-            && record.outcome.snapshot.0 != sequence
-        {
-            return Err(broken("an outcome names its commit", record.outcome.snapshot));
+fn the_outcome_names_the_commit(part: &Part, sequence: u64) -> Result<()> {
+    for change in &part.changes {
+        let snapshot = match change {
+            Change::PushRecorded(record) => record.outcome.snapshot,
+            Change::OperationRecorded(record) => record.outcome.snapshot,
+            Change::TagSet { tag, .. } => tag.snapshot,
+            Change::NoteAdded { note, .. } => note.snapshot,
+            Change::VersionRemoved { removal, .. } => removal.snapshot,
+            _ => continue,
+        };
+        if snapshot.0 != sequence {
+            return Err(broken("what a commit records names it", snapshot));
         }
     }
     Ok(())
 }
 
-fn created_datasets_are_new(push: &PushCommit, before: &View<'_>) -> Result<()> {
-    for dataset in created(push) {
+fn created_datasets_are_new(part: &Part, before: &View<'_>) -> Result<()> {
+    for dataset in created(part) {
         if before.dataset(&dataset.id)?.is_some() {
             return Err(broken("a dataset is created once", &dataset.id));
         }
@@ -97,15 +115,16 @@ fn created_datasets_are_new(push: &PushCommit, before: &View<'_>) -> Result<()> 
     Ok(())
 }
 
-fn changed_datasets_exist(push: &PushCommit, before: &View<'_>) -> Result<()> {
-    for change in &push.changes {
+fn changed_datasets_exist(part: &Part, before: &View<'_>) -> Result<()> {
+    for change in &part.changes {
         let (Change::MetadataChanged { dataset, .. }
         | Change::MappingChanged { dataset, .. }
+        | Change::RetentionChanged { dataset, .. }
         | Change::VersionPublished { dataset, .. }) = change
         else {
             continue;
         };
-        let is_created = created(push).any(|created| created.id == *dataset);
+        let is_created = created(part).any(|created| created.id == *dataset);
         if !is_created && before.dataset(dataset)?.is_none() {
             return Err(broken("a changed dataset exists", dataset));
         }
@@ -113,8 +132,8 @@ fn changed_datasets_exist(push: &PushCommit, before: &View<'_>) -> Result<()> {
     Ok(())
 }
 
-fn versions_are_dense(push: &PushCommit, before: &View<'_>) -> Result<()> {
-    for (dataset, version) in versions(push) {
+fn versions_are_dense(part: &Part, before: &View<'_>) -> Result<()> {
+    for (dataset, version) in versions(part) {
         if version.number.0 != newest(before, dataset)? + 1 {
             return Err(broken("versions are numbered 1, 2, 3 …", format!("{dataset}@{}", version.number)));
         }
@@ -122,8 +141,8 @@ fn versions_are_dense(push: &PushCommit, before: &View<'_>) -> Result<()> {
     Ok(())
 }
 
-fn versions_name_the_commit(push: &PushCommit, sequence: u64) -> Result<()> {
-    for (dataset, version) in versions(push) {
+fn versions_name_the_commit(part: &Part, sequence: u64) -> Result<()> {
+    for (dataset, version) in versions(part) {
         if version.snapshot.0 != sequence {
             return Err(broken("a version names its commit", format!("{dataset}@{}", version.number)));
         }
@@ -131,8 +150,8 @@ fn versions_name_the_commit(push: &PushCommit, sequence: u64) -> Result<()> {
     Ok(())
 }
 
-fn row_counts_add_up(push: &PushCommit) -> Result<()> {
-    for (dataset, version) in versions(push) {
+fn row_counts_add_up(part: &Part) -> Result<()> {
+    for (dataset, version) in versions(part) {
         let in_segments: u64 = version.segments.iter().map(SegmentRef::live_rows).sum();
         if in_segments != version.rows || version.segments.is_empty() {
             return Err(broken("the segments hold the version's rows", format!("{dataset} has {in_segments}")));
@@ -141,17 +160,63 @@ fn row_counts_add_up(push: &PushCommit) -> Result<()> {
     Ok(())
 }
 
-fn referenced_objects_exist(push: &PushCommit, before: &View<'_>, objects: &Objects) -> Result<()> {
+fn a_rollback_equals_what_it_names(part: &Part, before: &View<'_>) -> Result<()> {
+    for (dataset, version) in versions(part) {
+        let Some(number) = version.rolled_back_to else { continue };
+        let old = before.version(dataset, number)?.filter(|old| old.root_hash == version.root_hash);
+        if old.is_none() || before.removal(dataset, number)?.is_some() {
+            return Err(broken("a rollback equals a version that is there", format!("{dataset}@{number}")));
+        }
+    }
+    Ok(())
+}
+
+fn tags_and_notes_are_on_versions_that_are_there(part: &Part, before: &View<'_>) -> Result<()> {
+    for change in &part.changes {
+        let (dataset, number) = match change {
+            Change::TagSet { dataset, tag: Tag { version: Some(number), .. } } => (dataset, *number),
+            Change::NoteAdded { dataset, note } => (dataset, note.version),
+            _ => continue,
+        };
+        if before.version(dataset, number)?.is_none() || before.removal(dataset, number)?.is_some() {
+            return Err(broken("a tag or a note is on a version that is there", format!("{dataset}@{number}")));
+        }
+    }
+    Ok(())
+}
+
+fn removed_versions_are_there_and_not_the_newest(part: &Part, before: &View<'_>) -> Result<()> {
+    for change in &part.changes {
+        let Change::VersionRemoved { dataset, removal } = change else { continue };
+        let is_old = (1..newest(before, dataset)?).contains(&removal.version.0);
+        if !is_old || before.removal(dataset, removal.version)?.is_some() {
+            let version = removal.version;
+            return Err(broken("a removed version was there and not the newest", format!("{dataset}@{version}")));
+        }
+    }
+    Ok(())
+}
+
+fn a_rule_keeps_something(part: &Part) -> Result<()> {
+    for change in &part.changes {
+        if let Change::RetentionChanged { rule: Some(rule), .. } = change {
+            rule.check().map_err(|error| broken("a retention rule keeps something", error))?;
+        }
+    }
+    Ok(())
+}
+
+fn referenced_objects_exist(part: &Part, before: &View<'_>, objects: &Objects) -> Result<()> {
     let mut keys = Vec::new();
-    for (id, version) in versions(push) {
-        let dataset = match created(push).find(|created| created.id == *id) {
+    for (id, version) in versions(part) {
+        let dataset = match created(part).find(|created| created.id == *id) {
             Some(created) => Some(created.clone()),
             None => before.dataset(id)?,
         };
         let dataset = dataset.ok_or_else(|| broken("a changed dataset exists", id))?;
         keys.extend(objects_of(&dataset, version));
     }
-    for change in &push.changes {
+    for change in &part.changes {
         if let Change::PushRecorded(record) = change {
             keys.extend(record.objects());
         }

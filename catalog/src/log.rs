@@ -1,14 +1,18 @@
 //! The chain of commits: the truth. One immutable file a commit, each naming the hash of the one before.
 
 use crate::objects::{Objects, Put};
+use crate::operation::OperationRecord;
 use crate::paths;
 use crate::push::PushRecord;
 use crate::seal::{seal, unseal};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use ukimet_model::{Dataset, DatasetId, DatasetMetadata, Error, PushId, Result, Sha256, Version};
+use ukimet_model::{
+    Dataset, DatasetId, DatasetMetadata, Error, Note, OperationId, PushId, Removal, Result, RetentionRule, Sha256, Tag,
+    Version,
+};
 
-/// One commit: several pushes that became true together.
+/// One commit: several pushes and operations that became true together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     /// 1, 2, 3 … without gaps.
@@ -18,12 +22,13 @@ pub(crate) struct Entry {
     /// When it was made, UTC.
     pub(crate) time: Timestamp,
     /// What it holds, in order.
-    pub(crate) pushes: Vec<PushCommit>,
+    #[serde(alias = "pushes")]
+    pub(crate) parts: Vec<Part>,
 }
 
-/// What one push changed, and what had to hold for it.
+/// What one push or one operation changed, and what had to hold for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct PushCommit {
+pub(crate) struct Part {
     pub(crate) principal: String,
     pub(crate) requirements: Vec<Requirement>,
     pub(crate) changes: Vec<Change>,
@@ -37,6 +42,8 @@ pub(crate) enum Requirement {
     NewestVersion { dataset: DatasetId, number: u64 },
     /// No push of the agency has this id.
     PushIdUnused { agency: String, push_id: PushId },
+    /// No operation of the agency has this id.
+    OperationIdUnused { agency: String, operation_id: OperationId },
 }
 
 /// One step of the state.
@@ -48,17 +55,27 @@ pub(crate) enum Change {
     MappingChanged { dataset: DatasetId, mapping: Option<String> },
     VersionPublished { dataset: DatasetId, version: Box<Version> },
     PushRecorded(Box<PushRecord>),
+    TagSet { dataset: DatasetId, tag: Tag },
+    NoteAdded { dataset: DatasetId, note: Note },
+    RetentionChanged { dataset: DatasetId, rule: Option<RetentionRule> },
+    VersionRemoved { dataset: DatasetId, removal: Removal },
+    OperationRecorded(Box<OperationRecord>),
 }
 
 impl Entry {
-    /// The datasets that the entry touches.
+    /// The datasets whose description or newest version the entry changes.
     pub(crate) fn datasets(&self) -> impl Iterator<Item = &DatasetId> {
-        self.pushes.iter().flat_map(|push| &push.changes).filter_map(|change| match change {
+        self.parts.iter().flat_map(|part| &part.changes).filter_map(|change| match change {
             Change::DatasetCreated(dataset) => Some(&dataset.id),
             Change::MetadataChanged { dataset, .. }
             | Change::MappingChanged { dataset, .. }
             | Change::VersionPublished { dataset, .. } => Some(dataset),
-            Change::PushRecorded(_) => None,
+            Change::PushRecorded(_)
+            | Change::TagSet { .. }
+            | Change::NoteAdded { .. }
+            | Change::RetentionChanged { .. }
+            | Change::VersionRemoved { .. }
+            | Change::OperationRecorded(_) => None,
         })
     }
 }
@@ -146,4 +163,16 @@ pub(crate) fn replay(
         previous = hash;
     }
     Ok(previous)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_from_before_there_were_operations_is_read() {
+        let before = r#"{"sequence":1,"previous":"0000000000000000000000000000000000000000000000000000000000000000","time":"2026-01-01T00:00:00Z","pushes":[{"principal":"anonymous","requirements":[],"changes":[{"mapping_changed":{"dataset":"a/b","mapping":null}}]}]}"#;
+        let entry: Entry = serde_json::from_str(before).expect("an entry");
+        assert_eq!(entry.parts.len(), 1);
+    }
 }

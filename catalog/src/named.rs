@@ -1,22 +1,34 @@
-//! The objects that the records of a state name, and what depends on each.
+//! The objects that are needed of those that the records of a state name, and what depends on each.
 
-use crate::collect::name_objects;
+use crate::invariants::objects_of;
+use crate::needs::Needs;
 use crate::state::{Damage, Read, Record, each_record};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use ukimet_model::{Dataset, DatasetId, RetentionRule};
 
 /// What depends on each object, by key: versions as `almaty/schools@v3`, pushes as `push almaty/p1`.
 pub(crate) type Named = BTreeMap<String, Vec<Arc<str>>>;
 
-/// The objects that a state names.
-pub(crate) fn named_objects(state: &dyn Read) -> Result<Named, Damage> {
-    let (mut named, mut datasets, mut keys) = (Named::new(), HashMap::new(), HashSet::new());
+/// Whether bytes as sent count of which no version is left, if only the dataset's rule keeps them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BytesOfRemoved {
+    /// As the rule says now.
+    AsRuled,
+    /// Not at all: an earlier rule may have let them go.
+    Unneeded,
+}
+
+/// The needed objects that a state names.
+pub(crate) fn named_objects(state: &dyn Read, bytes: BytesOfRemoved) -> Result<Named, Damage> {
+    let needed = needed_objects(state, bytes)?;
+    let (mut named, mut datasets) = (Named::new(), HashMap::new());
     // Keys are in order: datasets come before versions.
     each_record(state, &mut |_, record| {
-        name_objects(&record, &mut datasets, &mut keys);
-        if !keys.is_empty() {
-            let dependent: Arc<str> = dependent(&record).into();
-            for key in keys.drain() {
+        let keys = keys_of(record, &mut datasets);
+        if let Some((dependent, keys)) = keys {
+            let dependent: Arc<str> = dependent.into();
+            for key in keys.into_iter().filter(|key| needed.contains(key)) {
                 named.entry(key).or_default().push(Arc::clone(&dependent));
             }
         }
@@ -25,10 +37,37 @@ pub(crate) fn named_objects(state: &dyn Read) -> Result<Named, Damage> {
     Ok(named)
 }
 
-fn dependent(record: &Record) -> String {
+fn needed_objects(state: &dyn Read, bytes: BytesOfRemoved) -> Result<HashSet<String>, Damage> {
+    const NOTHING_KEPT: RetentionRule =
+        RetentionRule { keep_newest: Some(1), keep_months: None, keep_tagged: false, keep_raw: false };
+    // Nobody reads what was removed before this state.
+    let mut needs = Needs::new(u64::MAX);
+    each_record(state, &mut |_, mut record| {
+        if let Record::Dataset { dataset, .. } = &mut record
+            && bytes == BytesOfRemoved::Unneeded
+        {
+            dataset.retention = Some(NOTHING_KEPT);
+        }
+        needs.add(&record);
+        Ok(())
+    })?;
+    Ok(needs.finish())
+}
+
+/// What a record is, and the objects that it names.
+fn keys_of(record: Record, datasets: &mut HashMap<DatasetId, Dataset>) -> Option<(String, Vec<String>)> {
     match record {
-        Record::Dataset { dataset, .. } => dataset.id.to_string(),
-        Record::Version { dataset, version } => format!("{dataset}@{}", version.number),
-        Record::Push(record) => format!("push {}/{}", record.agency, record.push_id),
+        Record::Dataset { dataset, .. } => {
+            datasets.insert(dataset.id.clone(), dataset);
+            None
+        }
+        Record::Version { dataset: id, version } => {
+            let keys = objects_of(datasets.get(&id)?, &version);
+            Some((format!("{id}@{}", version.number), keys))
+        }
+        Record::Push(record) => {
+            Some((format!("push {}/{}", record.agency, record.push_id), record.objects().collect()))
+        }
+        Record::Tag { .. } | Record::Note { .. } | Record::Removal { .. } | Record::Operation(_) => None,
     }
 }

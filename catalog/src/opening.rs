@@ -2,6 +2,7 @@
 
 use crate::backup::Marks;
 use crate::checkpoint;
+use crate::claims::Claims;
 use crate::collect::collect;
 use crate::commit::Turn;
 use crate::format;
@@ -40,7 +41,7 @@ pub struct OpeningReport {
     pub text: ProjectionOpening,
     /// Checkpoints that were skipped because they are damaged: names of the objects.
     pub damaged_checkpoints: Vec<String>,
-    /// Objects removed because no commit names them.
+    /// Objects removed because nobody needs them.
     pub collected_objects: u64,
 }
 
@@ -83,7 +84,8 @@ pub(crate) fn open_parts(objects: &Objects, projections: Projections, options: &
         truth.rebuild(&|| Ok(Arc::new(MemoryState::default())))
     });
     let state = StateSlot::new(state, watermark.clone(), rebuild);
-    let collected_objects = collect(objects, &state)?;
+    // Nobody reads yet, so nobody reads what was removed.
+    let collected = collect(objects, &state, &Claims::new(objects.clone()), || watermark.sequence)?;
     let (text, snapshot, text_opening) = match projections {
         Projections::OnDisk(dir) => {
             let mut text = TextIndex::new(&dir.join("text"), options.text_writer_bytes);
@@ -99,7 +101,7 @@ pub(crate) fn open_parts(objects: &Objects, projections: Projections, options: &
         state: state_opening,
         text: text_opening,
         damaged_checkpoints: truth.damaged_checkpoints()?,
-        collected_objects,
+        collected_objects: collected.objects,
     };
     let turn = Turn { text, checkpointed: truth.checkpointed(), is_closed: false };
     let published = Published { sequence: watermark.sequence, datasets: watermark.datasets, text: snapshot };

@@ -29,6 +29,14 @@ pub struct CatalogOptions {
     pub quarantine_limits: TableLimits,
     /// Bytes of one file made of a row; a push with a larger one is refused.
     pub asset_bytes_max: u64,
+    /// Tags that versions of one dataset have at the same time.
+    pub tags_max: usize,
+    /// Notes on one version.
+    pub notes_max: usize,
+    /// Bytes of one note.
+    pub note_bytes_max: usize,
+    /// Text indexes of earlier snapshots that are kept in memory; at least 1.
+    pub past_indexes_max: usize,
 }
 
 /// How large a table of a push may be.
@@ -56,6 +64,10 @@ impl Default for CatalogOptions {
             verdict_limits: TableLimits { rows_max: 2_000_000, bytes_max: 1 << 30 },
             quarantine_limits: TableLimits { rows_max: 1_000_000, bytes_max: 1 << 30 },
             asset_bytes_max: 32 << 30,
+            tags_max: 10_000,
+            notes_max: 1000,
+            note_bytes_max: 10_000,
+            past_indexes_max: 2,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::layer::schema_of;
 use crate::rtree::Candidate;
 use crate::segment::parquet_error;
 use crate::segments::{OpenSegment, SegmentCache};
+use crate::snapshot::Published;
 use arrow_array::cast::AsArray;
 use arrow_array::{BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
@@ -40,6 +41,8 @@ pub struct Scan {
     bbox: Option<BoundingBox>,
     rows_left: u64,
     reader: Option<SegmentReader>,
+    /// The state that pins what is read; `None` if nothing is removed meanwhile.
+    pin: Option<Arc<Published>>,
 }
 
 /// A segment being read.
@@ -93,7 +96,14 @@ impl Scan {
             bbox: query.bbox,
             rows_left: query.limit.unwrap_or(u64::MAX),
             reader: None,
+            pin: None,
         })
+    }
+
+    /// The same scan, pinning what it reads.
+    pub(crate) fn pinning(mut self, published: Arc<Published>) -> Self {
+        self.pin = Some(published);
+        self
     }
 
     /// The columns of every batch, in the order that was asked for.

@@ -1,16 +1,19 @@
 //! An immutable view of the catalog: every read starts from one.
 
 use crate::assets::AssetBytes;
+use crate::catalog::Shared;
 use crate::diff::Diff;
-use crate::index::text::TextSnapshot;
+use crate::index::text::{PastIndexes, TextSnapshot, query_words};
 use crate::layer::schema_of;
 use crate::objects::Objects;
+use crate::operation::OperationRecord;
 use crate::paths;
 use crate::push::PushRecord;
 use crate::receipt::read_receipt;
 use crate::search::{Scan, search_datasets};
 use crate::segments::SegmentCache;
-use crate::state::StateSlot;
+use crate::selecting::{no_dataset, select};
+use crate::state::{Damage, StateSlot, View};
 use crate::tables::Table;
 use arrow_schema::SchemaRef;
 use sha2::{Digest, Sha256 as Hasher};
@@ -19,22 +22,46 @@ use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 use ukimet_model::{
-    Asset, Dataset, DatasetId, DatasetQuery, DerivedAsset, Error, LayerReport, PushId, Result, RowQuery, Sha256,
-    SnapshotId, TableRef, Version, VersionNumber, VersionSelector,
+    Asset, Dataset, DatasetId, DatasetQuery, DerivedAsset, Error, LayerReport, Note, OperationId, PushId, Removal,
+    Result, RetentionRule, RowQuery, Sha256, SnapshotId, TableRef, Tag, Version, VersionNumber, VersionSelector,
 };
 
-/// The catalog as of one commit, for as long as it is held. Cheap to clone.
+/// The catalog as of one commit. Cheap to clone.
+///
+/// As long as it is held, every version that it shows can be read, whatever is removed meanwhile. One that was made with
+/// [`Snapshot::as_of`] shows the state as of an earlier commit, but can read no version that was removed since.
 #[derive(Clone)]
 pub struct Snapshot {
+    /// Pins what it shows.
     published: Arc<Published>,
+    /// The commit that is looked from: that of `published`, or an earlier one.
+    sequence: u64,
+    sources: Sources,
+}
+
+/// What snapshots read from.
+#[derive(Clone)]
+pub(crate) struct Sources {
     state: Arc<StateSlot>,
     segments: Arc<SegmentCache>,
     objects: Objects,
+    past_indexes: Arc<PastIndexes>,
+}
+
+impl Sources {
+    pub(crate) fn of(shared: &Shared) -> Self {
+        Self {
+            state: Arc::clone(&shared.state),
+            segments: Arc::clone(&shared.segments),
+            objects: shared.objects.clone(),
+            past_indexes: Arc::clone(&shared.past_indexes),
+        }
+    }
 }
 
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Snapshot({})", self.published.sequence)
+        write!(f, "Snapshot({})", self.sequence)
     }
 }
 
@@ -74,23 +101,46 @@ impl<W: Write> Write for Checked<'_, W> {
 }
 
 impl Snapshot {
-    pub(crate) fn new(
-        published: Arc<Published>,
-        state: Arc<StateSlot>,
-        segments: Arc<SegmentCache>,
-        objects: Objects,
-    ) -> Self {
-        Self { published, state, segments, objects }
+    pub(crate) fn new(published: Arc<Published>, sources: Sources) -> Self {
+        Self { sequence: published.sequence, published, sources }
     }
 
     /// The commit that the snapshot shows; 0 for an empty catalog.
     pub fn id(&self) -> SnapshotId {
-        SnapshotId(self.published.sequence)
+        SnapshotId(self.sequence)
     }
 
-    /// How many datasets there are.
-    pub fn dataset_count(&self) -> u64 {
-        self.published.datasets
+    /// The catalog as it was after an earlier commit, or this one: data, descriptions, tags and search results.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for a commit that this snapshot does not have.
+    pub fn as_of(&self, id: SnapshotId) -> Result<Self> {
+        if id.0 > self.sequence {
+            return Err(Error::not_found(format!("there is no snapshot {id} yet, the newest is {}", self.id())));
+        }
+        Ok(Self { sequence: id.0, ..self.clone() })
+    }
+
+    /// Whether it shows an earlier state than the one that it pins.
+    fn is_past(&self) -> bool {
+        self.sequence < self.published.sequence
+    }
+
+    fn read<T>(&self, read: impl Fn(&View<'_>) -> Result<T, Damage>) -> Result<T> {
+        self.sources.state.read_knowing(self.sequence, self.published.sequence, read)
+    }
+
+    /// How many datasets there are. Cheap for the newest snapshot, a walk over all of them for an earlier one.
+    pub fn dataset_count(&self) -> Result<u64> {
+        if !self.is_past() {
+            return Ok(self.published.datasets);
+        }
+        self.read(|view| {
+            let mut count = 0;
+            view.each_dataset(&mut |_| count += 1)?;
+            Ok(count)
+        })
     }
 
     /// A dataset and its newest version.
@@ -99,36 +149,72 @@ impl Snapshot {
     ///
     /// `NotFound` if the snapshot has no such dataset.
     pub fn dataset(&self, id: &DatasetId) -> Result<(Dataset, Version)> {
-        let found =
-            self.state.read(self.published.sequence, |view| Ok(view.dataset(id)?.zip(view.newest_version(id)?)))?;
-        found.ok_or_else(|| Error::not_found(format!("dataset {id} is not in snapshot {}", self.id())))
+        let found = self.read(|view| Ok(view.dataset(id)?.zip(view.newest_version(id)?)))?;
+        found.ok_or_else(|| no_dataset(id, self.id()))
     }
 
     /// A dataset and the named version, the newest one if none is named.
     ///
     /// # Errors
     ///
-    /// `NotFound` if the snapshot has no such dataset or the dataset no such version; the newest one is named then.
+    /// `NotFound` if the snapshot has no such dataset or the dataset no such version or tag, and what it has is named
+    /// then; `NotFound` too, with time and rule, if the version was removed.
     pub fn version(&self, selector: &VersionSelector) -> Result<(Dataset, Version)> {
-        let (dataset, newest) = self.dataset(&selector.dataset)?;
-        let Some(number) = selector.version.filter(|number| *number != newest.number) else {
-            return Ok((dataset, newest));
-        };
-        let found = self.state.read(self.published.sequence, |view| view.version(&selector.dataset, number))?;
-        let missing = || {
-            Error::not_found(format!("dataset {} has no version {number}, the newest is {}", dataset.id, newest.number))
-        };
-        found.ok_or_else(missing).map(|version| (dataset.clone(), version))
+        self.read(|view| select(view, &selector.dataset, selector.version.as_ref()))?
     }
 
-    /// A dataset's versions from the newest down: those below `before`, at most `limit`.
+    /// A dataset's versions from the newest down: those below `before`, at most `limit`. Removed ones are left out.
     ///
     /// # Errors
     ///
     /// `NotFound` if the snapshot has no such dataset.
     pub fn versions(&self, id: &DatasetId, before: Option<VersionNumber>, limit: usize) -> Result<Vec<Version>> {
         self.dataset(id)?;
-        self.state.read(self.published.sequence, |view| view.versions(id, before, limit))
+        self.read(|view| view.versions(id, before, limit))
+    }
+
+    /// The versions of a dataset that were removed, the oldest first.
+    pub fn removals(&self, id: &DatasetId) -> Result<Vec<Removal>> {
+        self.read(|view| view.removals(id))
+    }
+
+    /// The tags that versions of a dataset have, by name.
+    pub fn tags(&self, id: &DatasetId) -> Result<Vec<Tag>> {
+        self.read(|view| view.tags(id))
+    }
+
+    /// Everything that the tags of a dataset were set to up to this snapshot: by name, the oldest first.
+    pub fn tag_history(&self, id: &DatasetId) -> Result<Vec<Tag>> {
+        self.read(|view| view.tag_history(id))
+    }
+
+    /// The notes on a version, the oldest first.
+    pub fn notes(&self, id: &DatasetId, version: VersionNumber) -> Result<Vec<Note>> {
+        self.read(|view| view.notes(id, version))
+    }
+
+    /// What became of an operation; `None` if no such operation was committed.
+    pub fn operation(&self, agency: &str, id: &OperationId) -> Result<Option<OperationRecord>> {
+        self.read(|view| view.operation(agency, id))
+    }
+
+    /// What `ask` answers for every dataset that has a retention rule, where it is not empty.
+    pub(crate) fn each_with_rule<T>(
+        &self,
+        ask: impl Fn(&View<'_>, &Dataset, &RetentionRule) -> Result<Vec<T>, Damage>,
+    ) -> Result<Vec<(DatasetId, Vec<T>)>> {
+        self.read(|view| {
+            let mut ruled = Vec::new();
+            view.each_dataset(&mut |dataset| ruled.extend(dataset.retention.clone().map(|rule| (dataset, rule))))?;
+            let mut answers = Vec::new();
+            for (dataset, rule) in ruled {
+                let answer = ask(view, &dataset, &rule)?;
+                if !answer.is_empty() {
+                    answers.push((dataset.id, answer));
+                }
+            }
+            Ok(answers)
+        })
     }
 
     /// The datasets that match, with the exact total.
@@ -137,21 +223,30 @@ impl Snapshot {
     /// written or, for Russian, in another form. Words in titles weigh most; equal weights, and a query without
     /// words, are in the order of ids. A dataset without places is never inside a box.
     ///
+    /// An earlier snapshot finds what it found then: its words are looked up in an index of the descriptions as they
+    /// were, which is built in memory the first time, at the cost of a look at every dataset.
+    ///
     /// # Errors
     ///
     /// `InvalidRequest` naming the limit if the text has more than 256 bytes or 16 words.
     pub fn search(&self, query: &DatasetQuery) -> Result<SearchResult> {
-        search_datasets(query, self.published.text.as_ref(), &self.state, self.published.sequence)
+        let (state, has_words) = (&self.sources.state, !query_words(&query.text)?.is_empty());
+        let text = match self.is_past() {
+            false => self.published.text.clone(),
+            true if has_words => Some(self.sources.past_indexes.get(state, self.sequence)?),
+            true => None,
+        };
+        search_datasets(query, text.as_ref(), state, self.sequence)
     }
 
     /// What became of a push; `None` if no such push was committed.
     pub fn push(&self, agency: &str, push_id: &PushId) -> Result<Option<PushRecord>> {
-        self.state.read(self.published.sequence, |view| view.push(agency, push_id))
+        self.read(|view| view.push(agency, push_id))
     }
 
     /// The receipt of a version: what was done to its data.
     pub fn receipt(&self, version: &Version) -> Result<LayerReport> {
-        read_receipt(&self.objects, &version.receipt)
+        read_receipt(&self.sources.objects, &version.receipt)
     }
 
     /// Writes the bytes of a push as they were sent.
@@ -162,7 +257,7 @@ impl Snapshot {
     pub fn copy_raw(&self, asset: &Asset, to: &mut impl Write) -> Result<()> {
         let key = paths::raw(&asset.sha256);
         let damaged = |e: std::io::Error| Error::internal(format!("copying object {key}")).caused_by(e);
-        let object = self.objects.open(&key)?;
+        let object = self.sources.objects.open(&key)?;
         let mut bytes = zstd::Decoder::new(object.reader(0)).map_err(damaged)?;
         let mut checked = Checked { to, hasher: Hasher::new() };
         std::io::copy(&mut bytes, &mut checked).map_err(damaged)?;
@@ -178,7 +273,7 @@ impl Snapshot {
     ///
     /// `Internal` naming the object if it is damaged.
     pub fn asset(&self, dataset: &Dataset, asset: &DerivedAsset) -> Result<AssetBytes> {
-        self.segments.open(&paths::asset(&dataset.uuid, &asset.sha256), &asset.sha256).map(AssetBytes::new)
+        self.sources.segments.open(&paths::asset(&dataset.uuid, &asset.sha256), &asset.sha256).map(AssetBytes::new)
     }
 
     /// Gives a file of a version, whose bytes are whole, a second name: `to` is a path below the data directory, outside
@@ -189,7 +284,7 @@ impl Snapshot {
     /// `Internal` naming the object if it is damaged, `Unavailable` if the name cannot be given.
     pub fn link_asset(&self, dataset: &Dataset, asset: &DerivedAsset, to: &str) -> Result<()> {
         self.asset(dataset, asset)?;
-        self.objects.link_out(&paths::asset(&dataset.uuid, &asset.sha256), to)
+        self.sources.objects.link_out(&paths::asset(&dataset.uuid, &asset.sha256), to)
     }
 
     /// A table that is kept with a push.
@@ -198,7 +293,7 @@ impl Snapshot {
     ///
     /// `Internal` naming the object if it is damaged.
     pub fn table(&self, table: &TableRef) -> Result<Table> {
-        Table::open(&self.segments.open(&paths::receipt(&table.sha256), &table.sha256)?)
+        Table::open(&self.sources.segments.open(&paths::receipt(&table.sha256), &table.sha256)?)
     }
 
     /// The columns of a version as [`Snapshot::scan`] gives them out when none are named.
@@ -208,14 +303,15 @@ impl Snapshot {
 
     /// Reads rows of a version in their stored order, from the segments with these positions.
     ///
-    /// Positions past the last segment are left out; a limit counts over the segments that are read.
+    /// As long as the scan is held, what it reads stays. Positions past the last segment are left out; a limit counts over the segments that are read.
     ///
     /// # Errors
     ///
     /// `InvalidRequest` listing the columns if one is named that the version does not have. The rows themselves may
     /// fail with `Internal` naming a damaged object; damaged bytes are never given out.
     pub fn scan(&self, dataset: &Dataset, version: &Version, query: &RowQuery, segments: Range<usize>) -> Result<Scan> {
-        Scan::try_new(Arc::clone(&self.segments), dataset, version, query, segments)
+        let scan = Scan::try_new(Arc::clone(&self.sources.segments), dataset, version, query, segments)?;
+        Ok(scan.pinning(Arc::clone(&self.published)))
     }
 
     /// The rows that differ between two versions of a dataset, in either direction of time.
@@ -230,6 +326,7 @@ impl Snapshot {
     pub fn diff(&self, dataset: &Dataset, from: &Version, to: &Version, query: &RowQuery) -> Result<Diff> {
         let (first, last) = (from.number.min(to.number), from.number.max(to.number));
         let between = self.versions(&dataset.id, Some(VersionNumber(last.0 + 1)), (last.0 - first.0) as usize)?;
-        Diff::try_new(Arc::clone(&self.segments), dataset, (from, to), &between, query)
+        let diff = Diff::try_new(Arc::clone(&self.sources.segments), dataset, (from, to), &between, query)?;
+        Ok(diff.pinning(Arc::clone(&self.published)))
     }
 }

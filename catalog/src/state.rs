@@ -5,7 +5,13 @@
 //! | `d/<dataset id>\0<commit, 8 bytes>` | the dataset as of that commit |
 //! | `v/<dataset id>\0<number, 8 bytes>` | the version |
 //! | `p/<agency>\0<push id>` | the push's record |
+//! | `t/<dataset id>\0<tag>\0<commit, 8 bytes>` | what the tag was set to by that commit |
+//! | `n/<dataset id>\0<number, 8 bytes><commit, 8 bytes><operation id>` | a note on the version |
+//! | `g/<dataset id>\0<number, 8 bytes>` | the removal of the version |
+//! | `o/<agency>\0<operation id>` | the operation's record |
 //! | `m` | the [`Watermark`] |
+//!
+//! Their order is that of [`crate::needs::Needs`]: datasets, removals (what is gone), pushes, versions.
 
 mod memory;
 mod reading;
@@ -16,11 +22,15 @@ pub(crate) use reading::{View, each_pair, each_record};
 pub(crate) use slot::StateSlot;
 
 use crate::log::{Change, Entry};
+use crate::operation::OperationRecord;
 use crate::push::PushRecord;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use ukimet_model::{Dataset, DatasetId, Error, PushId, Sha256, Version, VersionNumber};
+use ukimet_model::{
+    Dataset, DatasetId, Error, Note, OperationId, PushId, Removal, Sha256, Tag, TagName, Version, VersionNumber,
+};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// A key with its value.
@@ -69,6 +79,9 @@ pub(crate) struct Watermark {
     pub(crate) digest: Digest,
     /// How many datasets there are.
     pub(crate) datasets: u64,
+    /// When the last commit was made: the next is made no earlier, whatever the clock says. `None` for an empty state.
+    #[serde(default)]
+    pub(crate) time: Option<Timestamp>,
 }
 
 /// A multiset digest, written as 32 hex digits.
@@ -102,7 +115,7 @@ impl TryFrom<String> for Digest {
 
 impl Watermark {
     pub(crate) fn empty(identity: Sha256) -> Self {
-        Self { sequence: 0, hash: identity, digest: Digest::default(), datasets: 0 }
+        Self { sequence: 0, hash: identity, digest: Digest::default(), datasets: 0, time: None }
     }
 }
 
@@ -115,60 +128,90 @@ pub(crate) enum Record {
     Dataset { sequence: u64, dataset: Dataset },
     Version { dataset: DatasetId, version: Box<Version> },
     Push(Box<PushRecord>),
+    Tag { dataset: DatasetId, tag: Tag },
+    Note { dataset: DatasetId, note: Note },
+    Removal { dataset: DatasetId, removal: Removal },
+    Operation(Box<OperationRecord>),
 }
 
 impl Record {
     pub(crate) fn to_pair(&self) -> Pair {
-        let json = |value: serde_json::Result<Vec<u8>>| value.expect("records have string keys only, so they are JSON");
         match self {
-            Self::Dataset { sequence, dataset } => {
-                (dataset_key(&dataset.id, *sequence), json(serde_json::to_vec(dataset)))
+            Self::Dataset { sequence, dataset } => (dataset_key(&dataset.id, *sequence), encode(dataset)),
+            Self::Version { dataset, version } => (version_key(dataset, version.number), encode(version)),
+            Self::Push(record) => (push_key(&record.agency, &record.push_id), encode(record)),
+            Self::Tag { dataset, tag } => (tag_key(dataset, &tag.name, tag.snapshot.0), encode(tag)),
+            Self::Note { dataset, note } => {
+                let place = [note.version.0.to_be_bytes(), note.snapshot.0.to_be_bytes()].concat();
+                (key("n/", dataset.as_str(), &[&place, note.operation.as_str().as_bytes()].concat()), encode(note))
             }
-            Self::Version { dataset, version } => {
-                (version_key(dataset, version.number), json(serde_json::to_vec(version)))
-            }
-            Self::Push(record) => (push_key(&record.agency, &record.push_id), json(serde_json::to_vec(record))),
+            Self::Removal { dataset, removal } => (removal_key(dataset, removal.version), encode(removal)),
+            Self::Operation(record) => (operation_key(record.dataset.agency(), &record.id), encode(record)),
         }
     }
 
     pub(crate) fn from_pair((key, value): &Pair) -> Result<Self, Damage> {
         let damaged = || Damage(format!("the key {:?} is not one of the state", String::from_utf8_lossy(key)));
-        let (body, number) = match key.first_chunk::<2>() {
-            Some(b"d/" | b"v/") if key.len() > 11 => key[2..].split_at(key.len() - 10),
-            Some(b"p/") => return Ok(Self::Push(decode(value)?)),
-            _ => return Err(damaged()),
+        let kind = key.first_chunk::<2>().ok_or_else(damaged)?;
+        let end = key.iter().position(|byte| *byte == 0).ok_or_else(damaged)?;
+        let dataset = || -> Result<DatasetId, Damage> {
+            let id = key.get(2..end).and_then(|id| std::str::from_utf8(id).ok()).ok_or_else(damaged)?;
+            id.parse().map_err(|_| damaged())
         };
-        let number = u64::from_be_bytes(number.try_into().map_err(|_| damaged())?);
-        if key[0] == b'd' {
-            return Ok(Self::Dataset { sequence: number, dataset: decode(value)? });
-        }
-        let dataset = body.strip_suffix(&[0]).and_then(|id| std::str::from_utf8(id).ok()).ok_or_else(damaged)?;
-        let dataset = dataset.parse().map_err(|_| damaged())?;
-        Ok(Self::Version { dataset, version: decode(value)? })
+        Ok(match kind {
+            b"d/" => {
+                let sequence = key[end + 1..].try_into().map_err(|_| damaged())?;
+                Self::Dataset { sequence: u64::from_be_bytes(sequence), dataset: decode(value)? }
+            }
+            b"v/" => Self::Version { dataset: dataset()?, version: decode(value)? },
+            b"p/" => Self::Push(decode(value)?),
+            b"t/" => Self::Tag { dataset: dataset()?, tag: decode(value)? },
+            b"n/" => Self::Note { dataset: dataset()?, note: decode(value)? },
+            b"g/" => Self::Removal { dataset: dataset()?, removal: decode(value)? },
+            b"o/" => Self::Operation(decode(value)?),
+            _ => return Err(damaged()),
+        })
     }
+}
+
+fn encode(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("records have string keys only, so they are JSON")
 }
 
 pub(crate) fn decode<T: serde::de::DeserializeOwned>(value: &[u8]) -> Result<T, Damage> {
     serde_json::from_slice(value).map_err(|e| Damage(format!("a value does not parse: {e}")))
 }
 
+/// Ids hold no zero byte, so keys of one id lie together and in the order of what follows it.
+fn key(kind: &str, id: &str, rest: &[u8]) -> Vec<u8> {
+    [kind.as_bytes(), id.as_bytes(), &[0], rest].concat()
+}
+
 fn dataset_key(id: &DatasetId, sequence: u64) -> Vec<u8> {
-    numbered_key("d/", id, sequence)
+    key("d/", id.as_str(), &sequence.to_be_bytes())
 }
 
 fn version_key(id: &DatasetId, number: VersionNumber) -> Vec<u8> {
-    numbered_key("v/", id, number.0)
-}
-
-fn numbered_key(kind: &str, id: &DatasetId, number: u64) -> Vec<u8> {
-    [kind.as_bytes(), id.as_str().as_bytes(), &[0], &number.to_be_bytes()].concat()
+    key("v/", id.as_str(), &number.0.to_be_bytes())
 }
 
 fn push_key(agency: &str, push_id: &PushId) -> Vec<u8> {
-    [b"p/", agency.as_bytes(), &[0], push_id.as_str().as_bytes()].concat()
+    key("p/", agency, push_id.as_str().as_bytes())
 }
 
-/// The records that one push adds at a commit. `datasets` answers a dataset as it was before.
+fn tag_key(id: &DatasetId, tag: &TagName, sequence: u64) -> Vec<u8> {
+    key("t/", id.as_str(), &[tag.as_str().as_bytes(), &[0], &sequence.to_be_bytes()].concat())
+}
+
+fn removal_key(id: &DatasetId, number: VersionNumber) -> Vec<u8> {
+    key("g/", id.as_str(), &number.0.to_be_bytes())
+}
+
+fn operation_key(agency: &str, id: &OperationId) -> Vec<u8> {
+    key("o/", agency, id.as_str().as_bytes())
+}
+
+/// The records that one part of a commit adds. `datasets` answers a dataset as it was before.
 pub(crate) fn records_of(
     changes: &[Change],
     sequence: u64,
@@ -193,6 +236,20 @@ pub(crate) fn records_of(
                 records.push(Record::Version { dataset: dataset.clone(), version: version.clone() });
             }
             Change::PushRecorded(record) => records.push(Record::Push(record.clone())),
+            Change::RetentionChanged { dataset: id, rule } => {
+                let before = changed(&mut created, id, &mut dataset_before)?;
+                created.insert(id.clone(), Dataset { retention: rule.clone(), ..before });
+            }
+            Change::TagSet { dataset, tag } => {
+                records.push(Record::Tag { dataset: dataset.clone(), tag: tag.clone() });
+            }
+            Change::NoteAdded { dataset, note } => {
+                records.push(Record::Note { dataset: dataset.clone(), note: note.clone() });
+            }
+            Change::VersionRemoved { dataset, removal } => {
+                records.push(Record::Removal { dataset: dataset.clone(), removal: removal.clone() });
+            }
+            Change::OperationRecorded(record) => records.push(Record::Operation(record.clone())),
         }
     }
     records.extend(created.into_values().map(|dataset| Record::Dataset { sequence, dataset }));
@@ -220,12 +277,12 @@ pub(crate) fn pairs_of(
     watermark: &Watermark,
 ) -> Result<(Vec<Pair>, Watermark), Damage> {
     let mut staged = Staged::new(base);
-    let mut next = Watermark { sequence: entry.sequence, hash: *hash, ..watermark.clone() };
-    for push in &entry.pushes {
+    let mut next = Watermark { sequence: entry.sequence, hash: *hash, time: Some(entry.time), ..watermark.clone() };
+    for part in &entry.parts {
         let view = View::new(&staged, entry.sequence);
-        let records = records_of(&push.changes, entry.sequence, |id| view.dataset(id))?;
+        let records = records_of(&part.changes, entry.sequence, |id| view.dataset(id))?;
         staged.stage(&records);
-        next.datasets += push.changes.iter().filter(|c| matches!(c, Change::DatasetCreated(_))).count() as u64;
+        next.datasets += part.changes.iter().filter(|c| matches!(c, Change::DatasetCreated(_))).count() as u64;
     }
     let mut pairs = staged.into_pairs();
     for (key, value) in &pairs {

@@ -35,6 +35,8 @@ pub struct Transaction {
     push: PushIntent,
     layers: Vec<PreparedLayer>,
     begun: Vec<DatasetId>,
+    /// Pins every version from the beginning on that the push may be compared with or built on.
+    _pin: Snapshot,
 }
 
 /// A layer whose objects are durable, compared with the newest version of its dataset.
@@ -64,10 +66,11 @@ pub(crate) struct PreparedLayer {
 impl Transaction {
     pub(crate) fn begin(shared: Arc<Shared>, push: PushIntent) -> Result<Self> {
         shared.check_takes_commits()?;
-        if let Some(record) = shared.snapshot().push(&push.agency, &push.push_id)? {
+        let snapshot = shared.snapshot();
+        if let Some(record) = snapshot.push(&push.agency, &push.push_id)? {
             replay(&push, record)?;
         }
-        Ok(Self { shared, push, layers: Vec::new(), begun: Vec::new() })
+        Ok(Self { shared, push, layers: Vec::new(), begun: Vec::new(), _pin: snapshot })
     }
 
     /// Begins a layer: rows of one dataset, which are to those that are there what the push declared.
@@ -242,12 +245,12 @@ impl Transaction {
         loop {
             let proposal = Proposal { push: self.push.clone(), layers: layers.clone() };
             match self.shared.committer.commit(&self.shared, proposal)? {
-                Answer::Replayed(outcome, snapshot) => return Ok((*outcome, snapshot)),
+                Answer::Replayed(outcome, snapshot) => return Ok((outcome.of_push()?, snapshot)),
                 Answer::Recorded(outcome, snapshot) => {
                     // An unchanged layer names no object of its own; what it wrote goes with its claims.
                     layers.iter().filter(|layer| layer.receipt.is_some()).for_each(|layer| layer.commit_claims());
                     layers.iter().flat_map(|layer| &layer.tables.claims).chain([&raw]).for_each(ObjectClaim::commit);
-                    return Ok((*outcome, snapshot));
+                    return Ok((outcome.of_push()?, snapshot));
                 }
                 Answer::Moved => {
                     for layer in &mut layers {

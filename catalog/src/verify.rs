@@ -10,7 +10,7 @@ pub use projections::{ProjectionCheck, ProjectionState};
 
 use crate::backup::Marks;
 use crate::disk::RealDisk;
-use crate::named::named_objects;
+use crate::named::{BytesOfRemoved, named_objects};
 use crate::objects::Objects;
 use crate::progress::Progress;
 use crate::{format, log, paths};
@@ -163,7 +163,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn check_all(&mut self, truth: &Truth) -> Result<()> {
         // Names before objects: what a hub at work adds meanwhile is then unreferenced, never missing.
-        let named = named_objects(&truth.state)?;
+        let named = named_objects(&truth.state, BytesOfRemoved::Unneeded)?;
         self.state.objects_total = named.len() as u64;
         self.state.bytes_total = named.keys().map(|key| size_of(self.store, key)).sum();
         let rows = if self.options.is_deep { self.rows_to_check(truth)? } else { Vec::new() };

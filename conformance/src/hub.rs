@@ -66,7 +66,7 @@ impl Hub {
 
     /// The newest version of a dataset.
     pub async fn newest(&self, dataset: &str) -> Verdict<Dataset> {
-        let request = GetDatasetRequest { dataset: dataset.to_owned(), version: None };
+        let request = GetDatasetRequest { dataset: dataset.to_owned(), version: None, snapshot: None };
         match self.catalog().get_dataset(request).await?.into_inner().dataset {
             Some(found) => Ok(found),
             None => broken(format!("the answer for {dataset} holds no dataset")),
@@ -75,7 +75,7 @@ impl Hub {
 
     /// Every version of a dataset, newest first; at most 1000.
     pub async fn versions(&self, dataset: &str) -> Verdict<Vec<Version>> {
-        let request = ListVersionsRequest { dataset: dataset.to_owned(), before: None, limit: 1000 };
+        let request = ListVersionsRequest { dataset: dataset.to_owned(), before: None, limit: 1000, snapshot: None };
         Ok(self.catalog().list_versions(request).await?.into_inner().versions)
     }
 
@@ -87,14 +87,14 @@ impl Hub {
 
     /// Holds if no reader can see anything of a dataset.
     pub async fn shows_nothing_of(&self, dataset: &str) -> Verdict {
-        let request = GetDatasetRequest { dataset: dataset.to_owned(), version: None };
+        let request = GetDatasetRequest { dataset: dataset.to_owned(), version: None, snapshot: None };
         let found = self.catalog().get_dataset(request).await.map_err(|status| status.code()).map(|_| ());
         require_equal(
             &format!("GetDataset of {dataset}, of which nothing was published"),
             &Err(Code::NotFound),
             &found,
         )?;
-        let request = ListVersionsRequest { dataset: dataset.to_owned(), before: None, limit: 0 };
+        let request = ListVersionsRequest { dataset: dataset.to_owned(), before: None, limit: 0, snapshot: None };
         let found = self.catalog().list_versions(request).await.map_err(|status| status.code()).map(|_| ());
         require_equal(
             &format!("ListVersions of {dataset}, of which nothing was published"),

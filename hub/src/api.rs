@@ -7,3 +7,4 @@ pub mod flight;
 pub mod http;
 pub mod push;
 pub mod report;
+pub mod versions;

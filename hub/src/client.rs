@@ -20,6 +20,7 @@ use ukimet_proto::v1::catalog_service_client::CatalogServiceClient;
 use ukimet_proto::v1::ingest_service_client::IngestServiceClient;
 use ukimet_proto::v1::push_request::Message as Request;
 use ukimet_proto::v1::push_response::Message as Response;
+use ukimet_proto::v1::version_service_client::VersionServiceClient;
 
 /// Where a hub listens unless told otherwise.
 pub const DEFAULT_HUB: &str = "http://127.0.0.1:8815";
@@ -80,6 +81,11 @@ impl Client {
     /// The catalog service.
     pub fn catalog(&self) -> CatalogServiceClient<Channel> {
         CatalogServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// The service that changes versions without a push.
+    pub fn versions(&self) -> VersionServiceClient<Channel> {
+        VersionServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// The ingest service, for what is no push.

@@ -181,6 +181,11 @@ pub struct Config {
     #[arg(long, value_name = "COUNT", default_value_t = 64)]
     pub exports_max: usize,
 
+    /// How often versions that the rules of their datasets do not keep, and files that nobody needs, are removed; 0s for
+    /// never.
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_time)]
+    pub gc_every: Duration,
+
     /// Free disk space below which nothing is written; reading goes on.
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_bytes)]
     pub disk_reserve: u64,

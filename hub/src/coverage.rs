@@ -15,7 +15,8 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::OwnedSemaphorePermit;
 use ukimet_catalog::{AssetBytes, Snapshot};
 use ukimet_model::{
-    BoundingBox, Dataset, Declarations, DerivedAsset, Error, ErrorKind, Result, Sha256, Version, VersionSelector,
+    BoundingBox, Dataset, Declarations, DerivedAsset, Error, ErrorKind, Result, Sha256, SnapshotId, Version,
+    VersionSelector,
 };
 use ukimet_proto::v1::read_response::Message;
 
@@ -53,15 +54,15 @@ pub struct Coverage {
 }
 
 impl Coverages {
-    /// Finds a raster of a version; `number` counts from 1. The first time, its bytes are read and hashed.
+    /// Finds a raster of a version, as of a snapshot or the newest; `number` counts from 1. The first time, its bytes are read and hashed.
     ///
     /// # Errors
     ///
     /// `NotFound` for an unknown dataset or version, or if it has no such raster; `LimitReached` if too many exports are
     /// running.
-    pub async fn find(&self, selector: VersionSelector, number: usize) -> Result<Coverage> {
+    pub async fn find(&self, selector: VersionSelector, as_of: Option<SnapshotId>, number: usize) -> Result<Coverage> {
         let permit = self.export.permit()?;
-        let snapshot = self.export.snapshot();
+        let snapshot = self.export.snapshot_as_of(as_of)?;
         blocking(move || {
             let (dataset, version) = snapshot.version(&selector)?;
             let position = number.checked_sub(1);

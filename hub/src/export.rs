@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use ukimet_catalog::{Catalog, Snapshot};
 use ukimet_model::error::quoted;
-use ukimet_model::{Dataset, Error, Result, TableRef, Version};
+use ukimet_model::{Dataset, Error, Result, SnapshotId, TableRef, Version};
 
 pub use request::ExportRequest;
 
@@ -57,13 +57,23 @@ impl Export {
         self.catalog.snapshot()
     }
 
+    /// The snapshot with this number, the newest without one.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if it is not there yet.
+    pub fn snapshot_as_of(&self, id: Option<SnapshotId>) -> Result<Snapshot> {
+        let newest = self.catalog.snapshot();
+        id.map_or(Ok(newest.clone()), |id| newest.as_of(id))
+    }
+
     /// Finds the version that a request means, and its schema. Blocks on the catalog's state.
     ///
     /// # Errors
     ///
     /// `NotFound` for an unknown dataset or version, `InvalidRequest` for an unknown column.
     pub fn bind(&self, request: ExportRequest) -> Result<Bound> {
-        let snapshot = self.catalog.snapshot();
+        let snapshot = self.snapshot_as_of(request.snapshot)?;
         if let Some(table) = request.table {
             return bind_table(snapshot, request, table);
         }
@@ -73,7 +83,7 @@ impl Export {
             Some(columns) => project(&all, columns)?,
             None => all,
         };
-        let request = ExportRequest { version: Some(version.number), ..request };
+        let request = ExportRequest { version: Some(version.number.into()), snapshot: None, ..request };
         let rows = (request.limit.is_none() && request.bbox.is_none()).then_some(version.rows);
         Ok(Bound { request, dataset, version, schema, rows, snapshot, table: None })
     }
@@ -88,7 +98,7 @@ impl Export {
         let _permit = self.permit()?;
         let scratch = self.catalog.scratch_dir();
         let mut file = tempfile::tempfile_in(scratch).map_err(failed)?;
-        write_report(&self.catalog.snapshot(), request, scratch, &file)?;
+        write_report(&self.snapshot_as_of(request.snapshot)?, request, scratch, &file)?;
         file.rewind().map_err(failed)?;
         Ok(file)
     }
@@ -139,8 +149,8 @@ fn bind_table(snapshot: Snapshot, request: ExportRequest, table: ReportTable) ->
     let subject = find(&snapshot, &request.selector(), request.push_id.as_ref())?;
     let (table, empty) = table_of(&subject.layer, table);
     let schema = table.map(|table| snapshot.table(&table)).transpose()?.map_or(empty, |table| table.schema());
-    let (version, push_id) = (Some(subject.version.number), Some(subject.record.push_id));
-    let request = ExportRequest { version, push_id, ..request };
+    let (version, push_id) = (Some(subject.version.number.into()), Some(subject.record.push_id));
+    let request = ExportRequest { version, push_id, snapshot: None, ..request };
     let rows = Some(table.map_or(0, |table| table.rows));
     Ok(Bound { request, dataset: subject.dataset, version: subject.version, schema, rows, snapshot, table })
 }

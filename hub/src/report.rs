@@ -31,13 +31,15 @@ use std::str::FromStr;
 use texts::Language;
 use ukimet_catalog::Snapshot;
 use ukimet_model::error::quoted;
-use ukimet_model::{Error, PushId, Result, Severity, Verdict, VersionSelector};
+use ukimet_model::{Error, PushId, Result, Severity, SnapshotId, Verdict, VersionSelector};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct ReportRequest {
     /// The dataset, and perhaps a version: the report is on the push that made it.
     pub dataset: VersionSelector,
+    /// As of which snapshot; `None` for the newest.
+    pub snapshot: Option<SnapshotId>,
     /// Another push into the dataset, e.g. one that changed nothing.
     pub push_id: Option<PushId>,
     /// The language of the sentences.

@@ -6,6 +6,7 @@ use crate::api::catalog::Questions;
 use crate::api::flight::Flight;
 use crate::api::http::{Pages, router};
 use crate::api::push::Pushes;
+use crate::api::versions::{Operations, collect};
 use crate::config::Config;
 use crate::coverage::Coverages;
 use crate::export::Export;
@@ -30,6 +31,7 @@ use ukimet_proto::ipc::IpcLimits;
 use ukimet_proto::v1;
 use ukimet_proto::v1::catalog_service_server::CatalogServiceServer;
 use ukimet_proto::v1::ingest_service_server::IngestServiceServer;
+use ukimet_proto::v1::version_service_server::VersionServiceServer;
 
 /// A hub that listens.
 pub struct Hub {
@@ -42,6 +44,7 @@ pub struct Hub {
     drain_max: Duration,
     health: tonic_health::server::HealthReporter,
     staging: Staging,
+    gc_every: Duration,
 }
 
 /// The folder of what is being received, below the data directory.
@@ -85,7 +88,17 @@ impl Hub {
         let staging = Staging::open(staged, limits, room(&catalog, config.disk_reserve))?;
         let draining = CancellationToken::new();
         let (health, routes) = routes(&config, &catalog, (adapters, registers), staging.clone(), &draining).await?;
-        Ok(Self { address, catalog, listener, routes, draining, drain_max: config.drain_max, health, staging })
+        Ok(Self {
+            address,
+            catalog,
+            listener,
+            routes,
+            draining,
+            drain_max: config.drain_max,
+            health,
+            staging,
+            gc_every: config.gc_every,
+        })
     }
 
     /// Serves until `stop` ends, then drains: running calls may end within the configured time.
@@ -109,6 +122,7 @@ impl Hub {
             ended = &mut serving => return ended.map_err(|e| Error::internal("serving").caused_by(e)),
             () = stop => (),
             () = expire(&self.staging) => (),
+            () = collect_now_and_then(&self.catalog, self.gc_every) => (),
         }
         tracing::info!("stopping: running calls may end");
         self.draining.cancel();
@@ -116,6 +130,7 @@ impl Hub {
         self.health.set_not_serving::<IngestServiceServer<Pushes>>().await;
         self.health.set_not_serving::<CatalogServiceServer<Questions>>().await;
         self.health.set_not_serving::<FlightServiceServer<Flight>>().await;
+        self.health.set_not_serving::<VersionServiceServer<Operations>>().await;
         if tokio::time::timeout(self.drain_max, serving).await.is_err() {
             tracing::warn!("some calls did not end in time and were cut");
         }
@@ -135,6 +150,28 @@ async fn expire(staging: &Staging) {
             Ok(Ok(dropped)) => tracing::info!(dropped, "unfinished pushes have expired"),
             Ok(Err(error)) => tracing::warn!(%error, "unfinished pushes were not looked through"),
             Err(error) => tracing::warn!(%error, "unfinished pushes were not looked through"),
+        }
+    }
+}
+
+/// Removes, now and then, versions that are not kept and files that nobody needs. Does not end.
+async fn collect_now_and_then(catalog: &Catalog, every: Duration) {
+    if every.is_zero() {
+        return std::future::pending().await;
+    }
+    loop {
+        tokio::time::sleep(every).await;
+        let catalog = catalog.clone();
+        match tokio::task::spawn_blocking(move || collect(&catalog, "hub")).await {
+            Ok(Ok(collected)) => {
+                let versions: usize = collected.removed.iter().map(|removed| removed.versions.len()).sum();
+                if versions > 0 || collected.objects > 0 {
+                    let (objects, bytes) = (collected.objects, collected.bytes);
+                    tracing::info!(versions, objects, bytes, "what is not kept was removed");
+                }
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "what is not kept was not removed"),
+            Err(error) => tracing::warn!(%error, "what is not kept was not removed"),
         }
     }
 }
@@ -220,6 +257,7 @@ async fn routes(
     health.set_serving::<IngestServiceServer<Pushes>>().await;
     health.set_serving::<CatalogServiceServer<Questions>>().await;
     health.set_serving::<FlightServiceServer<Flight>>().await;
+    health.set_serving::<VersionServiceServer<Operations>>().await;
     let described = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
@@ -233,6 +271,7 @@ async fn routes(
     let routes = Routes::from(router(pages))
         .add_service(IngestServiceServer::new(pushes).max_decoding_message_size(message_bytes_max))
         .add_service(CatalogServiceServer::new(Questions { export, coverages }))
+        .add_service(VersionServiceServer::new(Operations { catalog: catalog.clone() }))
         .add_service(FlightServiceServer::new(flight).max_decoding_message_size(message_bytes_max))
         .add_service(health_service)
         .add_service(reflection)

@@ -3,6 +3,7 @@
 use crate::digest::Sha256;
 use crate::extent::BoundingBox;
 use crate::id::{DatasetId, DatasetUuid, PushId, SnapshotId, VersionNumber};
+use crate::retention::RetentionRule;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -52,6 +53,9 @@ pub struct Dataset {
     /// What its columns are made of, a mapping file; `None` if they are what the rules find.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mapping: Option<String>,
+    /// Which versions are kept; `None` for every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<RetentionRule>,
 }
 
 /// A column as it is published.
@@ -168,7 +172,10 @@ pub struct Version {
     pub snapshot: SnapshotId,
     /// When that commit was made.
     pub committed: Timestamp,
-    /// The push that brought it.
+    /// The earlier version that it equals because the dataset was rolled back to it; `None` if a push brought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back_to: Option<VersionNumber>,
+    /// The push that brought its rows.
     pub push_id: PushId,
     /// The bytes it came from.
     pub asset: Asset,

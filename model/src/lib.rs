@@ -16,9 +16,13 @@ pub mod extent;
 pub mod id;
 pub mod lineage;
 pub mod mapping;
+pub mod operation;
 pub mod profile;
 pub mod push;
 pub mod query;
+pub mod retention;
+pub mod selector;
+pub mod tag;
 pub mod verdict;
 pub mod wkb;
 
@@ -35,9 +39,13 @@ pub use extent::BoundingBox;
 pub use id::{DatasetId, DatasetUuid, PushId, SnapshotId, VersionNumber};
 pub use lineage::ProcessStep;
 pub use mapping::Mapping;
+pub use operation::{Action, OperationId, OperationOutcome, OperationStatus};
 pub use profile::Profile;
 pub use push::{
     Declarations, LayerOutcome, LayerReport, LayerSelection, MappingChange, PushMode, PushOutcome, PushStatus, TableRef,
 };
-pub use query::{DatasetQuery, RowQuery, VersionSelector};
+pub use query::{DatasetQuery, RowQuery};
+pub use retention::{Removal, RetentionRule};
+pub use selector::{VersionChoice, VersionSelector};
+pub use tag::{Note, Tag, TagName};
 pub use verdict::{QuarantinedRow, Verdict};

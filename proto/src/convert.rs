@@ -3,6 +3,8 @@
 //! Model to message cannot fail. Message to model checks what the sender claims and answers
 //! `InvalidRequest` with the field's name.
 
+mod versions;
+
 use crate::v1;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -304,6 +306,9 @@ impl From<model::Version> for v1::Version {
             assets: map(v.assets),
             key: v.key.map(Into::into),
             changes: v.changes.map(Into::into),
+            rolled_back_to: v.rolled_back_to.map(|number| number.0),
+            tags: Vec::new(),
+            notes: Vec::new(),
         }
     }
 }
@@ -334,6 +339,7 @@ impl From<(model::Dataset, model::Version)> for v1::Dataset {
             metadata: Some(dataset.metadata.into()),
             version: Some(version.into()),
             mapping: dataset.mapping,
+            retention: dataset.retention.map(Into::into),
         }
     }
 }

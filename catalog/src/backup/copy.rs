@@ -7,7 +7,7 @@ use crate::checkpoint;
 use crate::contents::Proof;
 use crate::format;
 use crate::log;
-use crate::named::named_objects;
+use crate::named::{BytesOfRemoved, named_objects};
 use crate::objects::Objects;
 use crate::opening::{as_read, state_at};
 use crate::paths;
@@ -106,7 +106,7 @@ impl Copy<'_> {
         let state = state_at(self.from, self.catalog, snapshot)?;
         let mut plan = Plan { missing: Vec::new(), lost: Vec::new() };
         self.report.objects_present = 0;
-        for key in named_objects(as_read(&*state))?.into_keys() {
+        for key in named_objects(as_read(&*state), BytesOfRemoved::AsRuled)?.into_keys() {
             match (self.from.size_bytes(&key)?, self.to.size_bytes(&key)?) {
                 (Some(size), Some(found)) if size == found && !self.is_damaged(&key)? => {
                     self.report.objects_present += 1;

@@ -5,6 +5,7 @@ mod crash;
 mod depth;
 mod failing;
 mod flips;
+mod operations;
 mod scale;
 
 use crate::catalog::Catalog;
@@ -102,7 +103,7 @@ fn open(disk: Arc<dyn Disk>) -> Result<Catalog> {
 fn numbers(catalog: &Catalog, dataset: &str, version: u64) -> Result<Vec<i64>> {
     use arrow_array::cast::AsArray;
     let snapshot = catalog.snapshot();
-    let selector = VersionSelector { dataset: dataset.parse()?, version: Some(VersionNumber(version)) };
+    let selector = VersionSelector { dataset: dataset.parse()?, version: Some(VersionNumber(version).into()) };
     let (dataset, version) = snapshot.version(&selector)?;
     snapshot.receipt(&version)?;
     let mut numbers = Vec::new();

@@ -6,10 +6,12 @@
 
 mod analysis;
 mod document;
+mod past;
 mod query;
 mod seal;
 
 pub(crate) use analysis::query_words;
+pub(crate) use past::PastIndexes;
 
 use crate::state::{StateSlot, Watermark};
 use document::Schema;

@@ -1,8 +1,15 @@
 //! Reads of the state as of one commit.
 
-use super::{Damage, Read, Record, dataset_key, decode, push_key, version_key};
+use super::{
+    Damage, Pair, Read, Record, dataset_key, decode, key, operation_key, push_key, removal_key, tag_key, version_key,
+};
+use crate::operation::OperationRecord;
 use crate::push::PushRecord;
-use ukimet_model::{Dataset, DatasetId, PushId, Version, VersionNumber};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use ukimet_model::{
+    Dataset, DatasetId, Note, OperationId, PushId, Removal, SnapshotId, Tag, TagName, Version, VersionNumber,
+};
 
 /// Pairs fetched at once where many are walked.
 const PAGE: usize = 256;
@@ -11,11 +18,23 @@ const PAGE: usize = 256;
 pub(crate) struct View<'a> {
     pairs: &'a dyn Read,
     sequence: u64,
+    /// The commit up to which it is known what was removed: what is gone is gone, whenever one looks from.
+    known: u64,
 }
 
 impl<'a> View<'a> {
     pub(crate) fn new(pairs: &'a dyn Read, sequence: u64) -> Self {
-        Self { pairs, sequence }
+        Self { pairs, sequence, known: sequence }
+    }
+
+    /// The same view of one who knows which versions were removed up to a later commit.
+    pub(crate) fn knowing(self, known: u64) -> Self {
+        Self { known, ..self }
+    }
+
+    /// The commit that is looked from.
+    pub(crate) fn snapshot(&self) -> SnapshotId {
+        SnapshotId(self.sequence)
     }
 
     pub(crate) fn dataset(&self, id: &DatasetId) -> Result<Option<Dataset>, Damage> {
@@ -42,7 +61,26 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Versions from the newest down, those below `before` only, at most `limit`.
+    /// The number of the newest version that was committed at or before a time: commits never go back in time.
+    pub(crate) fn version_at(&self, id: &DatasetId, time: Timestamp) -> Result<Option<VersionNumber>, Damage> {
+        let (mut before, mut after) = (0, self.newest_version(id)?.map_or(0, |version| version.number.0) + 1);
+        while before + 1 < after {
+            let middle = before.midpoint(after);
+            if self.version_there(id, VersionNumber(middle))?.committed <= time {
+                before = middle;
+            } else {
+                after = middle;
+            }
+        }
+        Ok((before > 0).then_some(VersionNumber(before)))
+    }
+
+    fn version_there(&self, id: &DatasetId, number: VersionNumber) -> Result<Version, Damage> {
+        let version = self.version(id, number)?;
+        version.ok_or_else(|| Damage(format!("version {number} of {id} is missing")))
+    }
+
+    /// Versions that were not removed, from the newest down, those below `before` only, at most `limit`.
     pub(crate) fn versions(
         &self,
         id: &DatasetId,
@@ -52,11 +90,78 @@ impl<'a> View<'a> {
         let newest = self.newest_version(id)?.map_or(0, |version| version.number.0);
         let from = before.map_or(newest, |before| before.0.saturating_sub(1).min(newest));
         let mut versions = Vec::new();
-        for number in (1..=from).rev().take(limit) {
-            let version = self.version(id, VersionNumber(number))?;
-            versions.push(version.ok_or_else(|| Damage(format!("version v{number} of {id} is missing")))?);
+        for number in (1..=from).rev().map(VersionNumber) {
+            if versions.len() == limit {
+                break;
+            }
+            if self.removal(id, number)?.is_none() {
+                versions.push(self.version_there(id, number)?);
+            }
         }
         Ok(versions)
+    }
+
+    /// How a version was removed; `None` if it is there or never was.
+    pub(crate) fn removal(&self, id: &DatasetId, number: VersionNumber) -> Result<Option<Removal>, Damage> {
+        let removal: Option<Removal> =
+            self.pairs.get(&removal_key(id, number))?.map(|value| decode(&value)).transpose()?;
+        Ok(removal.filter(|removal| removal.snapshot.0 <= self.known))
+    }
+
+    /// The versions of a dataset that were removed, the oldest first.
+    pub(crate) fn removals(&self, id: &DatasetId) -> Result<Vec<Removal>, Damage> {
+        let mut removals: Vec<Removal> = self.walk("g/", id, &[])?;
+        removals.retain(|removal| removal.snapshot.0 <= self.known);
+        Ok(removals)
+    }
+
+    /// A tag; `None` if no version has it.
+    pub(crate) fn tag(&self, id: &DatasetId, name: &TagName) -> Result<Option<Tag>, Damage> {
+        let pair = self.pairs.last(&tag_key(id, name, 0), &tag_key(id, name, self.sequence))?;
+        let tag: Option<Tag> = pair.map(|(_, value)| decode(&value)).transpose()?;
+        Ok(tag.filter(|tag| tag.version.is_some()))
+    }
+
+    /// Everything that the tags of a dataset were ever set to: by tag, the oldest first.
+    pub(crate) fn tag_history(&self, id: &DatasetId) -> Result<Vec<Tag>, Damage> {
+        let mut tags: Vec<Tag> = self.walk("t/", id, &[])?;
+        tags.retain(|tag| tag.snapshot.0 <= self.sequence);
+        Ok(tags)
+    }
+
+    /// The tags that versions of a dataset have, by name.
+    pub(crate) fn tags(&self, id: &DatasetId) -> Result<Vec<Tag>, Damage> {
+        let latest: BTreeMap<TagName, Tag> =
+            self.tag_history(id)?.into_iter().map(|tag| (tag.name.clone(), tag)).collect();
+        Ok(latest.into_values().filter(|tag| tag.version.is_some()).collect())
+    }
+
+    /// The notes on a version, the oldest first.
+    pub(crate) fn notes(&self, id: &DatasetId, number: VersionNumber) -> Result<Vec<Note>, Damage> {
+        let mut notes: Vec<Note> = self.walk("n/", id, &number.0.to_be_bytes())?;
+        notes.retain(|note| note.snapshot.0 <= self.sequence);
+        Ok(notes)
+    }
+
+    /// All values of a kind whose keys go on with `rest` after the dataset.
+    fn walk<T: serde::de::DeserializeOwned>(&self, kind: &str, id: &DatasetId, rest: &[u8]) -> Result<Vec<T>, Damage> {
+        let mut from = key(kind, id.as_str(), rest);
+        let to = [from.as_slice(), &[0xff; 32]].concat();
+        let mut values = Vec::new();
+        loop {
+            let page: Vec<Pair> = self.pairs.page(&from, &to, PAGE)?;
+            for (_, value) in &page {
+                values.push(decode(value)?);
+            }
+            let Some((last, _)) = page.last() else { return Ok(values) };
+            from = [last.as_slice(), &[0]].concat();
+        }
+    }
+
+    pub(crate) fn operation(&self, agency: &str, id: &OperationId) -> Result<Option<OperationRecord>, Damage> {
+        let record: Option<OperationRecord> =
+            self.pairs.get(&operation_key(agency, id))?.map(|value| decode(&value)).transpose()?;
+        Ok(record.filter(|record| record.outcome.snapshot.0 <= self.sequence))
     }
 
     pub(crate) fn push(&self, agency: &str, push_id: &PushId) -> Result<Option<PushRecord>, Damage> {

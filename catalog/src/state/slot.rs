@@ -40,6 +40,16 @@ impl StateSlot {
         self.read_pairs(|pairs| read(&View::new(pairs, sequence)))
     }
 
+    /// As [`StateSlot::read`], knowing which versions were removed up to a later commit.
+    pub(crate) fn read_knowing<T>(
+        &self,
+        sequence: u64,
+        known: u64,
+        read: impl Fn(&View<'_>) -> Result<T, Damage>,
+    ) -> Result<T> {
+        self.read_pairs(|pairs| read(&View::new(pairs, sequence).knowing(known)))
+    }
+
     /// As [`StateSlot::read`], without a commit in mind.
     pub(crate) fn read_pairs<T>(&self, read: impl Fn(&dyn Read) -> Result<T, Damage>) -> Result<T> {
         let current = self.current();
@@ -90,7 +100,7 @@ impl StateSlot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::{Change, PushCommit};
+    use crate::log::{Change, Part};
     use crate::state::{MemoryState, Pair, watermark_pair};
     use std::sync::atomic::{AtomicBool, Ordering};
     use ukimet_model::{Dataset, DatasetId, DatasetUuid};
@@ -136,10 +146,11 @@ mod tests {
             created: jiff::Timestamp::UNIX_EPOCH,
             metadata: ukimet_model::DatasetMetadata::default(),
             mapping: None,
+            retention: None,
         };
         let changes = vec![Change::DatasetCreated(dataset)];
-        let push = PushCommit { principal: "tester".to_owned(), requirements: Vec::new(), changes };
-        Entry { sequence, previous: Sha256([0; 32]), time: jiff::Timestamp::UNIX_EPOCH, pushes: vec![push] }
+        let part = Part { principal: "tester".to_owned(), requirements: Vec::new(), changes };
+        Entry { sequence, previous: Sha256([0; 32]), time: jiff::Timestamp::UNIX_EPOCH, parts: vec![part] }
     }
 
     /// A state of some entries, as checkpoint and log would give it.

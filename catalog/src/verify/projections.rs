@@ -120,7 +120,7 @@ fn compare_state(copy: &Path, truth: &Truth) -> Result<ProjectionState, String> 
         state.check().inspect(|_| state.distrust())
     });
     let watermark = checked.map_err(|e| e.to_string())?;
-    let Some(Watermark { sequence, hash, digest, datasets: _ }) = watermark else {
+    let Some(Watermark { sequence, hash, digest, .. }) = watermark else {
         return Err("it is empty".to_owned());
     };
     let compared = compare_commit(truth, sequence, &hash);

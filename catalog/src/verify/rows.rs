@@ -41,16 +41,21 @@ pub(super) struct RowsToCheck {
 impl Run<'_> {
     /// All versions, added to what there is to do.
     pub(super) fn rows_to_check(&mut self, truth: &Truth) -> Result<Vec<RowsToCheck>> {
-        let (mut work, mut datasets) = (Vec::new(), HashMap::new());
-        // Keys are in order: datasets come before versions.
+        let (mut work, mut datasets, mut removed) = (Vec::new(), HashMap::new(), HashSet::new());
+        // Keys are in order: datasets and removals come before versions.
         each_record(&truth.state, &mut |_, record| {
             match record {
                 Record::Dataset { dataset, .. } => drop(datasets.insert(dataset.id.clone(), dataset)),
-                Record::Version { dataset, version } => {
+                Record::Removal { dataset, removal } => drop(removed.insert((dataset, removal.version))),
+                Record::Version { dataset, version } if !removed.contains(&(dataset.clone(), version.number)) => {
                     let dataset = datasets.get(&dataset).cloned();
                     work.extend(dataset.map(|dataset| RowsToCheck { dataset, version, size_bytes: 0 }));
                 }
-                Record::Push(_) => (),
+                Record::Version { .. }
+                | Record::Push(_)
+                | Record::Tag { .. }
+                | Record::Note { .. }
+                | Record::Operation(_) => (),
             }
             Ok(())
         })?;

@@ -80,7 +80,7 @@ impl Truth {
 
     /// Adds a readable commit, even after one that is not: what it names must be there all the same.
     fn add(&mut self, key: &str, entry: &Entry, hash: &Sha256, report: &mut VerifyReport) {
-        for change in entry.pushes.iter().flat_map(|push| &push.changes) {
+        for change in entry.parts.iter().flat_map(|part| &part.changes) {
             match change {
                 Change::DatasetCreated(dataset) => drop(self.created.insert(dataset.id.clone())),
                 Change::VersionPublished { dataset, version } => {

@@ -193,7 +193,7 @@ fn pushes_from_many_threads_make_dense_versions() {
     assert!((0..16).all(|thread| newest(&format!("agency-{thread}/own")) == 3));
     assert_eq!(newest("all/shared"), 48);
     assert!(snapshot.id().0 < 96, "commits are made in groups: {}", snapshot.id());
-    assert_eq!(snapshot.dataset_count(), 17);
+    assert_eq!(snapshot.dataset_count().expect("counted"), 17);
     let mut outcomes: Vec<u64> = (0..16)
         .flat_map(|thread| (0..3).map(move |i| format!("shared-{thread}-{i}")))
         .map(|id| snapshot.push("all", &id.parse().expect("valid")).expect("read").expect("recorded").outcome)
@@ -235,7 +235,7 @@ fn a_snapshot_answers_the_same_after_later_commits() {
     let ask = || {
         (
             old.id(),
-            old.dataset_count(),
+            old.dataset_count().expect("counted"),
             old.search(&query).expect("an answer"),
             old.versions(&"almaty/schools".parse().expect("valid"), None, 10).expect("versions"),
             numbers(&old, "almaty/schools", &RowQuery::default()).expect("rows"),

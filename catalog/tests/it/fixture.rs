@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use ukimet_catalog::{Catalog, CatalogOptions, PushIntent, Snapshot};
+use ukimet_catalog::{Catalog, CatalogOptions, PushIntent, Snapshot, VerifyOptions};
 use ukimet_model::batch::{attribute_field, geometry_field};
 use ukimet_model::{
     Asset, Batch, BoundingBox, DatasetMetadata, LayerReport, PushOutcome, Result, RowQuery, Sha256, SystemClock,
@@ -133,6 +133,11 @@ impl Push {
     }
 
     pub(crate) fn send(&self, catalog: &Catalog) -> Result<(PushOutcome, Snapshot)> {
+        self.send_between(catalog, || ())
+    }
+
+    /// Sends, and does something when all rows are there and compared, before the commit.
+    pub(crate) fn send_between(&self, catalog: &Catalog, between: impl FnOnce()) -> Result<(PushOutcome, Snapshot)> {
         let mut raw = tempfile::NamedTempFile::new().expect("a temporary file");
         raw.write_all(&self.bytes).expect("room");
         let mut transaction = catalog.begin(self.intent(raw.path()))?;
@@ -145,6 +150,7 @@ impl Push {
         let geometry_types = BTreeMap::from([("Point".to_owned(), rows)]);
         let report = LayerReport { rows_read: rows, rows_taken: rows, geometry_types, ..LayerReport::default() };
         transaction.end_layer(layer, report)?;
+        between();
         transaction.commit()
     }
 }
@@ -155,6 +161,11 @@ pub(crate) fn options() -> CatalogOptions {
 
 pub(crate) fn open(dir: &Path) -> Catalog {
     Catalog::open(dir, options(), Arc::new(SystemClock)).expect("the store opens")
+}
+
+/// Everything is checked, row by row.
+pub(crate) fn deep() -> VerifyOptions {
+    VerifyOptions { is_deep: true, journal: None }
 }
 
 /// The numbers in column `n` of the rows that a query finds, in stored order.

@@ -2,11 +2,13 @@
 
 mod assets;
 mod backup;
+mod changes;
 mod commits;
 mod damage;
 mod fixture;
 mod limits;
 mod projections;
+mod retention;
 mod rows;
 mod search;
 mod segments;

@@ -28,7 +28,7 @@ pub fn class() -> Class<Hub> {
 }
 
 async fn get(hub: &Hub, dataset: &str, version: Option<u64>) -> Result<(), tonic::Status> {
-    let request = GetDatasetRequest { dataset: dataset.to_owned(), version };
+    let request = GetDatasetRequest { dataset: dataset.to_owned(), version, snapshot: None };
     hub.catalog().get_dataset(request).await.map(|_| ())
 }
 
@@ -49,7 +49,7 @@ async fn an_unknown_version_is_not_found(hub: &Hub) -> Verdict {
 async fn a_dataset_id_that_is_none_is_invalid(hub: &Hub) -> Verdict {
     for id in ["", "../x", "a/b/c", "A/b"] {
         require_refusal(get(hub, id, None).await, Code::InvalidArgument, "agency/name")?;
-        let request = ListVersionsRequest { dataset: id.to_owned(), before: None, limit: 0 };
+        let request = ListVersionsRequest { dataset: id.to_owned(), before: None, limit: 0, snapshot: None };
         require_refusal(hub.catalog().list_versions(request).await, Code::InvalidArgument, "agency/name")?;
     }
     Ok(())

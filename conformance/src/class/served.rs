@@ -59,8 +59,8 @@ async fn reflection_describes_the_way_in(hub: &Hub) -> Verdict {
 }
 
 async fn the_newest_snapshot_is_told(hub: &Hub) -> Verdict {
-    let first = hub.catalog().get_snapshot(GetSnapshotRequest {}).await?.into_inner();
-    let second = hub.catalog().get_snapshot(GetSnapshotRequest {}).await?.into_inner();
+    let first = hub.catalog().get_snapshot(GetSnapshotRequest::default()).await?.into_inner();
+    let second = hub.catalog().get_snapshot(GetSnapshotRequest::default()).await?.into_inner();
     require(second.snapshot >= first.snapshot, || {
         format!("the newest snapshot went back from {} to {}", first.snapshot, second.snapshot)
     })

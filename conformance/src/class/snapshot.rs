@@ -58,11 +58,11 @@ async fn an_old_version_keeps_its_description_and_receipt(hub: &Hub) -> Verdict 
 }
 
 async fn describe_first(hub: &Hub, dataset: &str) -> Verdict<Option<ukimet_proto::v1::Version>> {
-    let request = GetDatasetRequest { dataset: dataset.to_owned(), version: Some(1) };
+    let request = GetDatasetRequest { dataset: dataset.to_owned(), version: Some(1), snapshot: None };
     Ok(hub.catalog().get_dataset(request).await?.into_inner().dataset.and_then(|found| found.version))
 }
 
 async fn receipt_of_first(hub: &Hub, dataset: &str) -> Verdict<Option<ukimet_proto::v1::LayerReport>> {
-    let request = GetReceiptRequest { dataset: dataset.to_owned(), version: Some(1) };
+    let request = GetReceiptRequest { dataset: dataset.to_owned(), version: Some(1), snapshot: None };
     Ok(hub.catalog().get_receipt(request).await?.into_inner().report)
 }

@@ -11,7 +11,9 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use tonic::{Request, Response, Status};
 use ukimet_catalog::Snapshot;
-use ukimet_model::{BoundingBox, DatasetQuery, Error, Result, VersionNumber, VersionSelector};
+use ukimet_model::{
+    BoundingBox, DatasetId, DatasetQuery, Error, Result, SnapshotId, Tag, Version, VersionNumber, VersionSelector,
+};
 use ukimet_proto::status::to_status;
 use ukimet_proto::v1;
 use ukimet_proto::v1::catalog_service_server::CatalogService;
@@ -29,12 +31,13 @@ pub struct Questions {
 const PAGE_MAX: u32 = 1000;
 
 impl Questions {
-    /// Answers from one snapshot on a thread that may block.
+    /// Answers from one snapshot, the newest unless another is named, on a thread that may block.
     async fn ask<T: Send + 'static>(
         &self,
+        as_of: Option<u64>,
         question: impl FnOnce(&Snapshot) -> Result<T> + Send + 'static,
     ) -> Result<Response<T>, Status> {
-        let snapshot = self.export.snapshot();
+        let snapshot = self.export.snapshot_as_of(as_of.map(SnapshotId)).map_err(|e| to_status(&e))?;
         tokio::task::spawn_blocking(move || question(&snapshot))
             .await
             .map_err(|panic| to_status(&incident(panic.into_panic().as_ref())))?
@@ -47,7 +50,8 @@ impl Questions {
     async fn coverage(&self, request: v1::GetCoverageRequest) -> Result<BoxStream<'static, Result<bytes::Bytes>>> {
         let selector = selector(&request.dataset, request.version)?;
         let bbox = request.bbox.map(BoundingBox::try_from).transpose()?;
-        let coverage = self.coverages.find(selector, request.number.max(1) as usize).await?;
+        let coverage =
+            self.coverages.find(selector, request.snapshot.map(SnapshotId), request.number.max(1) as usize).await?;
         if let Some(bbox) = bbox {
             return Ok(file_parts(self.coverages.cut(coverage, bbox).await?.0).boxed());
         }
@@ -64,12 +68,25 @@ fn page(limit: u32, default: u32) -> Result<usize> {
     }
 }
 
+/// The version that a dataset, perhaps with one, and perhaps a number of its own name.
 fn selector(dataset: &str, version: Option<u64>) -> Result<VersionSelector> {
-    let version = match version {
-        Some(0) => return Err(Error::invalid_request("version is counted from 1, found 0")),
-        version => version.map(VersionNumber),
-    };
-    Ok(VersionSelector { dataset: dataset.parse()?, version })
+    let named: VersionSelector = dataset.parse()?;
+    match version {
+        None => Ok(named),
+        Some(0) => Err(Error::invalid_request("version is counted from 1, found 0")),
+        Some(_) if named.version.is_some() => {
+            Err(Error::invalid_request("dataset and version both name a version, one of them is enough"))
+        }
+        Some(number) => Ok(VersionSelector { version: Some(VersionNumber(number).into()), ..named }),
+    }
+}
+
+/// What people said about a version.
+fn with_marks(snapshot: &Snapshot, dataset: &DatasetId, tags: &[Tag], version: Version) -> Result<v1::Version> {
+    let number = version.number;
+    let names = tags.iter().filter(|tag| tag.version == Some(number)).map(|tag| tag.name.to_string());
+    let notes = snapshot.notes(dataset, number)?.into_iter().map(Into::into).collect();
+    Ok(v1::Version { tags: names.collect(), notes, ..version.into() })
 }
 
 fn report_request(request: v1::GetReportRequest) -> Result<ReportRequest> {
@@ -79,6 +96,7 @@ fn report_request(request: v1::GetReportRequest) -> Result<ReportRequest> {
     };
     Ok(ReportRequest {
         dataset: selector(&request.dataset, request.version)?,
+        snapshot: request.snapshot.map(SnapshotId),
         push_id: request.push_id.map(|id| id.parse()).transpose()?,
         language: if request.language.is_empty() { Language::default() } else { request.language.parse()? },
         format: request.format.parse()?,
@@ -119,17 +137,17 @@ impl CatalogService for Questions {
 
     async fn get_snapshot(
         &self,
-        _: Request<v1::GetSnapshotRequest>,
+        request: Request<v1::GetSnapshotRequest>,
     ) -> Result<Response<v1::GetSnapshotResponse>, Status> {
-        self.ask(|snapshot| {
-            Ok(v1::GetSnapshotResponse { snapshot: snapshot.id().0, datasets: snapshot.dataset_count() })
+        self.ask(request.into_inner().snapshot, |snapshot| {
+            Ok(v1::GetSnapshotResponse { snapshot: snapshot.id().0, datasets: snapshot.dataset_count()? })
         })
         .await
     }
 
     async fn search(&self, request: Request<v1::SearchRequest>) -> Result<Response<v1::SearchResponse>, Status> {
         let request = request.into_inner();
-        self.ask(move |snapshot| {
+        self.ask(request.snapshot, move |snapshot| {
             let query = DatasetQuery {
                 text: request.text,
                 bbox: request.bbox.map(TryInto::try_into).transpose()?,
@@ -155,13 +173,16 @@ impl CatalogService for Questions {
         request: Request<v1::GetDatasetRequest>,
     ) -> Result<Response<v1::GetDatasetResponse>, Status> {
         let request = request.into_inner();
-        self.ask(move |snapshot| {
-            let (mut dataset, version) = snapshot.version(&selector(&request.dataset, request.version)?)?;
-            if request.version.is_some() {
+        self.ask(request.snapshot, move |snapshot| {
+            let named = selector(&request.dataset, request.version)?;
+            let (mut dataset, version) = snapshot.version(&named)?;
+            if named.version.is_some() {
                 let push = snapshot.push(dataset.id.agency(), &version.push_id)?;
                 dataset.mapping = push.and_then(|push| push.declared.mapping);
             }
-            Ok(v1::GetDatasetResponse { snapshot: snapshot.id().0, dataset: Some((dataset, version).into()) })
+            let version_with_marks = with_marks(snapshot, &dataset.id, &snapshot.tags(&dataset.id)?, version.clone())?;
+            let dataset = v1::Dataset { version: Some(version_with_marks), ..(dataset, version).into() };
+            Ok(v1::GetDatasetResponse { snapshot: snapshot.id().0, dataset: Some(dataset) })
         })
         .await
     }
@@ -171,13 +192,29 @@ impl CatalogService for Questions {
         request: Request<v1::ListVersionsRequest>,
     ) -> Result<Response<v1::ListVersionsResponse>, Status> {
         let request = request.into_inner();
-        self.ask(move |snapshot| {
+        self.ask(request.snapshot, move |snapshot| {
             let before = request.before.map(VersionNumber);
-            let versions = snapshot.versions(&request.dataset.parse()?, before, page(request.limit, 100)?)?;
+            let dataset = request.dataset.parse()?;
+            let versions = snapshot.versions(&dataset, before, page(request.limit, 100)?)?;
+            let tags = snapshot.tags(&dataset)?;
+            let versions = versions.into_iter().map(|version| with_marks(snapshot, &dataset, &tags, version));
+            let removed = if before.is_none() { snapshot.removals(&dataset)? } else { Vec::new() };
             Ok(v1::ListVersionsResponse {
                 snapshot: snapshot.id().0,
-                versions: versions.into_iter().map(Into::into).collect(),
+                versions: versions.collect::<Result<_>>()?,
+                removed: removed.into_iter().map(Into::into).collect(),
             })
+        })
+        .await
+    }
+
+    async fn list_tags(&self, request: Request<v1::ListTagsRequest>) -> Result<Response<v1::ListTagsResponse>, Status> {
+        let request = request.into_inner();
+        self.ask(request.snapshot, move |snapshot| {
+            let (dataset, _) = snapshot.dataset(&request.dataset.parse()?)?;
+            let tags = if request.history { snapshot.tag_history(&dataset.id)? } else { snapshot.tags(&dataset.id)? };
+            let tags = tags.into_iter().map(Into::into).collect();
+            Ok(v1::ListTagsResponse { snapshot: snapshot.id().0, tags })
         })
         .await
     }
@@ -187,7 +224,7 @@ impl CatalogService for Questions {
         request: Request<v1::GetReceiptRequest>,
     ) -> Result<Response<v1::GetReceiptResponse>, Status> {
         let request = request.into_inner();
-        self.ask(move |snapshot| {
+        self.ask(request.snapshot, move |snapshot| {
             let (_, version) = snapshot.version(&selector(&request.dataset, request.version)?)?;
             let report = snapshot.receipt(&version)?;
             Ok(v1::GetReceiptResponse { version: version.number.0, report: Some(report.into()) })

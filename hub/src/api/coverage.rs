@@ -10,13 +10,14 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use std::ops::Range;
-use ukimet_model::{BoundingBox, Error, Result, VersionSelector};
+use ukimet_model::{BoundingBox, Error, Result, SnapshotId, VersionChoice, VersionSelector};
 
 /// What may be asked for in an address.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wishes {
     bbox: Option<String>,
+    snapshot: Option<u64>,
 }
 
 /// `/datasets/{agency}/{name}/versions/{version}/coverage.tif`
@@ -49,10 +50,11 @@ async fn answer(
 ) -> Result<Response> {
     let selector = VersionSelector { dataset: format!("{agency}/{name}").parse()?, version: Some(version.parse()?) };
     let bbox: Option<BoundingBox> = wishes.bbox.map(|bbox| bbox.parse()).transpose()?;
-    let coverage = pages.coverages.find(selector, number).await?;
+    let is_fixed = matches!(selector.version, Some(VersionChoice::Number(_)));
+    let coverage = pages.coverages.find(selector, wishes.snapshot.map(SnapshotId), number).await?;
     let file_name = format!("{agency}-{name}-{}.tif", coverage.version.number);
     let Some(bbox) = bbox else {
-        return whole_or_range(coverage, &file_name, headers);
+        return whole_or_range(coverage, &file_name, headers, is_fixed);
     };
     let (file, size_bytes) = pages.coverages.cut(coverage, bbox).await?;
     let own = own_headers(&file_name, size_bytes)?;
@@ -71,7 +73,8 @@ fn own_headers(file_name: &str, size_bytes: u64) -> Result<HeaderMap> {
     Ok(headers)
 }
 
-fn whole_or_range(coverage: Coverage, file_name: &str, asked: &HeaderMap) -> Result<Response> {
+/// `is_fixed` tells that the address always means this version: a tag may move, and a time may mean a later version.
+fn whole_or_range(coverage: Coverage, file_name: &str, asked: &HeaderMap, is_fixed: bool) -> Result<Response> {
     let size_bytes = coverage.size_bytes();
     let tag = format!("\"{}\"", coverage.sha256());
     let text = |name: header::HeaderName| asked.get(name).and_then(|value| value.to_str().ok());
@@ -82,7 +85,8 @@ fn whole_or_range(coverage: Coverage, file_name: &str, asked: &HeaderMap) -> Res
     headers.insert(header::ETAG, value(&tag)?);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     // A version never changes.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=31536000, immutable"));
+    let may_be_kept = if is_fixed { "max-age=31536000, immutable" } else { "no-cache" };
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(may_be_kept));
     if text(header::IF_NONE_MATCH).is_some_and(|tags| names(tags, &tag)) {
         headers.remove(header::CONTENT_LENGTH);
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());

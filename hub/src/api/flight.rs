@@ -25,8 +25,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use ukimet_model::{
-    DatasetId, DatasetMetadata, DatasetQuery, Error, LayerSelection, Mapping, PushId, PushMode, Result, VersionNumber,
-    VersionSelector,
+    DatasetId, DatasetMetadata, DatasetQuery, Error, LayerSelection, Mapping, PushId, PushMode, Result, VersionSelector,
 };
 use ukimet_proto::status::to_status;
 
@@ -55,7 +54,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     ended.map_err(|panic| to_status(&incident(panic.into_panic().as_ref())))?.map_err(|e| to_status(&e))
 }
 
-/// The request that a descriptor means: a path `["almaty/schools", "v7"]`, or a JSON command.
+/// The request that a descriptor means: a path `["almaty/schools", "v7"]`, `["almaty/schools@final"]`, or a JSON command.
 fn request_of(descriptor: &FlightDescriptor) -> Result<ExportRequest> {
     match descriptor.r#type() {
         DescriptorType::Cmd => ExportRequest::from_json(&descriptor.cmd),
@@ -63,7 +62,7 @@ fn request_of(descriptor: &FlightDescriptor) -> Result<ExportRequest> {
             let selector = match descriptor.path.as_slice() {
                 [dataset] => dataset.parse()?,
                 [dataset, version] | [dataset, version, _] => {
-                    VersionSelector { dataset: dataset.parse()?, version: Some(version.parse::<VersionNumber>()?) }
+                    VersionSelector { dataset: dataset.parse()?, version: Some(version.parse()?) }
                 }
                 path => {
                     let expected = "a path is a dataset, perhaps a version, and perhaps a table of its push \
@@ -392,7 +391,7 @@ fn list(export: &Export, text: &str, sender: &mpsc::Sender<Result<FlightInfo, St
         }
         offset += found.datasets.len();
         for (dataset, version) in found.datasets {
-            let selector = VersionSelector { dataset: dataset.id, version: Some(version.number) };
+            let selector = VersionSelector { dataset: dataset.id, version: Some(version.number.into()) };
             let path = vec![selector.dataset.to_string(), version.number.to_string()];
             let bound = export.bind(ExportRequest::all(selector))?;
             if sender.blocking_send(Ok(info_of(&bound, FlightDescriptor::new_path(path))?)).is_err() {
@@ -406,16 +405,21 @@ fn list(export: &Export, text: &str, sender: &mpsc::Sender<Result<FlightInfo, St
 mod tests {
     use super::*;
     use crate::report::ReportTable;
+    use ukimet_model::{VersionChoice, VersionNumber};
 
     #[test]
     fn a_descriptor_names_a_dataset_and_perhaps_a_version() {
         let of =
             |path: &[&str]| request_of(&FlightDescriptor::new_path(path.iter().map(|p| (*p).to_owned()).collect()));
         assert_eq!(of(&["almaty/schools"]).expect("valid").version, None);
-        assert_eq!(of(&["almaty/schools", "v7"]).expect("valid").version, Some(VersionNumber(7)));
-        assert_eq!(of(&["almaty/schools@v7"]).expect("valid").version, Some(VersionNumber(7)));
+        assert_eq!(of(&["almaty/schools", "v7"]).expect("valid").version, Some(VersionNumber(7).into()));
+        assert_eq!(of(&["almaty/schools@v7"]).expect("valid").version, Some(VersionNumber(7).into()));
+        let tag = "final".parse().expect("a tag");
+        assert_eq!(of(&["a/b", "final"]).expect("valid").version, Some(VersionChoice::Tag(tag)));
         assert_eq!(of(&["a/b", "v1", "quarantine"]).expect("valid").table, Some(ReportTable::Quarantine));
-        for path in [&[][..], &["a"], &["a/b", "x"], &["a/b", "v1", "v2"], &["a/b", "v1", "verdicts", "x"]] {
+        for path in
+            [&[][..], &["a"], &["a/b", "X"], &["a/b@v1", "v1"], &["a/b", "v1", "v2"], &["a/b", "v1", "verdicts", "x"]]
+        {
             assert!(of(path).is_err(), "{path:?}");
         }
         let command = FlightDescriptor::new_cmd(&br#"{"dataset":"a/b","bbox":[1,2,3,4]}"#[..]);

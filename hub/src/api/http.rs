@@ -57,18 +57,22 @@ async fn health(State(pages): State<Pages>) -> Response {
         (StatusCode::OK, "serving")
     };
     let snapshot = pages.export.snapshot();
-    let body = serde_json::json!({ "status": word, "snapshot": snapshot.id().0, "datasets": snapshot.dataset_count() });
+    let Ok(datasets) = snapshot.dataset_count() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let body = serde_json::json!({ "status": word, "snapshot": snapshot.id().0, "datasets": datasets });
     (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
 }
 
 async fn metrics(State(pages): State<Pages>) -> Response {
     let snapshot = pages.export.snapshot();
-    match pages.metrics.text(snapshot.id().0, snapshot.dataset_count()) {
-        Ok(text) => {
+    let text = snapshot.dataset_count().map(|datasets| pages.metrics.text(snapshot.id().0, datasets));
+    match text {
+        Ok(Ok(text)) => {
             let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, media_type)], text).into_response()
         }
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Ok(Err(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 

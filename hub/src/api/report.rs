@@ -13,7 +13,7 @@ use futures::Stream;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use tokio::io::AsyncReadExt;
-use ukimet_model::{DatasetId, Error, ErrorKind, PushId, Result, VersionSelector};
+use ukimet_model::{DatasetId, Error, ErrorKind, PushId, Result, SnapshotId, VersionSelector};
 
 /// Bytes of one part.
 const PART_BYTES: usize = 256 << 10;
@@ -56,6 +56,7 @@ pub(super) struct Wishes {
     table: Option<String>,
     rule: Option<String>,
     severity: Option<String>,
+    snapshot: Option<u64>,
 }
 
 /// `/datasets/{agency}/{name}/versions/{version}/report.html`
@@ -115,6 +116,7 @@ fn report_request(
     };
     Ok(ReportRequest {
         dataset,
+        snapshot: wishes.snapshot.map(SnapshotId),
         push_id,
         language: wishes.lang.map_or_else(|| Ok(preferred(headers)), |lang| lang.parse())?,
         format,

@@ -92,10 +92,11 @@ impl Demo {
             self.push(client, entry).await?;
         }
         output::line("\nthe catalog:");
-        print_datasets(&search(client, "", None, 100).await?);
+        print_datasets(&search(client, v1::SearchRequest { limit: 100, ..v1::SearchRequest::default() }).await?);
         for (language, words) in [("Kazakh", "мектеп"), ("Russian", "районы области")] {
             output::line(&format!("\na search in {language}: {words}"));
-            let found = search(client, words, None, 20).await?;
+            let request = v1::SearchRequest { text: words.to_owned(), limit: 20, ..v1::SearchRequest::default() };
+            let found = search(client, request).await?;
             print_datasets(&found);
             if found.total == 0 {
                 return Err(Error::internal(format!("the search for {words} found nothing")));

@@ -13,9 +13,12 @@ use ukimet_proto::v1;
 /// Show one dataset: columns, extent, and what was done to the data.
 #[derive(Args)]
 pub struct Describe {
-    /// The dataset, and perhaps its version.
-    #[arg(value_name = "DATASET[@vN]")]
+    /// The dataset, and perhaps its version: a number, a tag or a time.
+    #[arg(value_name = "DATASET[@VERSION]")]
     dataset: VersionSelector,
+    /// As of this snapshot of the whole catalog.
+    #[arg(long, value_name = "NUMBER")]
+    snapshot: Option<u64>,
     /// The hub.
     #[arg(long, value_name = "URL", default_value = DEFAULT_HUB)]
     hub: String,
@@ -28,12 +31,12 @@ impl Describe {
     /// Asks and prints.
     pub async fn run(self) -> Result<ExitCode> {
         let mut catalog = Client::connect(&self.hub).await?.catalog();
-        let (dataset, version) = (self.dataset.dataset.to_string(), self.dataset.version.map(|v| v.0));
-        let request = v1::GetDatasetRequest { dataset: dataset.clone(), version };
+        let snapshot = self.snapshot;
+        let request = v1::GetDatasetRequest { dataset: self.dataset.to_string(), version: None, snapshot };
         let found = catalog.get_dataset(request).await.map_err(|status| from_status(&status))?.into_inner();
         let described = found.dataset.unwrap_or_default();
         let version = described.version.as_ref().map(|v| v.number);
-        let request = v1::GetReceiptRequest { dataset, version };
+        let request = v1::GetReceiptRequest { dataset: self.dataset.dataset.to_string(), version, snapshot };
         let receipt = catalog.get_receipt(request).await.map_err(|status| from_status(&status))?.into_inner();
         let report = LayerReport::try_from(receipt.report.unwrap_or_default())?;
         if self.json {
@@ -56,6 +59,16 @@ fn print_dataset(dataset: &v1::Dataset, report: &LayerReport) {
         output::grouped(version.rows),
         version.file_name
     ));
+    if let Some(number) = version.rolled_back_to {
+        output::line(&format!("  rolled back to v{number}"));
+    }
+    if !version.tags.is_empty() {
+        output::line(&format!("  tags: {}", version.tags.join(", ")));
+    }
+    for note in &version.notes {
+        let written = note.written.as_ref().map_or_else(String::new, time);
+        output::line(&format!("  note of {}, {written}: {}", note.principal, note.text));
+    }
     if let Some(b) = &version.bbox {
         output::line(&format!("  extent {} {} … {} {} (longitude latitude)", b.west, b.south, b.east, b.north));
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use ukimet_model::{BoundingBox, Error, Result, VersionSelector};
+use ukimet_model::{BoundingBox, Error, Result, SnapshotId, VersionSelector};
 use ukimet_proto::v1;
 
 /// Export a dataset or a part of it into a file.
@@ -19,8 +19,11 @@ use ukimet_proto::v1;
 #[derive(Args)]
 pub struct ExportCommand {
     /// The dataset, and perhaps its version.
-    #[arg(value_name = "DATASET[@vN]")]
+    #[arg(value_name = "DATASET[@VERSION]")]
     dataset: VersionSelector,
+    /// As of this snapshot of the whole catalog.
+    #[arg(long, value_name = "NUMBER")]
+    snapshot: Option<u64>,
     /// The file to write; it appears when it is complete.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -48,6 +51,7 @@ impl ExportCommand {
             columns: self.columns.clone(),
             bbox: self.bbox,
             limit: self.limit,
+            snapshot: self.snapshot.map(SnapshotId),
             ..ExportRequest::all(self.dataset.clone())
         };
         let client = Client::connect(&self.hub).await?;
@@ -76,8 +80,9 @@ impl ExportCommand {
         }
         let from_status = |status| ukimet_proto::status::from_status(&status);
         let request = v1::GetCoverageRequest {
-            dataset: self.dataset.dataset.to_string(),
-            version: self.dataset.version.map(|version| version.0),
+            dataset: self.dataset.to_string(),
+            version: None,
+            snapshot: self.snapshot,
             number: 0,
             bbox: self.bbox.map(Into::into),
         };

@@ -102,8 +102,7 @@ impl Show {
 
 async fn described(hub: &str, selector: &VersionSelector) -> Result<v1::Dataset> {
     let mut catalog = Client::connect(hub).await?.catalog();
-    let (dataset, version) = (selector.dataset.to_string(), selector.version.map(|v| v.0));
-    let request = v1::GetDatasetRequest { dataset, version };
+    let request = v1::GetDatasetRequest { dataset: selector.to_string(), ..v1::GetDatasetRequest::default() };
     let found = catalog.get_dataset(request).await.map_err(|status| from_status(&status))?.into_inner();
     Ok(found.dataset.unwrap_or_default())
 }

@@ -16,8 +16,11 @@ use ukimet_proto::v1;
 #[derive(Args)]
 pub struct Report {
     /// The dataset, and perhaps its version: the report is on the push that made it.
-    #[arg(value_name = "DATASET[@vN]")]
+    #[arg(value_name = "DATASET[@VERSION]")]
     dataset: VersionSelector,
+    /// As of this snapshot of the whole catalog.
+    #[arg(long, value_name = "NUMBER")]
+    snapshot: Option<u64>,
     /// Another push into the dataset, e.g. one that changed nothing.
     #[arg(long = "push", value_name = "PUSH_ID")]
     id: Option<String>,
@@ -68,8 +71,9 @@ impl Report {
             Wanted::Error => Severity::Error,
         });
         let request = v1::GetReportRequest {
-            dataset: self.dataset.dataset.to_string(),
-            version: self.dataset.version.map(|version| version.0),
+            dataset: self.dataset.to_string(),
+            version: None,
+            snapshot: self.snapshot,
             push_id: self.id.clone(),
             format: self.format(),
             language: self.lang.clone(),

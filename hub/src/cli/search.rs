@@ -20,6 +20,9 @@ pub struct Search {
     /// How many hits at most.
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     limit: u32,
+    /// As of this snapshot of the whole catalog.
+    #[arg(long, value_name = "NUMBER")]
+    snapshot: Option<u64>,
     /// The hub.
     #[arg(long, value_name = "URL", default_value = DEFAULT_HUB)]
     hub: String,
@@ -32,7 +35,9 @@ impl Search {
     /// Searches and prints the hits.
     pub async fn run(self) -> Result<ExitCode> {
         let client = Client::connect(&self.hub).await?;
-        let found = search(&client, &self.words.join(" "), self.bbox, self.limit).await?;
+        let (text, bbox) = (self.words.join(" "), self.bbox.map(Into::into));
+        let request = v1::SearchRequest { text, bbox, offset: 0, limit: self.limit, snapshot: self.snapshot };
+        let found = search(&client, request).await?;
         if self.json {
             let datasets: Vec<_> = found.datasets.iter().map(dataset_json).collect();
             output::document(&json!({ "snapshot": found.snapshot, "total": found.total, "datasets": datasets }));
@@ -44,8 +49,7 @@ impl Search {
 }
 
 /// Asks a hub for datasets.
-pub async fn search(client: &Client, text: &str, bbox: Option<BoundingBox>, limit: u32) -> Result<v1::SearchResponse> {
-    let request = v1::SearchRequest { text: text.to_owned(), bbox: bbox.map(Into::into), offset: 0, limit };
+pub async fn search(client: &Client, request: v1::SearchRequest) -> Result<v1::SearchResponse> {
     let response = client.catalog().search(request).await;
     Ok(response.map_err(|status| from_status(&status))?.into_inner())
 }
@@ -106,8 +110,15 @@ pub fn version_json(version: &v1::Version) -> Value {
         "bbox": version.bbox.as_ref().map(|b| [b.west, b.south, b.east, b.north]),
         "geometry_types": version.geometry_types,
         "size_bytes": version.size_bytes,
+        "rolled_back_to": version.rolled_back_to,
+        "tags": version.tags,
+        "notes": version.notes.iter().map(note_json).collect::<Vec<_>>(),
         "fields": version.fields.iter().map(field_json).collect::<Vec<_>>(),
     })
+}
+
+fn note_json(note: &v1::Note) -> Value {
+    json!({ "text": note.text, "principal": note.principal, "written": note.written.as_ref().map(time) })
 }
 
 fn field_json(field: &v1::Field) -> Value {

@@ -4,9 +4,9 @@ use crate::cli::output;
 use crate::cli::search::{time, version_json};
 use crate::client::{Client, DEFAULT_HUB};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::process::ExitCode;
-use ukimet_model::{DatasetId, Result};
+use ukimet_model::{DatasetId, Result, RetentionRule};
 use ukimet_proto::status::from_status;
 use ukimet_proto::v1;
 
@@ -19,6 +19,9 @@ pub struct Versions {
     /// Only versions before this one.
     #[arg(long, value_name = "NUMBER")]
     before: Option<u64>,
+    /// As of this snapshot of the whole catalog.
+    #[arg(long, value_name = "NUMBER")]
+    snapshot: Option<u64>,
     /// How many at most.
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     limit: u32,
@@ -33,17 +36,31 @@ pub struct Versions {
 impl Versions {
     /// Asks and prints.
     pub async fn run(self) -> Result<ExitCode> {
-        let request =
-            v1::ListVersionsRequest { dataset: self.dataset.to_string(), before: self.before, limit: self.limit };
+        let request = v1::ListVersionsRequest {
+            dataset: self.dataset.to_string(),
+            before: self.before,
+            limit: self.limit,
+            snapshot: self.snapshot,
+        };
         let mut catalog = Client::connect(&self.hub).await?.catalog();
         let found = catalog.list_versions(request).await.map_err(|status| from_status(&status))?.into_inner();
         if self.json {
             let versions: Vec<_> = found.versions.iter().map(version_json).collect();
-            output::document(&json!({ "snapshot": found.snapshot, "dataset": self.dataset, "versions": versions }));
+            let removed: Vec<_> = found.removed.iter().map(removed_json).collect();
+            output::document(&json!({
+                "snapshot": found.snapshot,
+                "dataset": self.dataset,
+                "versions": versions,
+                "removed": removed,
+            }));
             return Ok(ExitCode::SUCCESS);
         }
         let rows: Vec<_> = found.versions.iter().map(row).collect();
-        output::table(&["version", "committed", "rows", "file", "content"], &rows);
+        output::table(&["version", "committed", "rows", "file", "content", "tags"], &rows);
+        for version in &found.versions {
+            print_said(version);
+        }
+        print_removed(&found.removed);
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -55,5 +72,37 @@ fn row(version: &v1::Version) -> Vec<String> {
         output::grouped(version.rows),
         version.file_name.clone(),
         hex::encode(&version.root_hash)[..12].to_owned(),
+        version.tags.join(", "),
     ]
+}
+
+/// What is to be said of a version beside its line.
+fn print_said(version: &v1::Version) {
+    if let Some(number) = version.rolled_back_to {
+        output::line(&format!("v{}: rolled back to v{number}", version.number));
+    }
+    for note in &version.notes {
+        let written = note.written.as_ref().map_or_else(String::new, time);
+        output::line(&format!("v{}: {} ({}, {written})", version.number, note.text, note.principal));
+    }
+}
+
+/// One line for the versions that one commit removed.
+fn print_removed(removed: &[v1::RemovedVersion]) {
+    for of_commit in removed.chunk_by(|a, b| a.snapshot == b.snapshot) {
+        let numbers: Vec<_> = of_commit.iter().map(|removed| format!("v{}", removed.version)).collect();
+        let first = &of_commit[0];
+        let when = first.removed.as_ref().map_or_else(String::new, time);
+        let rule = first.rule.map_or_else(String::new, |rule| RetentionRule::from(rule).to_string());
+        output::line(&format!("removed by retention on {when} ({rule}): {}", numbers.join(", ")));
+    }
+}
+
+fn removed_json(removed: &v1::RemovedVersion) -> Value {
+    json!({
+        "version": removed.version,
+        "snapshot": removed.snapshot,
+        "removed": removed.removed.as_ref().map(time),
+        "rule": removed.rule.map(RetentionRule::from),
+    })
 }

@@ -2,19 +2,27 @@
 
 use crate::report::ReportTable;
 use serde::{Deserialize, Serialize};
-use ukimet_model::{BoundingBox, DatasetId, Error, PushId, Result, RowQuery, VersionNumber, VersionSelector};
+use serde_json::Value;
+use ukimet_model::{
+    BoundingBox, DatasetId, Error, PushId, Result, RowQuery, SnapshotId, VersionChoice, VersionSelector,
+};
 
 /// What is asked of one version, as a Flight command and inside a ticket: JSON.
 ///
 /// `{"dataset": "almaty/schools", "version": 7, "columns": ["name", "geometry"], "bbox": [76.7, 43.1, 77.0, 43.4], "limit": 100}`
+///
+/// The dataset may name its version too: `{"dataset": "almaty/schools@final", "snapshot": 120}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExportRequest {
     /// The dataset.
     pub dataset: DatasetId,
-    /// The version; `None` for the newest.
+    /// The version: a number, or a tag or a time as text; `None` for the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<VersionNumber>,
+    pub version: Option<VersionChoice>,
+    /// As of which snapshot; `None` for the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotId>,
     /// Columns in this order; `None` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<Vec<String>>,
@@ -41,6 +49,7 @@ impl ExportRequest {
         Self {
             dataset: selector.dataset,
             version: selector.version,
+            snapshot: None,
             columns: None,
             bbox: None,
             limit: None,
@@ -56,9 +65,12 @@ impl ExportRequest {
     ///
     /// `InvalidRequest` if it is not of the form, or the box or the column list is impossible.
     pub fn from_json(text: &[u8]) -> Result<Self> {
-        let request: Self = serde_json::from_slice(text).map_err(|e| {
+        let not_one = |e: serde_json::Error| {
             Error::invalid_request(format!("a command is JSON such as {{\"dataset\": \"almaty/schools\"}}: {e}"))
-        })?;
+        };
+        let mut command: Value = serde_json::from_slice(text).map_err(not_one)?;
+        take_version_out_of_dataset(&mut command)?;
+        let request: Self = serde_json::from_value(command).map_err(not_one)?;
         if let Some(b) = request.bbox {
             BoundingBox::try_new(b.west, b.south, b.east, b.north)?;
         }
@@ -91,7 +103,7 @@ impl ExportRequest {
     }
 
     pub(super) fn selector(&self) -> VersionSelector {
-        VersionSelector { dataset: self.dataset.clone(), version: self.version }
+        VersionSelector { dataset: self.dataset.clone(), version: self.version.clone() }
     }
 
     pub(super) fn rows(&self) -> RowQuery {
@@ -99,16 +111,43 @@ impl ExportRequest {
     }
 }
 
+/// Turns a dataset such as `almaty/schools@final` into dataset and version.
+fn take_version_out_of_dataset(command: &mut Value) -> Result<()> {
+    let named = command.get("dataset").and_then(Value::as_str).and_then(|dataset| dataset.split_once('@'));
+    let Some((dataset, version)) = named.map(|(dataset, version)| (dataset.to_owned(), version.to_owned())) else {
+        return Ok(());
+    };
+    if command.get("version").is_some_and(|version| !version.is_null()) {
+        return Err(Error::invalid_request("dataset and version both name a version, one of them is enough"));
+    }
+    (command["dataset"], command["version"]) = (dataset.into(), version.into());
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ukimet_model::VersionNumber;
 
     #[test]
     fn a_command_is_json_that_means_one_thing() {
         let request = ExportRequest::from_json(br#"{"dataset":"a/b","version":2,"bbox":[1,2,3,4]}"#).expect("valid");
-        assert_eq!(request.version, Some(VersionNumber(2)));
+        assert_eq!(request.version, Some(VersionNumber(2).into()));
         assert_eq!(ExportRequest::from_json(&request.to_json()).expect("own text"), request);
+        for (command, version) in [
+            (r#"{"dataset":"a/b@final"}"#, "final"),
+            (r#"{"dataset":"a/b","version":"v2","snapshot":3}"#, "v2"),
+            (r#"{"dataset":"a/b","version":"2026-03-01"}"#, "2026-03-01T00:00:00Z"),
+        ] {
+            let request = ExportRequest::from_json(command.as_bytes()).expect(command);
+            assert_eq!(request.version.as_ref().map(ToString::to_string).as_deref(), Some(version));
+            assert_eq!(ExportRequest::from_json(&request.to_json()).expect("own text"), request);
+        }
         for invalid in [
+            r#"{"dataset":"a/b@v1","version":2}"#,
+            r#"{"dataset":"a/b","version":0}"#,
+            r#"{"dataset":"a/b@"}"#,
+            r#"["a/b@v1"]"#,
             r#"{"dataset":"a"}"#,
             r#"{"dataset":"a/b","colums":["x"]}"#,
             r#"{"dataset":"a/b","columns":[]}"#,

@@ -30,8 +30,9 @@ pub fn find(snapshot: &Snapshot, selector: &VersionSelector, push_id: Option<&Pu
     let (Some(layer), Some(record)) = (layer.cloned(), record) else {
         return Err(Error::not_found(format!("there is no push {push_id} into dataset {}", dataset.id)));
     };
-    if layer.version != version.number {
-        let selector = VersionSelector { dataset: dataset.id.clone(), version: Some(layer.version) };
+    // A version that a rollback made has the push of the version that it equals.
+    if layer.version != version.number && version.push_id != record.push_id {
+        let selector = VersionSelector { dataset: dataset.id.clone(), version: Some(layer.version.into()) };
         version = snapshot.version(&selector)?.1;
     }
     Ok(Subject { dataset, version, record, layer })

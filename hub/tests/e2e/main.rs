@@ -21,3 +21,4 @@ mod refusals;
 mod registers;
 mod renormalizing;
 mod reports;
+mod versions;

@@ -2,7 +2,7 @@
 
 use super::{Push, open};
 use crate::disk::recording::RecordingDisk;
-use crate::log::{self, Change, Entry, PushCommit};
+use crate::log::{self, Change, Entry, Part};
 use crate::objects::Objects;
 use crate::verify::{VerifyOptions, VerifyReport, verify_objects};
 use std::sync::Arc;
@@ -25,8 +25,8 @@ fn verify_with(forge: impl FnOnce(&Version, &mut Version)) -> [VerifyReport; 2] 
     let previous: Sha256 = log::read(&objects, 2).expect("whole").1;
     let dataset = "almaty/schools".parse().expect("valid");
     let changes = vec![Change::VersionPublished { dataset, version: Box::new(forged) }];
-    let pushes = vec![PushCommit { principal: "nobody".to_owned(), requirements: Vec::new(), changes }];
-    let entry = Entry { sequence: 3, previous, time: jiff::Timestamp::UNIX_EPOCH, pushes };
+    let parts = vec![Part { principal: "nobody".to_owned(), requirements: Vec::new(), changes }];
+    let entry = Entry { sequence: 3, previous, time: jiff::Timestamp::UNIX_EPOCH, parts };
     log::append(&objects, &entry).expect("room");
     [false, true].map(|is_deep| {
         verify_objects(&objects, &VerifyOptions { is_deep, journal: None }, &mut |_| ()).expect("a store")

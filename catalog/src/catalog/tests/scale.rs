@@ -10,8 +10,8 @@ use super::sha256;
 use crate::catalog::Catalog;
 use crate::disk::RealDisk;
 use crate::format::read_identity;
-use crate::log::{self, Change, Entry, PushCommit};
-use crate::named::named_objects;
+use crate::log::{self, Change, Entry, Part};
+use crate::named::{BytesOfRemoved, named_objects};
 use crate::objects::Objects;
 use crate::opening::{as_read, state_at};
 use crate::options::CatalogOptions;
@@ -51,6 +51,7 @@ fn version(dataset: u64, number: u64, snapshot: u64) -> Version {
         number: VersionNumber(number),
         snapshot: SnapshotId(snapshot),
         committed: Timestamp::UNIX_EPOCH,
+        rolled_back_to: None,
         push_id: format!("push-{dataset}-{number}").parse().expect("valid"),
         asset: asset(dataset, number),
         layer: "layer".to_owned(),
@@ -76,7 +77,7 @@ fn asset(dataset: u64, number: u64) -> Asset {
     }
 }
 
-fn push(dataset: u64, number: u64, sequence: u64) -> PushCommit {
+fn push(dataset: u64, number: u64, sequence: u64) -> Part {
     let mut changes = Vec::new();
     if number == 1 {
         changes.push(Change::DatasetCreated(Dataset {
@@ -85,6 +86,7 @@ fn push(dataset: u64, number: u64, sequence: u64) -> PushCommit {
             created: Timestamp::UNIX_EPOCH,
             metadata: DatasetMetadata::default(),
             mapping: None,
+            retention: None,
         }));
     }
     let version = version(dataset, number, sequence);
@@ -113,7 +115,7 @@ fn push(dataset: u64, number: u64, sequence: u64) -> PushCommit {
         declared: Declarations::default(),
     })));
     changes.push(Change::VersionPublished { dataset: id(dataset), version: Box::new(version) });
-    PushCommit { principal: "tester".to_owned(), requirements: Vec::new(), changes }
+    Part { principal: "tester".to_owned(), requirements: Vec::new(), changes }
 }
 
 /// Writes the log and the objects that it names.
@@ -126,13 +128,13 @@ fn generate(dir: &Path, datasets: u64, versions: u64) {
         for first in (0..datasets).step_by(GROUP as usize) {
             sequence += 1;
             let group = first..datasets.min(first + GROUP);
-            let pushes = group.map(|dataset| push(dataset, number, sequence)).collect();
-            let entry = Entry { sequence, previous, time: Timestamp::UNIX_EPOCH, pushes };
+            let parts = group.map(|dataset| push(dataset, number, sequence)).collect();
+            let entry = Entry { sequence, previous, time: Timestamp::UNIX_EPOCH, parts };
             previous = log::append(&objects, &entry).expect("room");
         }
     }
     let state = state_at(&objects, identity, sequence).expect("whole");
-    for key in named_objects(as_read(&*state)).expect("whole").into_keys() {
+    for key in named_objects(as_read(&*state), BytesOfRemoved::AsRuled).expect("whole").into_keys() {
         let path = dir.join(key);
         std::fs::create_dir_all(path.parent().expect("in a folder")).expect("room");
         File::create(path).expect("room");
@@ -160,7 +162,7 @@ fn measure(dir: &Path, what: &str) -> u64 {
     let most = memory_mib("VmHWM");
     eprintln!("{what}: {seconds:.1} s, {before} MiB before, at most {most} MiB, {:?}", catalog.opening());
     catalog.close().expect("room");
-    catalog.snapshot().dataset_count()
+    catalog.snapshot().dataset_count().expect("whole")
 }
 
 #[test]

@@ -1,0 +1,144 @@
+//! Which objects are needed: by versions that are kept, by pushes, by whoever still reads.
+
+use crate::invariants::objects_of;
+use crate::paths;
+use crate::push::PushRecord;
+use crate::state::Record;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use ukimet_model::{Dataset, DatasetId, PushId, Sha256, Version, VersionNumber};
+
+/// An agency and one of its pushes.
+type Pushed = (String, PushId);
+
+/// Gathers what is needed, record by record: datasets, removals, pushes and versions, in this order.
+pub(crate) struct Needs {
+    /// A version that was removed after this commit may still be read.
+    oldest_reader: u64,
+    datasets: HashMap<DatasetId, Dataset>,
+    removed: HashSet<(DatasetId, VersionNumber)>,
+    named: HashSet<String>,
+    /// Pushes all of whose versions are removed.
+    doubtful: Vec<Doubtful>,
+    /// The versions of datasets that lost some.
+    histories: HashMap<DatasetId, BTreeMap<u64, Known>>,
+    kept: HashSet<Pushed>,
+}
+
+/// What is remembered of a version.
+struct Known {
+    push: Pushed,
+    segments: Vec<Sha256>,
+    is_removed: bool,
+    rolled_back_to: Option<VersionNumber>,
+}
+
+struct Doubtful {
+    push: Pushed,
+    raw: String,
+    objects: Vec<String>,
+    keeps_raw: bool,
+}
+
+impl Needs {
+    pub(crate) fn new(oldest_reader: u64) -> Self {
+        Self {
+            oldest_reader,
+            datasets: HashMap::new(),
+            removed: HashSet::new(),
+            named: HashSet::new(),
+            doubtful: Vec::new(),
+            histories: HashMap::new(),
+            kept: HashSet::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, record: &Record) {
+        match record {
+            Record::Dataset { dataset, .. } => {
+                self.datasets.insert(dataset.id.clone(), dataset.clone());
+            }
+            Record::Removal { dataset, removal } if removal.snapshot.0 <= self.oldest_reader => {
+                self.add_removed(dataset, removal.version);
+            }
+            Record::Push(record) => self.add_push(record),
+            Record::Version { dataset, version } => self.add_version(dataset, version),
+            Record::Removal { .. } | Record::Tag { .. } | Record::Note { .. } | Record::Operation(_) => (),
+        }
+    }
+
+    /// A version that nobody may read any more.
+    pub(crate) fn add_removed(&mut self, dataset: &DatasetId, version: VersionNumber) {
+        self.removed.insert((dataset.clone(), version));
+        self.histories.entry(dataset.clone()).or_default();
+    }
+
+    fn add_push(&mut self, record: &PushRecord) {
+        let layers = &record.outcome.layers;
+        if layers.iter().any(|layer| !self.removed.contains(&(layer.dataset.clone(), layer.version))) {
+            self.named.extend(record.objects());
+            return;
+        }
+        let keeps_raw = |id: &DatasetId| {
+            let rule = self.datasets.get(id).and_then(|dataset| dataset.retention.as_ref());
+            rule.is_none_or(|rule| rule.keep_raw)
+        };
+        self.doubtful.push(Doubtful {
+            push: (record.agency.clone(), record.push_id.clone()),
+            raw: paths::raw(&record.asset.sha256),
+            objects: record.objects().collect(),
+            keeps_raw: layers.iter().any(|layer| keeps_raw(&layer.dataset)),
+        });
+    }
+
+    fn add_version(&mut self, id: &DatasetId, version: &Version) {
+        let Some(dataset) = self.datasets.get(id) else { return };
+        let push = (id.agency().to_owned(), version.push_id.clone());
+        let is_removed = self.removed.contains(&(id.clone(), version.number));
+        if let Some(history) = self.histories.get_mut(id) {
+            let segments = version.segments.iter().map(|segment| segment.parquet).collect();
+            let rolled_back_to = version.rolled_back_to;
+            history.insert(version.number.0, Known { push: push.clone(), segments, is_removed, rolled_back_to });
+        }
+        if !is_removed {
+            self.named.extend(objects_of(dataset, version));
+            self.kept.insert(push);
+        }
+    }
+
+    /// The keys of the objects that are needed.
+    pub(crate) fn finish(self) -> HashSet<String> {
+        let (mut named, mut kept) = (self.named, self.kept);
+        kept.extend(self.histories.values().flat_map(pushes_of_living_rows));
+        for push in self.doubtful {
+            if kept.contains(&push.push) {
+                named.extend(push.objects);
+            } else if push.keeps_raw {
+                named.insert(push.raw);
+            }
+        }
+        named
+    }
+}
+
+/// The pushes of removed versions whose rows live on, because later versions were made by adding to them.
+///
+/// A segment lives on from version to version as long as each has it, and in what was rolled back to one of them. Equal
+/// rows that come again in a later push are that push's: what was once not needed is never needed again.
+fn pushes_of_living_rows(history: &BTreeMap<u64, Known>) -> Vec<Pushed> {
+    let mut living: HashMap<u64, HashSet<Sha256>> = HashMap::new();
+    let mut pushes = Vec::new();
+    for (number, version) in history.iter().rev() {
+        let mut segments: HashSet<Sha256> = version.segments.iter().copied().collect();
+        if version.is_removed {
+            segments.retain(|segment| living.get(number).is_some_and(|living| living.contains(segment)));
+            if !segments.is_empty() {
+                pushes.push(version.push.clone());
+            }
+        }
+        let before = [Some(number - 1), version.rolled_back_to.map(|before| before.0)];
+        for before in before.into_iter().flatten() {
+            living.entry(before).or_default().extend(&segments);
+        }
+    }
+    pushes
+}

@@ -1,0 +1,147 @@
+//! `ukimet.v1.VersionService`: what is done to datasets and their versions without a push.
+
+use crate::api::body::incident;
+use tonic::{Request, Response, Status};
+use ukimet_catalog::{Catalog, OperationIntent};
+use ukimet_model::{Action, Error, Result, VersionSelector};
+use ukimet_proto::status::to_status;
+use ukimet_proto::v1;
+use ukimet_proto::v1::version_service_server::VersionService;
+
+/// Tags, notes, rollback, retention.
+#[derive(Clone)]
+pub struct Operations {
+    /// What is changed.
+    pub catalog: Catalog,
+}
+
+/// Who does it, until callers say who they are.
+const PRINCIPAL: &str = "anonymous";
+
+fn intent(operation: Option<v1::Operation>, dataset: &VersionSelector, action: Action) -> Result<OperationIntent> {
+    let operation = operation.ok_or_else(|| Error::invalid_request("operation is missing"))?;
+    Ok(OperationIntent {
+        id: operation.id.parse()?,
+        principal: PRINCIPAL.to_owned(),
+        why: operation.why,
+        dataset: dataset.dataset.clone(),
+        action,
+    })
+}
+
+/// A dataset that is named without a version.
+fn bare(dataset: &str) -> Result<VersionSelector> {
+    dataset.parse().map(|dataset: ukimet_model::DatasetId| dataset.into())
+}
+
+impl Operations {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Catalog) -> Result<T> + Send + 'static,
+    ) -> Result<Response<T>, Status> {
+        let catalog = self.catalog.clone();
+        let ended = tokio::task::spawn_blocking(move || work(&catalog)).await;
+        let ended = ended.map_err(|panic| to_status(&incident(panic.into_panic().as_ref())))?;
+        ended.map(Response::new).map_err(|error| to_status(&error))
+    }
+
+    async fn operate(&self, intent: Result<OperationIntent>) -> Result<Response<v1::OperationResponse>, Status> {
+        let intent = intent.map_err(|error| to_status(&error))?;
+        self.blocking(|catalog| {
+            let (outcome, replayed, _) = catalog.operate(intent)?;
+            Ok(v1::OperationResponse { replayed, ..outcome.into() })
+        })
+        .await
+    }
+}
+
+#[tonic::async_trait]
+impl VersionService for Operations {
+    async fn set_tag(&self, request: Request<v1::SetTagRequest>) -> Result<Response<v1::OperationResponse>, Status> {
+        let request = request.into_inner();
+        let intent = || {
+            let named: VersionSelector = request.dataset.parse()?;
+            let (tag, version) = (request.tag.parse()?, named.version.clone());
+            intent(request.operation, &named, Action::SetTag { tag, version, is_move: request.r#move })
+        };
+        self.operate(intent()).await
+    }
+
+    async fn delete_tag(
+        &self,
+        request: Request<v1::DeleteTagRequest>,
+    ) -> Result<Response<v1::OperationResponse>, Status> {
+        let request = request.into_inner();
+        let intent =
+            || intent(request.operation, &bare(&request.dataset)?, Action::DeleteTag { tag: request.tag.parse()? });
+        self.operate(intent()).await
+    }
+
+    async fn add_note(&self, request: Request<v1::AddNoteRequest>) -> Result<Response<v1::OperationResponse>, Status> {
+        let request = request.into_inner();
+        let intent = || {
+            let named: VersionSelector = request.dataset.parse()?;
+            let version = named.version.clone();
+            intent(request.operation, &named, Action::AddNote { version, text: request.text })
+        };
+        self.operate(intent()).await
+    }
+
+    async fn roll_back(
+        &self,
+        request: Request<v1::RollBackRequest>,
+    ) -> Result<Response<v1::OperationResponse>, Status> {
+        let request = request.into_inner();
+        let intent = || {
+            let (to, expected_version) = (request.to.parse()?, request.expected_version);
+            intent(request.operation, &bare(&request.dataset)?, Action::RollBack { to, expected_version })
+        };
+        self.operate(intent()).await
+    }
+
+    async fn set_retention(
+        &self,
+        request: Request<v1::SetRetentionRequest>,
+    ) -> Result<Response<v1::OperationResponse>, Status> {
+        let request = request.into_inner();
+        let intent = || {
+            let action = Action::SetRetention { rule: request.rule.map(Into::into) };
+            intent(request.operation, &bare(&request.dataset)?, action)
+        };
+        self.operate(intent()).await
+    }
+
+    async fn collect_garbage(
+        &self,
+        request: Request<v1::CollectGarbageRequest>,
+    ) -> Result<Response<v1::CollectGarbageResponse>, Status> {
+        let dry_run = request.into_inner().dry_run;
+        self.blocking(move |catalog| if dry_run { would_collect(catalog) } else { collect(catalog, PRINCIPAL) }).await
+    }
+}
+
+/// Removes the versions that are not kept, then what nobody needs any more. Blocks on the disk.
+///
+/// # Errors
+///
+/// `Unavailable` after a disk failure, or while another collection runs.
+pub fn collect(catalog: &Catalog, principal: &str) -> Result<v1::CollectGarbageResponse> {
+    let removed = catalog.apply_retention(principal)?;
+    let collected = catalog.collect_garbage()?;
+    Ok(answer(removed, collected))
+}
+
+fn would_collect(catalog: &Catalog) -> Result<v1::CollectGarbageResponse> {
+    Ok(answer(catalog.due_for_removal()?, catalog.garbage()?))
+}
+
+fn answer(
+    removed: Vec<(ukimet_model::DatasetId, Vec<ukimet_model::VersionNumber>)>,
+    collected: ukimet_catalog::Collected,
+) -> v1::CollectGarbageResponse {
+    let removed = removed.into_iter().map(|(dataset, versions)| v1::RemovedVersions {
+        dataset: dataset.into(),
+        versions: versions.into_iter().map(|version| version.0).collect(),
+    });
+    v1::CollectGarbageResponse { removed: removed.collect(), objects: collected.objects, bytes: collected.bytes }
+}
