@@ -112,7 +112,8 @@ fn rows_gone(
     Ok(rows)
 }
 
-fn extent_of(
+/// The extent of some rows of a segment.
+pub(crate) fn extent_of(
     cache: &SegmentCache,
     dataset: &DatasetUuid,
     geometry: usize,

@@ -4,7 +4,7 @@ use crate::catalog::Shared;
 use crate::changes::{ChangeCounts, ChangeGatherer, compare};
 use crate::claims::ObjectClaim;
 use crate::deletes::write_deletes;
-use crate::extent::{Extent, extent_after};
+use crate::extent::{Extent, extent_after, extent_of, live_rows};
 use crate::key::{key_positions, key_text};
 use crate::keys::{KeyReader, RootHasher, write_keys};
 use crate::layer::{LayerRows, schema_of};
@@ -14,6 +14,7 @@ use crate::search::read_rows;
 use arrow_schema::{Schema, SchemaRef};
 use roaring::RoaringBitmap;
 use std::collections::{BTreeMap, HashSet};
+use ukimet_model::batch::geometry_index;
 use ukimet_model::{ChangesRef, DatasetUuid, Error, Key, PushMode, Result, SegmentRef, Sha256, Version};
 
 /// A layer's rows, written.
@@ -28,6 +29,8 @@ pub(crate) struct Successor {
     pub(crate) new: Vec<SegmentRef>,
     /// Of the new rows.
     pub(crate) extent: Extent,
+    /// Of the rows that stay; for a full new state only.
+    pub(crate) kept_extent: Extent,
     /// Keys and rows that were not written, because the version before has them.
     pub(crate) same: Vec<(u128, u128)>,
     /// Keys of rows that go.
@@ -58,6 +61,23 @@ pub(crate) fn fits(version: &Version, schema: &Schema, key: Option<&Key>) -> boo
 /// Whether rows are told to be the same by the same columns.
 pub(crate) fn is_same_key(a: Option<&Key>, b: Option<&Key>) -> bool {
     a.map(|key| &key.columns) == b.map(|key| &key.columns)
+}
+
+fn has_segment(segments: &[SegmentRef], segment: &SegmentRef) -> bool {
+    segments.iter().any(|other| other.parquet == segment.parquet)
+}
+
+/// The extent of those rows of a version that are left in these segments.
+fn extent_of_rest(
+    shared: &Shared,
+    dataset: &DatasetUuid,
+    schema: &Schema,
+    version: &Version,
+    rest: &[SegmentRef],
+) -> Result<Extent> {
+    let Some(geometry) = geometry_index(schema) else { return Ok(Extent::default()) };
+    let before = Extent { bounds: version.bbox, types: version.geometry_types.clone() };
+    extent_after(&shared.segments, dataset, geometry, (&before, &version.segments), rest)
 }
 
 /// Rows by segment.
@@ -103,6 +123,10 @@ impl Successor {
             Some(base) => without(shared, &uuid, &base.segments, &by_segment(matched.gone))?,
             None => (Vec::new(), Vec::new()),
         };
+        let kept_extent = match &plan.base {
+            Some(base) => extent_of_rest(shared, &uuid, &schema, base, &kept)?,
+            None => Extent::default(),
+        };
         let is_beside = plan.mode != PushMode::Replace && plan.base.is_some() && deleted_keys.is_empty();
         let mut new = Vec::new();
         if !unwritten.is_empty() || (kept.is_empty() && !is_beside) {
@@ -120,7 +144,7 @@ impl Successor {
         }
         let key = plan.key.filter(|_| !matched.lost_key);
         let (mode, same) = (plan.mode, matched.same);
-        Ok((Self { uuid, schema, key, mode, kept, new, extent, same, deleted_keys }, claims))
+        Ok((Self { uuid, schema, key, mode, kept, new, extent, kept_extent, same, deleted_keys }, claims))
     }
 
     /// What the dataset is after the layer, if `base` is its newest version.
@@ -258,12 +282,24 @@ impl Successor {
     }
 
     fn extent_of(&self, shared: &Shared, base: Option<&Version>, segments: &[SegmentRef]) -> Result<Extent> {
-        let geometry = ukimet_model::batch::geometry_index(&self.schema);
-        let kept = base.zip(geometry).filter(|_| self.new.len() < segments.len() || self.mode != PushMode::Replace);
-        let Some((base, geometry)) = kept else { return Ok(self.extent.clone()) };
-        let before = Extent { bounds: base.bbox, types: base.geometry_types.clone() };
-        let mut extent = extent_after(&shared.segments, &self.uuid, geometry, (&before, &base.segments), segments)?;
-        extent.add_all(&self.extent);
+        let (mut extent, base) = match (self.mode, base) {
+            (PushMode::Replace, _) | (_, None) => (self.kept_extent.clone(), None),
+            (PushMode::Upsert | PushMode::Append, Some(base)) => {
+                (extent_of_rest(shared, &self.uuid, &self.schema, base, segments)?, Some(base))
+            }
+        };
+        let is_old = |segment: &SegmentRef| base.is_some_and(|base| has_segment(&base.segments, segment));
+        let own: Vec<_> = segments.iter().filter(|segment| has_segment(&self.new, segment)).collect();
+        let Some(geometry) = geometry_index(&self.schema) else { return Ok(extent) };
+        if own.iter().all(|segment| segment.deletes.is_none() && !is_old(segment)) {
+            extent.add_all(&self.extent);
+            return Ok(extent);
+        }
+        // Some of the new rows came by another push meanwhile.
+        for segment in own.into_iter().filter(|segment| !is_old(segment)) {
+            let rows = live_rows(&shared.segments, &self.uuid, segment)?;
+            extent.add_all(&extent_of(&shared.segments, &self.uuid, geometry, segment, &rows)?);
+        }
         Ok(extent)
     }
 

@@ -163,7 +163,10 @@ struct Run<'a> {
 impl Run<'_> {
     fn check_all(&mut self, truth: &Truth) -> Result<()> {
         // Names before objects: what a hub at work adds meanwhile is then unreferenced, never missing.
-        let named = named_objects(&truth.state, BytesOfRemoved::Unneeded)?;
+        let mut named = named_objects(&truth.state, BytesOfRemoved::AsRuled)?;
+        // Bytes that only the rule of today keeps may have gone under an earlier one.
+        let needed = named_objects(&truth.state, BytesOfRemoved::Unneeded)?;
+        named.retain(|key, _| needed.contains_key(key) || is_there(self.store, key));
         self.state.objects_total = named.len() as u64;
         self.state.bytes_total = named.keys().map(|key| size_of(self.store, key)).sum();
         let rows = if self.options.is_deep { self.rows_to_check(truth)? } else { Vec::new() };

@@ -146,7 +146,7 @@ fn rows_that_come_again_do_not_bring_back_the_bytes_of_a_removed_version() {
     set_up_two(&catalog);
     assert_eq!(clean(&catalog).0, [1]);
     // The rows of version 1 in other bytes: the same files of rows, but nothing of the first push.
-    let again = Push { bytes: b"other bytes".to_vec(), ..Push::new("again", "almaty/schools", &points(0..1)) };
+    let again = Push { bytes: b"other bytes".to_vec(), ..Push::new("again", "almaty/schools", &points(100..101)) };
     again.send(&catalog).expect("taken");
     check_clean(dir.path());
     assert_eq!(clean(&catalog).0, [2]);
@@ -181,7 +181,7 @@ fn a_slow_push_keeps_the_files_that_it_found() {
     publish(&catalog, 1);
     set_rule(&catalog, "k", keep(1));
     // Its rows are those of version 1, whose files it uses; then version 1 is removed.
-    let slow = Push::new("slow", "almaty/schools", &points(0..1));
+    let slow = Push::new("slow", "almaty/schools", &points(100..101));
     let (outcome, _) = slow
         .send_between(&catalog, || {
             publish(&catalog, 2);

@@ -57,7 +57,7 @@ pub(crate) fn roll_back(to: &str, expected_version: Option<u64>) -> Action {
 
 /// Pushes `almaty/schools` with `rows` points.
 pub(crate) fn publish(catalog: &Catalog, rows: i64) {
-    Push::new(&format!("p{rows}"), "almaty/schools", &points(0..rows)).send(catalog).expect("taken");
+    Push::new(&format!("p{rows}"), "almaty/schools", &points(rows * 100..rows * 101)).send(catalog).expect("taken");
 }
 
 pub(crate) fn rows(snapshot: &Snapshot, selector: &str) -> Result<usize> {

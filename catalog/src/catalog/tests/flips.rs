@@ -53,7 +53,18 @@ proptest! {
 #[test]
 fn the_flips_meet_an_object_of_every_kind() {
     let (_, files) = &*STORE;
-    for kind in ["ukimet.json", "log/0", "log/checkpoint/", "raw/", "receipts/", ".parquet", ".keys", ".rtree"] {
+    for kind in [
+        "ukimet.json",
+        "log/0",
+        "log/checkpoint/",
+        "raw/",
+        "receipts/",
+        ".parquet",
+        ".keys",
+        ".rtree",
+        ".deletes",
+        ".changes",
+    ] {
         assert!(files.iter().any(|file| file.contains(kind)), "{kind}: {files:?}");
     }
 }
