@@ -16,14 +16,17 @@ use crate::mapping::MappingInForce;
 use crate::report::{Subject, find};
 use crate::staging::Upload;
 use ranges::parse_ranges;
-use sheet::Sheet;
+use sheet::{Sheet, SheetFile};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
 use ukimet_catalog::Snapshot;
-use ukimet_model::{Declarations, Error, Mapping, PushId, Result, Sha256, TableRef, Version, VersionSelector};
+use ukimet_model::{
+    Declarations, Error, LayerReport, LayerSelection, Mapping, PushId, Result, Sha256, TableRef, Version,
+    VersionSelector,
+};
 use write::FixWriter;
 
 /// The step of a receipt that names the push whose rows were corrected.
@@ -58,7 +61,7 @@ impl Ingest {
         let (snapshot, dataset) = (self.catalog.snapshot(), upload.header.dataset.clone());
         let selector = VersionSelector { dataset, version: None };
         let base = blocking(move || Base::find(snapshot, &selector, &first)).await?;
-        let sheet = Sheet::read(self, upload).await?;
+        let sheet = Sheet::read(self, SheetFile::of(upload)).await?;
         rows.store(sheet.rows.len() as u64, Ordering::Relaxed);
         let mut intent = push_intent(upload, sha256);
         let stop = CancellationToken::new();
@@ -84,19 +87,21 @@ impl Ingest {
         while let Some(message) = reading.next().await? {
             messages.push(message);
         }
-        let outcome = blocking(move || writer.write(&base, &corrected, intent, messages)).await?;
+        let register = mapping.register;
+        let outcome = blocking(move || writer.write(&base, &corrected, intent, (messages, register.as_ref()))).await?;
         Ok(Ingested { outcome, replayed: false })
     }
 }
 
 impl Ingest {
-    /// The mapping of the push whose rows are corrected.
+    /// The mapping of the push whose rows are corrected, and the register as for any push.
     async fn mapping_of(&self, base: Base) -> Result<(Base, MappingInForce)> {
-        let bytes_max = self.lookup_bytes_max;
+        let (bytes_max, registers) = (self.lookup_bytes_max, self.registers.clone());
         blocking(move || {
             let text = base.first.record.declared.mapping.as_deref();
             let mapping = MappingInForce::with(text, &base.snapshot, bytes_max)?;
-            Ok((base, mapping))
+            let register = registers.for_push(&base.snapshot, &base.first.dataset.id, &LayerSelection::Only)?;
+            Ok((base, mapping.with_register(register)))
         })
         .await
     }
@@ -155,7 +160,8 @@ impl Base {
     /// How the corrected rows are read: as those of the first push were.
     fn reading(&self, path: PathBuf, expected_schema: bytes::Bytes, mapping: &MappingInForce) -> Result<Reading> {
         let has_geometry = self.version.fields.iter().any(|field| field.name == ukimet_model::GEOMETRY_COLUMN);
-        let crs = if has_geometry { self.crs(mapping)? } else { None };
+        let (declared, report) = (&self.first.record.declared, &self.first.layer.report);
+        let crs = crs_of(declared.crs.as_deref(), mapping.text.as_deref(), report)?.filter(|_| has_geometry);
         Ok(Reading {
             path,
             file_name: "fixed.arrows".to_owned(),
@@ -172,29 +178,32 @@ impl Base {
             ..Reading::default()
         })
     }
+}
 
-    /// The CRS of the first push in the words of a declaration: what was declared, else what the source said or what was
-    /// inferred.
-    ///
-    /// # Errors
-    ///
-    /// `Conflict` if it was inferred with x and y swapped, which no declaration says.
-    fn crs(&self, mapping: &MappingInForce) -> Result<Option<String>> {
-        let declared = self.first.record.declared.crs.clone();
-        let mapped = mapping.text.as_deref().map(Mapping::parse).transpose()?.and_then(|mapping| mapping.crs);
-        if let Some(crs) = declared.or(mapped) {
-            return Ok(Some(crs));
-        }
-        let found = self.first.layer.report.source_crs.as_deref();
-        if self.first.parameter("crs", "axis_order").is_some_and(|order| order.starts_with('y')) {
-            return Err(Error::conflict(format!(
-                "the crs of push {}, {}, was inferred with x and y swapped; push the whole corrected file",
-                self.first.record.push_id,
-                found.unwrap_or_default()
-            )));
-        }
-        Ok(found.map(|crs| crs.trim_end_matches(" (inferred)").to_owned()))
+/// The CRS of rows that were read, in the words of a declaration: what was declared, else what the source said, by its
+/// definition if no code names it, or what was inferred.
+///
+/// # Errors
+///
+/// `Conflict` if it was inferred with x and y swapped, which no declaration says.
+fn crs_of(declared: Option<&str>, mapping: Option<&str>, report: &LayerReport) -> Result<Option<String>> {
+    let mapped = mapping.map(Mapping::parse).transpose()?.and_then(|mapping| mapping.crs);
+    if let Some(crs) = declared.map(str::to_owned).or(mapped) {
+        return Ok(Some(crs));
     }
+    let step = report.steps.iter().find(|step| step.step == "crs");
+    let parameter = |name: &str| step.and_then(|step| step.parameters.get(name));
+    if let Some(definition) = parameter("source_crs_definition") {
+        return Ok(Some(definition.clone()));
+    }
+    let found = report.source_crs.as_deref();
+    if parameter("axis_order").is_some_and(|order| order.starts_with('y')) {
+        return Err(Error::conflict(format!(
+            "the crs of the rows, {}, was inferred with x and y swapped; push the whole corrected file",
+            found.unwrap_or_default()
+        )));
+    }
+    Ok(found.map(|crs| crs.trim_end_matches(" (inferred)").to_owned()))
 }
 
 /// What the push of corrections declares: how its sheet was read, and for its rows what the first push declared. So the

@@ -7,6 +7,7 @@
 
 pub mod batch;
 pub mod clock;
+pub mod columns;
 pub mod crs;
 pub mod dataset;
 pub mod diagnostic;
@@ -28,6 +29,7 @@ pub mod wkb;
 
 pub use batch::{Batch, GEOMETRY_COLUMN};
 pub use clock::{Clock, SystemClock};
+pub use columns::{COLUMNS_KEY, ColumnDecision, GROUPED_BY_POINTS, SOURCE_NAMES_KEY};
 pub use crs::{AuthorityCode, Crs};
 pub use dataset::{
     Asset, ChangesRef, Dataset, DatasetMetadata, DeletesRef, DerivedAsset, Field, Key, SegmentRef, Version,

@@ -63,6 +63,11 @@ impl Code {
         }
     }
 
+    /// The code with this role.
+    pub(crate) fn of_role(role: &str) -> Option<Self> {
+        Self::ALL.into_iter().chain([Self::IinOrBin]).find(|code| code.role() == role)
+    }
+
     /// Whether a value has the code's form and, where there is one, its check digit. Spaces do not count.
     pub(crate) fn passes(self, text: &str) -> bool {
         match self {

@@ -15,6 +15,7 @@ mod units;
 pub(crate) mod value;
 mod zone;
 
+pub(crate) use expected::Expectation;
 pub(crate) use number::missing_mark;
 pub(crate) use publish::{Published, published_type};
 pub(crate) use read::apply;

@@ -7,14 +7,16 @@ use crate::report::{each_quarantined, geometry_column, is_too_long_mark, quarant
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field, Schema};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
-use ukimet_model::batch::{attribute_field, geometry_field, is_geometry};
+use ukimet_model::batch::{attribute_field, geometry_field, is_geometry, source_name};
 use ukimet_model::error::quoted;
-use ukimet_model::{Error, LayerReport, Result, Verdict};
+use ukimet_model::{
+    COLUMNS_KEY, ColumnDecision, Error, GROUPED_BY_POINTS, LayerReport, Result, SOURCE_NAMES_KEY, Verdict,
+};
 use ukimet_proto::ipc;
 
 /// Rows that an adapter reads in one batch at most.
@@ -38,7 +40,7 @@ pub(super) struct Corrected {
 impl Corrected {
     pub(super) fn of(base: &Base, sheet: Sheet) -> Result<Self> {
         let (columns, source_columns) = quarantine_columns(&base.snapshot, &base.quarantine)?;
-        let Sheet { names, rows, rows_skipped, verdicts, report } = sheet;
+        let Sheet { names, rows, rows_skipped, verdicts, report, is_book } = sheet;
         let numbers = rows.iter().map(|row| row_number(&names, row)).collect::<Result<Vec<_>>>()?;
         let order = column_order(&columns, &names, &rows)?;
         let mut corrected: BTreeMap<u64, Cells> = BTreeMap::new();
@@ -60,11 +62,33 @@ impl Corrected {
             }
         };
         let verdicts = verdicts.into_iter().filter_map(own_number).collect();
-        restore(base, &mut corrected)?;
+        let doubtful = if is_book { columns_grouped_by_points(base)? } else { Vec::new() };
+        restore(base, &mut corrected, &columns, &doubtful)?;
         let geometry = geometry_column(&base.first, &source_columns);
         let geometry = geometry.map(|at| (at, free_name(&columns, at)));
-        let schema = expected(base, &columns, &source_columns)?;
+        let published = base.snapshot.schema(&base.version)?;
+        let basis = Basis {
+            schema: &published,
+            decided: base.first.parameter("types", COLUMNS_KEY),
+            has_mapping: base.first.record.declared.mapping.is_some(),
+            name: &base.version.number.to_string(),
+        };
+        let schema = basis.expected(&columns, &source_columns)?;
         Ok(Self { rows: corrected, columns, source_columns, verdicts, report, schema, geometry })
+    }
+
+    /// Rows that were corrected before, beside another reading of the rest.
+    pub(super) fn beside(
+        basis: &Basis<'_>,
+        rows: BTreeMap<u64, Cells>,
+        columns: Vec<String>,
+        source_columns: Vec<String>,
+        geometry: Option<usize>,
+    ) -> Result<Self> {
+        let schema = basis.expected(&columns, &source_columns)?;
+        let geometry = geometry.map(|at| (at, free_name(&columns, at)));
+        let (verdicts, report) = (Vec::new(), LayerReport::default());
+        Ok(Self { rows, columns, source_columns, verdicts, report, schema, geometry })
     }
 
     pub(super) fn row_numbers(&self) -> impl Iterator<Item = u64> + '_ {
@@ -105,18 +129,35 @@ impl Corrected {
     }
 }
 
+/// Columns in which `1.234` means another number than a spreadsheet's own number that is shown so.
+fn columns_grouped_by_points(base: &Base) -> Result<Vec<usize>> {
+    let is_grouped = |decision: &ColumnDecision| decision.notation.as_deref() == Some(GROUPED_BY_POINTS);
+    let decided = base.first.decisions()?.unwrap_or_default();
+    Ok(decided.iter().filter(|decision| is_grouped(decision)).map(|decision| decision.column).collect())
+}
+
 /// Gives cells that a sheet cannot hold their value back, and tells empty from missing as the source did.
 ///
 /// # Errors
 ///
-/// `InvalidData` for a row that the push did not refuse.
-fn restore(base: &Base, corrected: &mut BTreeMap<u64, Cells>) -> Result<()> {
+/// `InvalidData` for a row that the push did not refuse, and for a new number in one of the columns `doubtful` that may
+/// mean two.
+fn restore(base: &Base, corrected: &mut BTreeMap<u64, Cells>, columns: &[String], doubtful: &[usize]) -> Result<()> {
     let mut known = HashSet::new();
     each_quarantined(&base.snapshot, &base.quarantine, &mut |refused| {
         if let Some(cells) = corrected.get_mut(&refused.row) {
             known.insert(refused.row);
-            for (cell, before) in cells.iter_mut().zip(refused.values) {
+            for (at, (cell, before)) in cells.iter_mut().zip(refused.values).enumerate() {
                 let text = cell.as_deref().unwrap_or_default();
+                if doubtful.contains(&at) && *cell != before && has_one_point_before_three_digits(text) {
+                    return Err(Error::invalid_data(format!(
+                        "row {} has {} in column {}, which may be a number of the spreadsheet or have a point between \
+                         thousands; write it with a comma or without any mark",
+                        refused.row + 1,
+                        quoted(text),
+                        quoted(&columns[at])
+                    )));
+                }
                 if is_too_long_mark(text) || (text.is_empty() && before.as_deref().is_none_or(str::is_empty)) {
                     *cell = before;
                 } else if text.is_empty() {
@@ -135,32 +176,56 @@ fn restore(base: &Base, corrected: &mut BTreeMap<u64, Cells>) -> Result<()> {
     }
 }
 
+/// Whether a number may have a fraction of three digits as well as a point between thousands.
+fn has_one_point_before_three_digits(text: &str) -> bool {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let parts = text.trim().trim_start_matches('-').split_once('.');
+    parts.is_some_and(|(whole, rest)| is_digits(whole) && whole.len() <= 3 && is_digits(rest) && rest.len() == 3)
+}
+
 /// A name that the column of geometries is found by.
 fn free_name(columns: &[String], at: usize) -> String {
     let is_free = |name: &&str| columns.iter().enumerate().all(|(i, column)| i == at || column != name);
     ["geometry", "the_geom", "geom", "wkt"].iter().find(|name| is_free(name)).map_or("ewkt", |name| name).to_owned()
 }
 
-/// The version's schema, each column found by its name among the refused rows'.
-fn expected(base: &Base, columns: &[String], source_columns: &[String]) -> Result<Schema> {
-    let mut used = HashSet::new();
-    let schema = base.snapshot.schema(&base.version)?;
-    if base.first.record.declared.mapping.is_some() {
-        // The mapping finds its own columns.
-        return Ok(Schema::clone(&schema));
-    }
-    let fields = schema.fields().iter().zip(&base.version.fields).map(|(field, published)| {
-        if is_geometry(field) {
-            return Ok(Arc::new(geometry_field()));
+/// The rows that the corrected ones come beside.
+pub(super) struct Basis<'a> {
+    pub(super) schema: &'a Schema,
+    /// How their columns were read, as their receipt has it.
+    pub(super) decided: Option<&'a str>,
+    pub(super) has_mapping: bool,
+    /// What they are, for an error.
+    pub(super) name: &'a str,
+}
+
+impl Basis<'_> {
+    /// The schema, each column found by its name among the refused rows', and how the columns were read.
+    fn expected(&self, columns: &[String], source_columns: &[String]) -> Result<Schema> {
+        let names = serde_json::to_string(source_columns);
+        let names = names.map_err(|error| Error::internal("writing the names of columns").caused_by(error))?;
+        let decided = self.decided.map(|text| (COLUMNS_KEY.to_owned(), text.to_owned()));
+        let known: HashMap<String, String> =
+            decided.into_iter().chain([(SOURCE_NAMES_KEY.to_owned(), names)]).collect();
+        if self.has_mapping {
+            // The mapping finds its own columns.
+            return Ok(self.schema.clone().with_metadata(known));
         }
-        let mut candidates = source_columns.iter().enumerate().filter(|(_, name)| **name == published.source_name);
-        let at = candidates.find(|(at, _)| used.insert(*at)).map(|(at, _)| at).ok_or_else(|| {
-            let (version, name) = (base.version.number, quoted(&published.source_name));
-            Error::invalid_request(format!(
-                "{version} has a column {name} that the refused rows do not have; push the whole corrected file"
-            ))
-        })?;
-        Ok(attribute_field(&published.name, &columns[at], field.data_type().clone()))
-    });
-    Ok(Schema::new(fields.collect::<Result<Vec<_>>>()?))
+        let mut used = HashSet::new();
+        let fields = self.schema.fields().iter().map(|field| {
+            if is_geometry(field) {
+                return Ok(Arc::new(geometry_field()));
+            }
+            let source = source_name(field);
+            let mut candidates = source_columns.iter().enumerate().filter(|(_, name)| *name == source);
+            let at = candidates.find(|(at, _)| used.insert(*at)).map(|(at, _)| at).ok_or_else(|| {
+                let (whose, name) = (self.name, quoted(source));
+                Error::invalid_request(format!(
+                    "{whose} has a column {name} that the refused rows do not have; push the whole corrected file"
+                ))
+            })?;
+            Ok(attribute_field(field.name(), &columns[at], field.data_type().clone()))
+        });
+        Ok(Schema::new_with_metadata(fields.collect::<Result<Vec<_>>>()?, known))
+    }
 }

@@ -8,6 +8,7 @@ use crate::staging::Upload;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::Schema;
+use std::path::PathBuf;
 use std::sync::Arc;
 use ukimet_model::batch::source_name;
 use ukimet_model::{Declarations, Error, LayerReport, LayerSelection, Result, Verdict};
@@ -22,24 +23,40 @@ pub(super) struct Sheet {
     pub(super) rows_skipped: u64,
     pub(super) verdicts: Vec<Verdict>,
     pub(super) report: LayerReport,
+    /// Whether it is a workbook, whose cells may be numbers of its own.
+    pub(super) is_book: bool,
+}
+
+/// The file of a sheet, and what is declared about it.
+pub(super) struct SheetFile {
+    pub(super) path: PathBuf,
+    pub(super) file_name: String,
+    pub(super) declared: Declarations,
+}
+
+impl SheetFile {
+    pub(super) fn of(upload: &Upload) -> Self {
+        let header = &upload.header;
+        Self { path: upload.path(), file_name: header.file_name.clone(), declared: header.declared() }
+    }
 }
 
 impl Sheet {
-    pub(super) async fn read(ingest: &Ingest, upload: &Upload) -> Result<Self> {
-        let header = &upload.header;
-        let is_book = [".xlsx", ".xlsm", ".ods"].iter().any(|ending| header.file_name.to_lowercase().ends_with(ending));
+    pub(super) async fn read(ingest: &Ingest, file: SheetFile) -> Result<Self> {
+        let name = file.file_name.to_lowercase();
+        let is_book = [".xlsx", ".xlsm", ".ods"].iter().any(|ending| name.ends_with(ending));
         let reading = Reading {
-            path: upload.path(),
-            file_name: header.file_name.clone(),
+            path: file.path,
+            file_name: file.file_name,
+            // Crs, region and mapping are of the rows, not of the sheet.
             declared: Declarations {
-                layers: match &header.layers {
+                layers: match file.declared.layers {
                     LayerSelection::Only if is_book => LayerSelection::Named(ROWS_SHEET.to_owned()),
-                    chosen => chosen.clone(),
+                    chosen => chosen,
                 },
-                // Those are of the rows, not of the sheet.
-                crs: None,
-                region: None,
-                ..header.declared()
+                media_type: file.declared.media_type,
+                encoding: file.declared.encoding,
+                ..Declarations::default()
             },
             // Every column as text.
             expected_schema: Some(bytes::Bytes::new()),
@@ -52,6 +69,7 @@ impl Sheet {
             rows_skipped: 0,
             verdicts: Vec::new(),
             report: LayerReport::default(),
+            is_book,
         };
         let (mut schema, mut is_whole) = (Arc::new(Schema::empty()), false);
         while let Some(message) = stream.next().await? {
@@ -77,7 +95,7 @@ impl Sheet {
             return Err(Error::data_loss("the adapter's answer ended without a summary"));
         }
         sheet.rows_skipped = find_header(&mut sheet.names, &mut sheet.rows)?;
-        if header.file_name.to_lowercase().ends_with(".csv") {
+        if name.ends_with(".csv") {
             let cells = sheet.rows.iter_mut().flatten().flatten();
             cells.for_each(|cell| *cell = unguarded(cell).to_owned());
             sheet.names.iter_mut().for_each(|name| *name = unguarded(name).to_owned());

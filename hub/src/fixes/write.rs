@@ -3,7 +3,9 @@
 use super::canonical::Corrected;
 use super::ranges::ranges;
 use super::{Base, STEP};
+use crate::registers::Register;
 use crate::report::each_quarantined;
+use arrow_schema::SchemaRef;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_util::sync::CancellationToken;
 use ukimet_catalog::{Catalog, LayerWriter, PushIntent};
@@ -22,6 +24,7 @@ pub(super) struct FixWriter {
 /// What the adapter made of the corrected rows.
 #[derive(Default)]
 struct Reread {
+    schema: Option<SchemaRef>,
     report: LayerReport,
     verdicts: Vec<Verdict>,
     /// Positions among the corrected rows.
@@ -36,12 +39,14 @@ impl FixWriter {
         base: &Base,
         corrected: &Corrected,
         intent: PushIntent,
-        messages: Vec<Message>,
+        (messages, register): (Vec<Message>, Option<&Register>),
     ) -> Result<PushOutcome> {
         let asset = base.first.record.asset.sha256;
         let mut transaction = self.catalog.begin(intent)?;
         let mut layer = transaction.begin_addition(base.first.dataset.id.clone(), base.version.number)?;
-        let reread = self.append(&mut layer, messages)?;
+        let mut reread = self.append(&mut layer, messages)?;
+        let tell = |register: &Register| register.tell(reread.schema.as_deref()?, &mut reread.report);
+        reread.verdicts.extend(register.and_then(tell));
         let numbers: Vec<u64> = corrected.row_numbers().collect();
         let number_of = |position: u64| usize::try_from(position).ok().and_then(|at| numbers.get(at)).copied();
         let refused: BTreeSet<u64> = reread.refused.iter().filter_map(|position| number_of(*position)).collect();
@@ -112,13 +117,14 @@ impl FixWriter {
     }
 
     fn append(&self, layer: &mut LayerWriter, messages: Vec<Message>) -> Result<Reread> {
-        let (mut reread, mut schema) = (Reread::default(), None);
+        let mut reread = Reread::default();
         for message in messages {
             self.check_wanted()?;
             match message {
-                Message::LayerBegin(begin) => schema = Some(ipc::decode_schema(&begin.schema, &self.limits)?),
+                Message::LayerBegin(begin) => reread.schema = Some(ipc::decode_schema(&begin.schema, &self.limits)?),
                 Message::Batch(batch) => {
-                    let schema = schema.as_ref().ok_or_else(|| Error::internal("a batch came before its layer"))?;
+                    let schema =
+                        reread.schema.as_ref().ok_or_else(|| Error::internal("a batch came before its layer"))?;
                     layer.append(Batch::try_new(ipc::decode_batch(&batch, schema, &self.limits)?)?)?;
                 }
                 Message::Verdicts(said) => reread.verdicts.extend(said.verdicts.into_iter().map(Verdict::from)),

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use ukimet_catalog::{PushRecord, Snapshot};
-use ukimet_model::{Dataset, Error, LayerOutcome, ProcessStep, PushId, Result, Version, VersionSelector};
+use ukimet_model::{
+    COLUMNS_KEY, ColumnDecision, Dataset, Error, LayerOutcome, ProcessStep, PushId, Result, Version, VersionSelector,
+};
 
 /// One layer of one push.
 #[derive(Clone, Debug)]
@@ -47,6 +49,15 @@ impl Subject {
     /// A step of the receipt.
     pub fn step(&self, name: &str) -> Option<&ProcessStep> {
         self.layer.report.steps.iter().find(|step| step.step == name)
+    }
+
+    /// What was decided about the columns of the source; `None` if the push is from before it was kept.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidRequest` if the receipt's words for it cannot be read.
+    pub fn decisions(&self) -> Result<Option<Vec<ColumnDecision>>> {
+        self.parameter("types", COLUMNS_KEY).map(ColumnDecision::parse).transpose()
     }
 
     /// A parameter of a step of the receipt.

@@ -12,11 +12,20 @@ use ukimet_model::{Example, Severity};
 #[derive(Clone, Debug)]
 pub(crate) struct CodePlan {
     pub(crate) code: Code,
-    /// Whether its cells went through a number.
-    pub(super) is_numeric: bool,
+    pub(super) cells: Cells,
     /// Whether every value that is too short is right with zeros before it.
     pub(super) pads: bool,
     pub(super) reference: Reference,
+}
+
+/// Where the cells of a column come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cells {
+    Text,
+    /// They went through a number.
+    Numbers,
+    /// They went through a number before, and come again as text, corrected or not.
+    Corrected,
 }
 
 /// What is told of a cell.
@@ -77,6 +86,27 @@ impl Verdict {
 }
 
 impl CodePlan {
+    pub(super) fn new(code: Code, is_numeric: bool, pads: bool, reference: Reference) -> Self {
+        let cells = if is_numeric { Cells::Numbers } else { Cells::Text };
+        Self { code, cells, pads, reference }
+    }
+
+    /// A column as it was decided before, whose rows come again as text.
+    pub(crate) fn corrected(code: Code, was_numeric: bool, pads: bool, reference: Reference) -> Self {
+        let cells = if was_numeric { Cells::Corrected } else { Cells::Text };
+        Self { code, cells, pads, reference }
+    }
+
+    /// Whether its cells went through a number.
+    pub(crate) fn is_from_number(&self) -> bool {
+        self.cells != Cells::Text
+    }
+
+    /// Whether zeros are put back.
+    pub(crate) fn is_padded(&self) -> bool {
+        self.pads
+    }
+
     /// Looks at every cell of a batch: the values as published, and which rows are refused (empty if none is).
     pub(crate) fn apply(
         &self,
@@ -122,11 +152,19 @@ impl CodePlan {
         match self.code {
             Code::Iin | Code::Bin | Code::IinOrBin => self.verdict_of_twelve(&plain),
             Code::Kato => self.verdict_of_kato(&plain).map(|verdict| (verdict, None)),
-            // A text that begins with zero never was a number.
-            Code::Rka if self.is_numeric && !(plain.starts_with('0') && self.code.passes(&plain)) => {
-                Some((Verdict::Damaged, None))
-            }
+            Code::Rka if self.is_damaged(&plain) => Some((Verdict::Damaged, None)),
             code => (!code.passes(text_for(code, trimmed, &plain))).then_some((Verdict::Shape, None)),
+        }
+    }
+
+    /// Whether an RKA lost digits or zeros when it was a number.
+    fn is_damaged(&self, plain: &str) -> bool {
+        let passes = self.code.passes(plain);
+        match self.cells {
+            Cells::Text => false,
+            // A text that begins with zero never was a number.
+            Cells::Numbers => !(plain.starts_with('0') && passes),
+            Cells::Corrected => !passes,
         }
     }
 

@@ -168,7 +168,7 @@ impl CodeSurvey {
             findings.add("codes.from_number", Severity::Note, message, 1, examples);
         }
         let pads = self.checked > 0 && self.checked + self.padded == self.filled;
-        Some(CodePlan { code, is_numeric, pads, reference })
+        Some(CodePlan::new(code, is_numeric, pads, reference))
     }
 
     fn report_not_as_named(&self, name: &str, limits: &Limits, findings: &mut Findings) {

@@ -176,3 +176,16 @@ proptest! {
         prop_assert_eq!(code("x", &values), None);
     }
 }
+
+#[test]
+fn a_corrected_address_that_was_a_number_is_taken_if_it_has_its_digits_again() {
+    let corrected = CodePlan::corrected(Code::Rka, true, false, Reference::default());
+    let told = |text: &str| {
+        let (mut refused, mut findings) = (Vec::new(), Findings::default());
+        corrected.apply(&StringArray::from(vec![text]), "РКА", 0, &mut refused, &mut findings);
+        (refused, findings.into_diagnostics().pop().map(|found| found.rule))
+    };
+    assert_eq!(told("1201300001234567"), (vec![], None));
+    assert_eq!(told("120130000123456"), (vec![true], Some("codes.damaged_rka".to_owned())));
+    assert_eq!(Code::of_role("iin_or_bin"), Some(Code::IinOrBin));
+}

@@ -122,6 +122,8 @@ pub(super) struct Resolved {
     pub(super) for_proj: String,
     /// The code if the definition has one, else the name.
     pub(super) label: String,
+    /// Whether no code names it.
+    pub(super) has_no_code: bool,
     /// The name, for people.
     pub(super) name: String,
     /// The PROJJSON of the horizontal part.
@@ -208,15 +210,17 @@ pub(super) fn resolve(definition: &Definition) -> Result<Resolved> {
         .and_then(|json| serde_json::from_str(&json).ok())
         .ok_or_else(|| Error::invalid_request(format!("{} is no coordinate reference system", quoted(&for_proj))))?;
     let name = name(&json);
-    let label = match definition {
-        Definition::Code(code) => code.to_string(),
-        Definition::Text(_) => id(&json).unwrap_or_else(|| name.clone()),
+    let code = match definition {
+        Definition::Code(code) => Some(code.to_string()),
+        Definition::Text(_) => id(&json),
     };
+    let has_no_code = code.is_none();
+    let label = code.unwrap_or_else(|| name.clone());
     let horizontal = horizontal(&json).clone();
     check_kind(&horizontal, &label)?;
     let area = guarded(|| crs.area_of_use().map_err(|error| error.to_string())).ok().and_then(|(area, _)| area);
     let area = area.map(|area| [area.west, area.south, area.east, area.north]);
-    Ok(Resolved { for_proj, label, name, horizontal, area })
+    Ok(Resolved { for_proj, label, has_no_code, name, horizontal, area })
 }
 
 fn create(definition: &str) -> Result<Proj> {

@@ -17,6 +17,7 @@ pub(super) fn settled(known: Known, positions: &[(f64, f64)], grids: &Grids) -> 
         Known::Other(resolved, _) => resolved.zone(),
         Known::Missing | Known::Wgs84(_) | Known::Qaztrf(..) => None,
     };
+    let definition = definition_without_code(&known);
     let (label, name, operation, is_geographic, area) = match known {
         Known::Missing => return Ok(CrsPlan::of_table(Findings::default())),
         Known::Wgs84(label) => (
@@ -48,10 +49,17 @@ pub(super) fn settled(known: Known, positions: &[(f64, f64)], grids: &Grids) -> 
     };
     let is_undecided = operation.is_none();
     let operation = operation.unwrap_or_else(|| Operation::identity("none: there are no coordinates"));
-    let step = receipt(&label, &name, &operation, middle);
+    let mut step = receipt(&label, &name, &operation, middle);
+    step.parameters.extend(definition.map(|text| ("source_crs_definition".to_owned(), text)));
     let gate = Gate::new(quoted(&label), is_geographic, area, zone);
     let findings = Findings::default();
     Ok(CrsPlan { label: Some(label), operation, is_undecided, is_swapped: false, gate, findings, step })
+}
+
+/// The definition of a CRS that no code names, so that more rows can be read by it.
+fn definition_without_code(known: &Known) -> Option<String> {
+    let Known::Other(resolved, _) = known else { return None };
+    resolved.has_no_code.then(|| resolved.for_proj.clone())
 }
 
 fn receipt(label: &str, name: &str, operation: &Operation, middle: Option<(f64, f64)>) -> ProcessStep {

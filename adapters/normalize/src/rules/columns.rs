@@ -1,12 +1,16 @@
 //! The attributes: which are looked at in the first pass, what each becomes, and how a batch of one is made.
 
+mod decided;
+
+pub(super) use decided::Decided;
+
 use super::survey::utf8;
 use crate::codes::{ChainSurvey, CodePlan, CodeSurvey, PersonPlan, Reference, Registers, digits_of, is_code_name};
 use crate::findings::{Findings, example, show, step};
 use crate::layer::{DATE_CELLS_KEY, Declared, GEOMETRY_KEY, Limits, NUMERIC_CELLS_KEY, Role, SourceLayer, is_marked};
 use crate::text::TextPlan;
 use crate::types::expected;
-use crate::types::{self, ColumnSurvey, Published, Serial, Target, Zone};
+use crate::types::{self, ColumnSurvey, Expectation, Published, Serial, Target, Zone};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
@@ -108,10 +112,7 @@ impl ColumnsSurvey {
         findings: &mut Findings,
     ) -> ColumnsPlan {
         let mut types_step = types::receipt(self.zone.as_ref());
-        let mut codes_step = step("codes", []);
-        if self.reference.kato.is_some() {
-            codes_step.parameters.insert("reference".to_owned(), "kato".to_owned());
-        }
+        let mut codes_step = codes_receipt(&self.reference);
         let mut columns = Vec::new();
         for (i, role) in roles.iter().enumerate().filter(|(_, role)| **role != Role::Geometry) {
             let field = layer.schema.field(i);
@@ -140,9 +141,8 @@ impl ColumnsSurvey {
         if let Some(chain) = self.chain {
             chain.finish(names, findings);
         }
-        let code = |column: &Column| column.code.as_ref().map(|code| code.code);
-        let of: Vec<_> = columns.iter().map(|column| (names[column.raw].as_str(), code(column))).collect();
-        let person = PersonPlan::find(&of);
+        decided::tell(&columns, &mut types_step);
+        let person = person_plan(&columns, names);
         ColumnsPlan { columns, person, types_step, codes_step: has_codes.then_some(codes_step) }
     }
 }
@@ -166,10 +166,30 @@ impl ColumnsPlan {
         }
     }
 
-    /// Columns whose every value has to fit a type.
-    pub(super) fn expected(columns: Vec<Column>) -> Self {
-        Self { columns, person: None, types_step: types::receipt(None), codes_step: None }
+    /// Columns whose every value has to fit a type, as they were decided before.
+    pub(super) fn expected(columns: Vec<Column>, decided: &Decided, names: &[String]) -> Self {
+        let mut types_step = types::receipt(None);
+        decided.tell(&mut types_step);
+        let mut codes_step = codes_receipt(&decided.reference);
+        codes_step.count = columns.iter().filter(|column| column.code.is_some()).count() as u64;
+        let person = person_plan(&columns, names);
+        Self { columns, person, types_step, codes_step: Some(codes_step).filter(|step| step.count > 0) }
     }
+}
+
+fn person_plan(columns: &[Column], names: &[String]) -> Option<PersonPlan> {
+    let code = |column: &Column| column.code.as_ref().map(|code| code.code);
+    let of: Vec<_> = columns.iter().map(|column| (names[column.raw].as_str(), code(column))).collect();
+    PersonPlan::find(&of)
+}
+
+/// A receipt of the codes rule under way.
+fn codes_receipt(reference: &Reference) -> ProcessStep {
+    let mut receipt = step("codes", []);
+    if reference.kato.is_some() {
+        receipt.parameters.insert("reference".to_owned(), "kato".to_owned());
+    }
+    receipt
 }
 
 /// One attribute of the source and what the rules find it to be.
@@ -182,8 +202,8 @@ pub(crate) struct Column {
     /// The declared zone of times that the source typed itself and that have none.
     zone: Option<Zone>,
     pub(crate) data_type: DataType,
-    /// Whether every value has to fit `data_type`, whatever its column holds.
-    is_expected: bool,
+    /// If every value has to fit `data_type`, whatever its column holds: how it may be written.
+    expected: Option<Expectation>,
 }
 
 impl Column {
@@ -191,7 +211,16 @@ impl Column {
     pub(super) fn expected(raw: usize, role: Role, data_type: &DataType) -> Self {
         let data_type = data_type.clone();
         let target = Target::Text(None);
-        Self { raw, role, code: None, target, serial: None, zone: None, data_type, is_expected: true }
+        Self {
+            raw,
+            role,
+            code: None,
+            target,
+            serial: None,
+            zone: None,
+            data_type,
+            expected: Some(Expectation::default()),
+        }
     }
 
     fn new(raw: usize, role: Role, field: &Field, code: Option<CodePlan>, target: Target, zone: Option<&Zone>) -> Self {
@@ -209,7 +238,7 @@ impl Column {
             Some(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             None => plain,
         };
-        Self { raw, role, code, target, serial, zone, data_type, is_expected: false }
+        Self { raw, role, code, target, serial, zone, data_type, expected: None }
     }
 
     /// The published field.
@@ -266,8 +295,12 @@ impl Column {
         row_first: u64,
         findings: &mut Findings,
     ) -> Result<ArrayRef> {
-        if self.is_expected {
-            return expected::apply(decoded, &self.data_type, name, row_first, refused, findings);
+        if let Some(how) = &self.expected {
+            let typed = expected::apply(decoded, (&self.data_type, how), name, row_first, refused, findings)?;
+            return Ok(match (&self.code, typed.as_string_opt()) {
+                (Some(code), Some(text)) => Arc::new(code.apply(text, name, row_first, refused, findings)),
+                _ => typed,
+            });
         }
         let digits = || digits_of(decoded).filter(|_| self.code.is_some());
         let text = match self.role {

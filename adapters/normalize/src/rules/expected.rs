@@ -1,6 +1,6 @@
 //! The decisions that are left where rows have to fit a schema that is there already.
 
-use super::columns::{Column, ColumnsPlan};
+use super::columns::{Column, ColumnsPlan, Decided};
 use super::{Decisions, Plan};
 use crate::crs::CrsSurvey;
 use crate::findings::Findings;
@@ -13,14 +13,14 @@ use std::sync::Arc;
 use ukimet_model::batch::{geometry_index, is_geometry, source_name};
 use ukimet_model::error::quoted;
 use ukimet_model::mapping::{ColumnSource, MappedColumn};
-use ukimet_model::{Error, Mapping, Result};
+use ukimet_model::{Error, Mapping, Result, SOURCE_NAMES_KEY};
 
 /// Makes the decisions that an expected schema leaves.
 pub(super) fn expected_plan(
     expected: &SchemaRef,
     (layer, limits, declared): (SourceLayer, Limits, Declared),
     roles: &[Role],
-    (text, mut places): (TextPlan, PlacePlan),
+    (mut text, mut places): (TextPlan, PlacePlan),
     crs: CrsSurvey,
     has_places: bool,
 ) -> Result<Plan> {
@@ -34,21 +34,24 @@ pub(super) fn expected_plan(
     }
     let crs = crs.decide(wants_places)?;
     let mut findings = Findings::default();
+    let decided = Decided::of(expected, &declared)?;
     let (columns, output) = if expected.fields().is_empty() {
         let columns: Vec<Column> =
             (0..roles.len()).map(|raw| Column::expected(raw, roles[raw], &DataType::Utf8)).collect();
         let output = Output::decide(&Declared::default(), &text.names, &columns, &mut findings)?;
         (columns, output)
     } else if let Some(mapping) = &declared.mapping {
-        let columns = columns_for_mapping(expected, roles, &text.names, mapping, places.cell());
+        text.names = source_names(expected, text.names, places.cell());
+        let columns = columns_for_mapping(expected, (roles, &text.names), mapping, places.cell(), &decided)?;
         let output = Output::decide(&declared, &text.names, &columns, &mut findings)?;
         (columns, output)
     } else {
-        let columns = columns_as_expected(expected, roles, &text.names)?;
+        let columns = columns_as_expected(expected, roles, &text.names, &decided)?;
+        text.names = source_names(expected, text.names, places.cell());
         let output = Output::named(expected);
         (columns, output)
     };
-    let columns = ColumnsPlan::expected(columns);
+    let columns = ColumnsPlan::expected(columns, &decided, &text.names);
     let decisions =
         Decisions { text, places, crs, findings, columns, output, has_places: wants_places, is_addition: true };
     let plan = Plan::new(layer, limits, decisions)?;
@@ -56,14 +59,24 @@ pub(super) fn expected_plan(
     Ok(plan)
 }
 
+/// The columns as the source names them, if that was said; the one of places, at `cell`, keeps the name that it is known by.
+fn source_names(expected: &Schema, names: Vec<String>, cell: Option<usize>) -> Vec<String> {
+    let said = expected.metadata().get(SOURCE_NAMES_KEY).and_then(|said| serde_json::from_str(said).ok());
+    let Some(mut said) = said.filter(|said: &Vec<String>| said.len() == names.len()) else { return names };
+    if let Some(cell) = cell {
+        said[cell].clone_from(&names[cell]);
+    }
+    said
+}
+
 /// A column for each expected attribute, found by its source name.
-fn columns_as_expected(expected: &Schema, roles: &[Role], names: &[String]) -> Result<Vec<Column>> {
+fn columns_as_expected(expected: &Schema, roles: &[Role], names: &[String], decided: &Decided) -> Result<Vec<Column>> {
     let of_field = |field: &Arc<Field>| {
         let raw = names.iter().position(|name| name == source_name(field));
         let missing =
             || Error::invalid_data(format!("a column {} was expected, found none", quoted(source_name(field))));
         let raw = raw.ok_or_else(missing)?;
-        Ok(Column::expected(raw, roles[raw], field.data_type()))
+        decided.column(raw, roles[raw], field.data_type())
     };
     expected.fields().iter().filter(|field| !is_geometry(field)).map(of_field).collect()
 }
@@ -72,13 +85,17 @@ fn columns_as_expected(expected: &Schema, roles: &[Role], names: &[String]) -> R
 /// at `cell` is one only if the rows that are there have it, or the mapping names it.
 fn columns_for_mapping(
     expected: &Schema,
-    roles: &[Role],
-    names: &[String],
+    (roles, names): (&[Role], &[String]),
     mapping: &Mapping,
     cell: Option<usize>,
-) -> Vec<Column> {
+    decided: &Decided,
+) -> Result<Vec<Column>> {
     let source: Vec<&str> = names.iter().map(String::as_str).collect();
     let is_at = |name: &str, raw: usize| position_named(&source, name) == Some(raw);
+    let is_named = |raw: usize| {
+        let mapped = mapping.columns.iter().flat_map(|column| column.source.columns());
+        mapped.chain(mapping.drop.iter().map(String::as_str)).any(|name| is_at(name, raw))
+    };
     let type_of = |raw: usize| {
         let is_renamed = |column: &&MappedColumn| match &column.source {
             ColumnSource::Column(from) => column.cast.is_none() && is_at(from, raw),
@@ -87,20 +104,19 @@ fn columns_for_mapping(
         let renamed = mapping.columns.iter().find(is_renamed);
         let is_made = |field: &Field| mapping.columns.iter().any(|column| column.name == *field.name());
         // The geometry has no source name: a column of its name is not what it is made of.
-        expected.fields().iter().filter(|field| !is_geometry(field)).find(|field| match renamed {
-            Some(column) => column.name == *field.name(),
-            None => source_name(field) == names[raw] && !is_made(field),
-        })
-    };
-    let is_named = |raw: usize| {
-        let mapped = mapping.columns.iter().flat_map(|column| column.source.columns());
-        mapped.chain(mapping.drop.iter().map(String::as_str)).any(|name| is_at(name, raw))
+        let mut attributes = expected.fields().iter().filter(|field| !is_geometry(field));
+        if let Some(column) = renamed {
+            return attributes.find(|field| column.name == *field.name());
+        }
+        // Of several columns with one name, each has the type of its own.
+        let before = (0..raw).filter(|other| names[*other] == names[raw] && !is_named(*other)).count();
+        attributes.filter(|field| source_name(field) == names[raw] && !is_made(field)).nth(before)
     };
     let is_attribute = |raw: &usize| {
         roles[*raw] != Role::Geometry && (cell != Some(*raw) || type_of(*raw).is_some() || is_named(*raw))
     };
     let column =
-        |raw: usize| Column::expected(raw, roles[raw], type_of(raw).map_or(&DataType::Utf8, |field| field.data_type()));
+        |raw: usize| decided.column(raw, roles[raw], type_of(raw).map_or(&DataType::Utf8, |field| field.data_type()));
     (0..roles.len()).filter(is_attribute).map(column).collect()
 }
 

@@ -1,25 +1,38 @@
 //! Values that have to fit the type that their column has already: a corrected row beside rows that are published.
 
-use super::moment::date_time;
-use super::number::missing_mark;
+use super::moment::{civil, date_time, microseconds};
+use super::number::{bare, missing_mark};
 use super::value::{Notation, boolean, decimal, integer, is_grouped_by_comma};
+use super::{Serial, Zone};
 use crate::findings::{Findings, example};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type};
-use arrow_array::{Array, ArrayRef, BinaryArray, StringArray};
+use arrow_array::types::{Float32Type, Float64Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef, BinaryArray, PrimitiveArray, StringArray};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{DataType, TimeUnit};
 use std::sync::Arc;
 use ukimet_model::{Error, Result, Severity};
 
+/// How the values of a column are written, as far as it was decided when its other rows were read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Expectation {
+    /// The notation of its text.
+    pub(crate) notation: Option<Notation>,
+    /// The day from which its numbers count.
+    pub(crate) serial: Option<Serial>,
+    /// The declared zone of times that have none.
+    pub(crate) zone: Option<Zone>,
+}
+
 /// A column in its expected type; rows with a value that does not fit are marked in `misfits`, which is empty as long as
 /// there are none, with a finding.
 ///
-/// Empty text is null in every type but text, and marks for a missing value are in numbers and times. A comma that may
-/// part thousands as well as decimals does not fit: which of them the column means is not known here.
+/// Empty text is null in every type but text, and marks for a missing value are in numbers and times. A value is read in
+/// the notation of its column, and if it is not written so, in any that has one meaning only: a comma that may part
+/// thousands as well as decimals does not fit where no notation says which of them it is.
 pub(crate) fn apply(
     column: &ArrayRef,
-    expected: &DataType,
+    (expected, how): (&DataType, &Expectation),
     name: &str,
     row_first: u64,
     misfits: &mut Vec<bool>,
@@ -32,8 +45,11 @@ pub(crate) fn apply(
     if *expected == DataType::Utf8 {
         return Ok(Arc::new(text));
     }
-    let plain: Vec<Option<String>> =
-        text.iter().map(|value| value.and_then(|value| canonical(value.trim(), expected))).collect();
+    let read = |value: &str| how.canonical(value, expected).or_else(|| canonical(value, expected));
+    let mut plain: Vec<Option<String>> = text.iter().map(|value| value.and_then(|value| read(value.trim()))).collect();
+    for (plain, instant) in plain.iter_mut().zip(how.instants(&text, expected, name, row_first, findings)) {
+        *plain = plain.take().or(instant);
+    }
     let typed = typed(&plain, expected)?;
     // Where nothing but yes and no is expected, a mark such as нет may be an answer.
     let has_marks = expected.is_numeric() || matches!(expected, DataType::Date32 | DataType::Timestamp(..));
@@ -55,6 +71,53 @@ pub(crate) fn apply(
         }
     }
     Ok(typed)
+}
+
+impl Expectation {
+    /// A value in the notation of its column, as arrow reads its type; `None` if it is not written so.
+    fn canonical(&self, text: &str, expected: &DataType) -> Option<String> {
+        if let Some(time) = self.counted(text).filter(|_| *expected == DataType::Timestamp(TimeUnit::Microsecond, None))
+        {
+            return Some(civil(time).to_string());
+        }
+        let notation = self.notation?;
+        if notation.is_number() {
+            let number = bare(text)?;
+            return match expected {
+                expected if expected.is_integer() => integer(&number.text).map(|number| number.to_string()),
+                _ => notation.fraction(&number.text).map(|number| number.to_string()),
+            };
+        }
+        notation.date(text).map(|date| date.to_string()).filter(|_| *expected == DataType::Date32)
+    }
+
+    /// Microseconds since 1970 of a number that counts days.
+    fn counted(&self, text: &str) -> Option<i64> {
+        self.serial?.microseconds(text.parse().ok()?)
+    }
+
+    /// Times without a zone as instants of the declared one, if the column was read so.
+    fn instants(
+        &self,
+        text: &StringArray,
+        expected: &DataType,
+        name: &str,
+        row_first: u64,
+        findings: &mut Findings,
+    ) -> Vec<Option<String>> {
+        let is_zoned = matches!(expected, DataType::Timestamp(TimeUnit::Microsecond, Some(_)));
+        let is_local = self.serial.is_some() || self.notation == Some(Notation::DateTime);
+        let Some(zone) = self.zone.as_ref().filter(|_| is_zoned && is_local) else { return Vec::new() };
+        let local = |value: &str| {
+            let written = || date_time(value).filter(|read| read.offset.is_none()).map(|read| microseconds(read.time));
+            self.counted(value).or_else(written)
+        };
+        let times: PrimitiveArray<TimestampMicrosecondType> =
+            text.iter().map(|value| value.and_then(|value| local(value.trim()))).collect();
+        let instants = zone.instants(&times, name, row_first, findings);
+        let instants = instants.as_primitive::<TimestampMicrosecondType>().iter();
+        instants.map(|instant| instant.map(|instant| format!("{}Z", civil(instant)))).collect()
+    }
 }
 
 /// Any column as text, numbers as short as they are exact.
@@ -138,9 +201,13 @@ mod tests {
 
     /// What fits, as text, and which rows do not.
     fn check(expected: &DataType, values: &[&str]) -> (Vec<String>, Vec<usize>) {
+        check_written(expected, &Expectation::default(), values)
+    }
+
+    fn check_written(expected: &DataType, how: &Expectation, values: &[&str]) -> (Vec<String>, Vec<usize>) {
         let column: ArrayRef = Arc::new(StringArray::from(values.to_vec()));
         let (mut misfits, mut findings) = (vec![false; values.len()], Findings::default());
-        let typed = apply(&column, expected, "n", 10, &mut misfits, &mut findings).expect("a column");
+        let typed = apply(&column, (expected, how), "n", 10, &mut misfits, &mut findings).expect("a column");
         assert_eq!(typed.data_type(), expected);
         let found = findings.into_diagnostics().pop().map_or(0, |found| found.count);
         assert_eq!(found, misfits.iter().filter(|misfit| **misfit).count() as u64);
@@ -180,6 +247,63 @@ mod tests {
         let (shown, misfits) =
             check(&zoned, &["2024-05-31T10:00:00+05:00", "2024-05-31T05:00:00Z", "2024-05-31T10:00:00"]);
         assert_eq!((shown[0] == shown[1], misfits), (true, vec![2]));
+    }
+
+    #[test]
+    fn a_value_is_read_in_the_notation_that_its_column_has() {
+        let in_notation = |notation| Expectation { notation: Some(notation), ..Expectation::default() };
+        let zone = Some(Zone::declared("Asia/Almaty").expect("a zone"));
+        let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let clock = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let cases = [
+            (
+                DataType::Float64,
+                in_notation(Notation::GroupedComma),
+                ["1.234.567,8", "1.234", "12 %"],
+                ["1234567.8", "1234.0", "12.0"],
+            ),
+            (DataType::Float64, in_notation(Notation::GroupedPoint), ["1,234", "5", "(7)"], ["1234.0", "5.0", "-7.0"]),
+            (
+                DataType::Float64,
+                in_notation(Notation::DecimalComma),
+                ["1,234", "1.5", "1,234,567"],
+                ["1.234", "1.5", "∅"],
+            ),
+            (DataType::Int64, in_notation(Notation::Integer), ["12 км", "5", "1,5"], ["12", "5", "∅"]),
+            (
+                DataType::Date32,
+                in_notation(Notation::DateMonthFirst),
+                ["05/06/2024", "2024-05-31", "31/05/2024"],
+                ["2024-05-06", "2024-05-31", "∅"],
+            ),
+            (
+                DataType::Date32,
+                in_notation(Notation::DateSlashed),
+                ["05/06/2024", "31-05-2024", "05/31/2024"],
+                ["2024-06-05", "2024-05-31", "∅"],
+            ),
+            (
+                instant.clone(),
+                Expectation { zone: zone.clone(), ..in_notation(Notation::DateTime) },
+                ["2024-05-31T10:00:00", "2024-05-31T05:00:00Z", "soon"],
+                ["2024-05-31T05:00:00Z", "2024-05-31T05:00:00Z", "∅"],
+            ),
+            (
+                instant,
+                Expectation { zone, ..in_notation(Notation::DateTimeZoned) },
+                ["2024-05-31T10:00:00", "2024-05-31T10:00:00+05:00", ""],
+                ["∅", "2024-05-31T05:00:00Z", "∅"],
+            ),
+            (
+                clock,
+                Expectation { serial: Some(Serial::From1900), ..Expectation::default() },
+                ["45443.5", "2024-05-31T12:00:00", "60"],
+                ["2024-05-31T12:00:00", "2024-05-31T12:00:00", "∅"],
+            ),
+        ];
+        for (expected, how, values, shown) in cases {
+            assert_eq!(check_written(&expected, &how, &values).0, shown, "{how:?}");
+        }
     }
 
     #[test]

@@ -28,6 +28,14 @@ impl Serial {
         }
     }
 
+    /// The word of [`Serial::marked`].
+    pub(crate) fn mark(self) -> &'static str {
+        match self {
+            Self::From1900 => "1900",
+            Self::From1904 => "1904",
+        }
+    }
+
     /// Microseconds since 1970 on an unnamed clock, to the millisecond; `None` for what is no day of a spreadsheet.
     pub(crate) fn microseconds(self, serial: f64) -> Option<i64> {
         const DAY_MILLISECONDS: f64 = 86_400_000.0;

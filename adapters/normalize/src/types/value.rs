@@ -61,7 +61,7 @@ impl Notation {
             Self::DecimalPoint => "decimal with point",
             Self::DecimalComma => "decimal with comma",
             Self::GroupedPoint => "decimal with point and commas between thousands",
-            Self::GroupedComma => "decimal with comma and points between thousands",
+            Self::GroupedComma => ukimet_model::GROUPED_BY_POINTS,
             Self::DateIso => "date YYYY-MM-DD",
             Self::DateDotted => "date DD.MM.YYYY",
             Self::DateSlashed => "date DD/MM/YYYY",
@@ -71,6 +71,11 @@ impl Notation {
             Self::DateTimeZoned => "date and time with zone",
             Self::Boolean => "true or false",
         }
+    }
+
+    /// The notation that receipts name so.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|notation| notation.name() == name)
     }
 
     /// Whether values are numbers.
