@@ -136,7 +136,7 @@ impl Adapters {
     }
 
     async fn read_remote(&self, remote: &Remote, reading: &Reading) -> Result<ReadStream> {
-        let mut stream = ReadStream::new(Source::Remote(remote.url.clone()), self.job().await, self.time_max);
+        let mut stream = ReadStream::new(Source::Remote(remote.url.clone()), Arc::new(self.job().await), self.time_max);
         self.check_remote(remote).await?;
         let requests = bytes_requests(reading).await?;
         stream.begin(client(remote.channel.clone()), requests).await?;
@@ -144,7 +144,11 @@ impl Adapters {
     }
 
     async fn read_bundled(&self, reading: &Reading) -> Result<ReadStream> {
-        let job = self.job().await;
+        self.read_beside(reading, Arc::new(self.job().await)).await
+    }
+
+    /// Reads with the bundled adapter in the place among the running jobs that another reading has, which has ended.
+    pub(crate) async fn read_beside(&self, reading: &Reading, job: Arc<OwnedSemaphorePermit>) -> Result<ReadStream> {
         let process = self.bundled.start(Some(&reading.path)).await?;
         let client = process.client();
         let mut stream = ReadStream::new(Source::Process(Box::new(process)), job, self.time_max);

@@ -4,11 +4,14 @@
 //! Twice a file is read: the sheet as text, exactly as it stands, then the rows, as the first push declared them and in
 //! the types of the version that is there.
 
+mod again;
 mod canonical;
 mod order;
 mod ranges;
 mod sheet;
 mod write;
+
+pub(crate) use again::{Corrections, Origin};
 
 use crate::adapters::Reading;
 use crate::ingest::{Ingest, Ingested, push_intent};

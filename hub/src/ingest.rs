@@ -8,6 +8,7 @@ mod layer;
 mod writer;
 
 use crate::adapters::{Adapters, ReadStream, Reading};
+use crate::fixes::Corrections;
 use crate::mapping::MappingInForce;
 use crate::registers::Registers;
 use crate::staging::{PushHeader, Upload};
@@ -65,18 +66,33 @@ impl Ingest {
     /// `AlreadyUsed` if the push id stands for other content, what the adapter says about the bytes, what the
     /// catalog says about the rows.
     pub async fn ingest(&self, upload: &Upload, sha256: Sha256, rows: Arc<AtomicU64>) -> Result<Ingested> {
-        let mut intent = push_intent(upload, sha256);
+        let intent = push_intent(upload, sha256);
         if let Some(outcome) = self.replay(&intent, &upload.header)? {
             return Ok(Ingested { outcome, replayed: true });
         }
         if let Some(first) = upload.header.fixes.clone() {
             return Box::pin(self.ingest_fixes(upload, sha256, first, rows)).await;
         }
+        self.ingest_file(upload, intent, rows, None).await
+    }
+
+    /// Reads the file of an upload into a version, with the corrections of its rows if there are some.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ingest::ingest`], and what does not let the corrections come beside the file's rows.
+    pub(crate) async fn ingest_file(
+        &self,
+        upload: &Upload,
+        mut intent: PushIntent,
+        rows: Arc<AtomicU64>,
+        corrections: Option<Corrections>,
+    ) -> Result<Ingested> {
         let mapping = self.mapping_in_force(&upload.header, self.catalog.snapshot()).await?;
         let mut asked = reading(&upload.header, upload.path(), &mapping);
         asked.expected_schema = beside::expected_schema(&self.catalog.snapshot(), &upload.header)?;
         let mut reading = self.adapters.read(&asked).await?;
-        (intent.declared, intent.mapping) = (asked.declared, mapping.change);
+        (intent.declared, intent.mapping) = (asked.declared.clone(), mapping.change);
         let (messages, received) = mpsc::channel(MESSAGES_WAITING_MAX);
         let stop = CancellationToken::new();
         let writer = Writer {
@@ -98,7 +114,7 @@ impl Ingest {
             drop(job);
             written
         });
-        let read = forward(&mut reading, messages).await;
+        let read = self.forward((&mut reading, &asked), messages, corrections).await;
         match writing.await.map_err(|e| Error::internal("writing a version").caused_by(e))? {
             Ok(outcome) => Ok(Ingested { outcome, replayed: false }),
             // The reader's error says more than the writer's, which then only saw the messages end.
@@ -119,6 +135,31 @@ impl Ingest {
             Ok(mapping.with_register(register))
         });
         found.await.map_err(|e| Error::internal("reading what a mapping looks up").caused_by(e))?
+    }
+
+    /// Hands the adapter's messages on until the summary, after which nothing counts, or the writer stops listening.
+    async fn forward(
+        &self,
+        (reading, asked): (&mut ReadStream, &Reading),
+        messages: mpsc::Sender<Message>,
+        mut corrections: Option<Corrections>,
+    ) -> Result<()> {
+        while let Some(message) = reading.next().await? {
+            let is_last = matches!(message, Message::Summary(_));
+            let taken = match &mut corrections {
+                Some(corrections) => Box::pin(corrections.take(self, asked, &reading.job(), message)).await?,
+                None => vec![message],
+            };
+            for message in taken {
+                if messages.send(message).await.is_err() {
+                    return Ok(());
+                }
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The outcome of a push that ended before.
@@ -174,17 +215,6 @@ pub(crate) fn push_intent(upload: &Upload, sha256: Sha256) -> PushIntent {
         declared: header.declared(),
         mapping: MappingChange::Keep,
     }
-}
-
-/// Hands the adapter's messages on until the summary, after which nothing counts, or the writer stops listening.
-async fn forward(reading: &mut ReadStream, messages: mpsc::Sender<Message>) -> Result<()> {
-    while let Some(message) = reading.next().await? {
-        let is_last = matches!(message, Message::Summary(_));
-        if messages.send(message).await.is_err() || is_last {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// The media type of a raster that is kept.

@@ -4,10 +4,12 @@ mod difference;
 mod subject;
 
 use crate::api::push::Pushes;
-use crate::ingest::reading;
-use crate::staging::PushHeader;
+use crate::fixes::Corrections;
+use crate::ingest::{Ingested, push_intent, reading};
+use crate::staging::{PushHeader, Upload};
 use difference::Comparison;
 use std::path::Path;
+use std::sync::Arc;
 use subject::{Subject, copy};
 use ukimet_catalog::Snapshot;
 use ukimet_model::error::quoted;
@@ -75,17 +77,36 @@ impl Pushes {
 
     async fn push_again(&self, subject: Subject, rules: &str) -> Result<Answer> {
         let upload = self.staging.claim(subject.header(rules)?).await?;
-        let upload = blocking(move || {
+        let (upload, subject) = blocking(move || {
             let mut upload = upload;
             upload.restart()?;
             copy(&subject, &mut upload)?;
-            Ok(upload)
+            Ok((upload, subject))
         })
         .await?;
-        let ingested = self.ended(Box::pin(self.ingest_received(upload, std::future::pending()))).await?;
+        let ingested = if subject.corrections.is_empty() {
+            self.ended(Box::pin(self.ingest_received(upload, std::future::pending()))).await?
+        } else {
+            let ingested = self.ended(Box::pin(self.ingest_with_corrections(&upload, subject))).await;
+            upload.discard();
+            ingested?
+        };
         let mut outcome = v1::PushOutcome::from(ingested.outcome);
         outcome.replayed = ingested.replayed;
         Ok(Answer::Outcome(outcome))
+    }
+
+    async fn ingest_with_corrections(&self, upload: &Upload, subject: Subject) -> Result<Ingested> {
+        let corrections = self.corrections_of(&subject, &upload.path()).await?;
+        let intent = push_intent(upload, upload.sha256());
+        self.ingest.ingest_file(upload, intent, Arc::default(), corrections).await
+    }
+
+    /// The corrections of a version, with scratch files beside the file of its upload.
+    async fn corrections_of(&self, subject: &Subject, beside: &Path) -> Result<Option<Corrections>> {
+        let folder = beside.parent().ok_or_else(|| Error::internal("a staged push has a folder"))?;
+        let (snapshot, dataset) = (&subject.snapshot, &subject.dataset.id);
+        self.ingest.corrections_again(snapshot, dataset, subject.corrections.clone(), folder).await
     }
 
     /// Reads the bytes without writing anything but a scratch file, and compares.
@@ -114,35 +135,55 @@ impl Pushes {
         examples_max: usize,
     ) -> Result<v1::Difference> {
         let mapping = self.ingest.mapping_in_force(header, subject.snapshot.clone()).await?;
-        let mut messages = self.ingest.adapters.read(&reading(header, path.to_owned(), &mapping)).await?;
-        let limits = self.ingest.ipc_limits;
+        let like = reading(header, path.to_owned(), &mapping);
+        let mut corrections = self.corrections_of(&subject, path).await?;
+        let mut messages = self.ingest.adapters.read(&like).await?;
         let mut comparison = None;
         while let Some(message) = messages.next().await? {
-            match message {
-                Message::LayerBegin(begin) => {
-                    let schema = ipc::decode_schema(&begin.schema, &limits)?;
-                    let (snapshot, dataset, version) =
-                        (subject.snapshot.clone(), subject.dataset.clone(), subject.version.clone());
-                    let opened = blocking(move || Comparison::begin(snapshot, dataset, version, schema)).await?;
-                    if comparison.replace(opened).is_some() {
-                        return Err(Error::internal("one layer was asked for, the adapter gave several"));
-                    }
-                }
-                Message::Batch(batch) => {
-                    let open = comparison.as_mut().ok_or_else(|| Error::internal("rows came before their layer"))?;
-                    open.observe(&ipc::decode_batch(&batch, &open.schema(), &limits)?)?;
-                }
-                Message::Summary(_) => break,
-                Message::AssetBegin(_)
-                | Message::AssetData(_)
-                | Message::AssetEnd(_)
-                | Message::Verdicts(_)
-                | Message::Quarantined(_)
-                | Message::LayerEnd(_) => (),
+            let is_last = matches!(message, Message::Summary(_));
+            let taken = match &mut corrections {
+                Some(corrections) => Box::pin(corrections.take(&self.ingest, &like, &messages.job(), message)).await?,
+                None => vec![message],
+            };
+            for message in taken {
+                self.observe(&subject, message, &mut comparison).await?;
+            }
+            if is_last {
+                break;
             }
         }
         let comparison = comparison.ok_or_else(|| Error::data_loss("the adapter's answer has no layer"))?;
         blocking(move || comparison.finish(examples_max)).await
+    }
+}
+
+impl Pushes {
+    /// Takes a message of the new reading into the comparison.
+    async fn observe(&self, subject: &Subject, message: Message, comparison: &mut Option<Comparison>) -> Result<()> {
+        let limits = self.ingest.ipc_limits;
+        match message {
+            Message::LayerBegin(begin) => {
+                let schema = ipc::decode_schema(&begin.schema, &limits)?;
+                let (snapshot, dataset, version) =
+                    (subject.snapshot.clone(), subject.dataset.clone(), subject.version.clone());
+                let opened = blocking(move || Comparison::begin(snapshot, dataset, version, schema)).await?;
+                if comparison.replace(opened).is_some() {
+                    return Err(Error::internal("one layer was asked for, the adapter gave several"));
+                }
+            }
+            Message::Batch(batch) => {
+                let open = comparison.as_mut().ok_or_else(|| Error::internal("rows came before their layer"))?;
+                open.observe(&ipc::decode_batch(&batch, &open.schema(), &limits)?)?;
+            }
+            Message::Summary(_)
+            | Message::AssetBegin(_)
+            | Message::AssetData(_)
+            | Message::AssetEnd(_)
+            | Message::Verdicts(_)
+            | Message::Quarantined(_)
+            | Message::LayerEnd(_) => (),
+        }
+        Ok(())
     }
 }
 

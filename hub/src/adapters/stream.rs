@@ -27,9 +27,9 @@ pub struct ReadStream {
 }
 
 impl ReadStream {
-    pub(super) fn new(source: Source, job: OwnedSemaphorePermit, time_max: Duration) -> Self {
+    pub(super) fn new(source: Source, job: Arc<OwnedSemaphorePermit>, time_max: Duration) -> Self {
         let deadline = Instant::now() + time_max;
-        Self { source, responses: None, deadline, time_max, job: Arc::new(job) }
+        Self { source, responses: None, deadline, time_max, job }
     }
 
     /// The place among the running jobs, for work that may outlive the reading.

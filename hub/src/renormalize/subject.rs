@@ -1,5 +1,6 @@
 //! A newest version, the push that brought its bytes, and that push once more.
 
+use crate::fixes::Origin;
 use crate::staging::{PushHeader, Upload};
 use std::io::Write;
 use ukimet_catalog::{PushRecord, Snapshot};
@@ -11,29 +12,33 @@ use ukimet_model::{
 /// Bytes that are taken out of the store at a time.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// One newest version and the push that brought its bytes.
+/// One newest version, the push that brought its bytes, and those that corrected its rows.
 pub(super) struct Subject {
     pub(super) snapshot: Snapshot,
     pub(super) dataset: Dataset,
     pub(super) version: Version,
+    /// The version that is made of one file, and the push of that file.
+    file: Version,
     push: PushRecord,
+    pub(super) corrections: Vec<PushRecord>,
     pub(super) rules_before: String,
 }
 
 impl Subject {
     /// # Errors
     ///
-    /// `NotFound` for an unknown dataset; `Conflict` if the version is not made of one file alone.
+    /// `NotFound` for an unknown dataset; `Conflict` if the version is not made of one file and corrections of its rows.
     pub(super) fn find(snapshot: Snapshot, dataset: &DatasetId) -> Result<Self> {
         let selector = VersionSelector { dataset: dataset.clone(), version: None };
         let (dataset, version) = snapshot.version(&selector)?;
-        let push = snapshot.push(dataset.id.agency(), &version.push_id)?;
-        let push = push.ok_or_else(|| Error::internal(format!("push {} is not recorded", version.push_id)))?;
-        let receipt = snapshot.receipt(&version)?;
-        if receipt.rows_taken != version.rows {
+        let Origin { version: file, corrections } = Origin::of(&snapshot, &dataset.id, &version)?;
+        let push = snapshot.push(dataset.id.agency(), &file.push_id)?;
+        let push = push.ok_or_else(|| Error::internal(format!("push {} is not recorded", file.push_id)))?;
+        let receipt = snapshot.receipt(&file)?;
+        if receipt.rows_taken != file.rows {
             return Err(Error::conflict(format!(
                 "{} was made of rows of several pushes (this one brought {} of {}); push the whole file again",
-                version.number, receipt.rows_taken, version.rows
+                file.number, receipt.rows_taken, file.rows
             )));
         }
         if let Some(what) = declared_and_not_kept(&push.declared, &receipt) {
@@ -42,7 +47,7 @@ impl Subject {
                 version.number
             )));
         }
-        Ok(Self { rules_before: rules_of(&receipt), snapshot, dataset, version, push })
+        Ok(Self { rules_before: rules_of(&receipt), snapshot, dataset, version, file, push, corrections })
     }
 
     /// The push again, under a name of its own: what it makes depends on the rules and on looked-up datasets too.
@@ -55,7 +60,7 @@ impl Subject {
         );
         let declared = &self.push.declared;
         let layers = match declared.layers {
-            LayerSelection::All => LayerSelection::Named(self.version.layer.clone()),
+            LayerSelection::All => LayerSelection::Named(self.file.layer.clone()),
             LayerSelection::Only | LayerSelection::Named(_) => declared.layers.clone(),
         };
         Ok(PushHeader {
@@ -64,18 +69,18 @@ impl Subject {
             mode: PushMode::Replace,
             key: declared.key.clone(),
             delete_column: None,
-            file_name: self.version.asset.file_name.clone(),
+            file_name: self.file.asset.file_name.clone(),
             media_type: declared.media_type.clone(),
             crs: declared.crs.clone(),
             encoding: declared.encoding.clone(),
             region: declared.region.clone(),
-            mapping: Some(declared.mapping.clone().unwrap_or_default())
-                .filter(|_| declared.layers != LayerSelection::All),
+            // The one in force now, as for any push, and it stays in force.
+            mapping: None,
             layers,
             metadata: DatasetMetadata::default(),
             expected_version: Some(self.version.number.0),
             fixes: None,
-            size_bytes: Some(self.version.asset.size_bytes),
+            size_bytes: Some(self.file.asset.size_bytes),
         })
     }
 }
@@ -84,7 +89,7 @@ impl Subject {
 pub(super) fn copy(subject: &Subject, upload: &mut Upload) -> Result<()> {
     let mut appending = Appending { upload, failed: None };
     let mut buffered = std::io::BufWriter::with_capacity(CHUNK_BYTES, &mut appending);
-    let copied = subject.snapshot.copy_raw(&subject.version.asset, &mut buffered);
+    let copied = subject.snapshot.copy_raw(&subject.file.asset, &mut buffered);
     let flushed = buffered.flush();
     drop(buffered);
     if let Some(error) = appending.failed {
