@@ -30,7 +30,7 @@ mod wrapping;
 pub(crate) use csv::fuzzing as csv_fuzzing;
 #[cfg(fuzzing)]
 pub(crate) use osm::fuzzing as osm_fuzzing;
-pub(crate) use shapefile::cells::{DbfRows, DbfTable};
+pub(crate) use shapefile::cells::{DbfRows, DbfTable, name_of_bytes};
 #[cfg(fuzzing)]
 pub(crate) use shapefile::fuzzing as shapefile_fuzzing;
 

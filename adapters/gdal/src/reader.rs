@@ -1,6 +1,6 @@
 //! The adapter itself: every layer is read twice, once to decide and once to give its rows away.
 
-use crate::formats::{self, FORMATS};
+use crate::formats::{self, FORMATS, name_of_bytes};
 use crate::gdal;
 use crate::limits::ReadLimits;
 use crate::raster::{RASTER_DRIVERS, cut};
@@ -27,7 +27,8 @@ const BATCH_ROWS_WIDE: usize = 16_384;
 /// From here on a layer is wide.
 const WIDE_COLUMNS: usize = 64;
 /// What a publisher can do about one layer among several whose data stops them all.
-const WAY_OUT: &str = " (no layer was taken: correct this one, or push the others by name, one push each)";
+const WAY_OUT: &str =
+    " (no layer was taken: correct this one, or push the others by name, one push each)";
 
 /// Reads the formats of the table with GDAL and the native readers.
 #[derive(Clone, Debug)]
@@ -197,6 +198,7 @@ impl Opened {
         };
         sink.begin_layer(&layer.info.name, &plan.schema(), plan.source_columns())?;
         let mut rows = source.rows(layer.layer, rows_max)?;
+        let names = plan.source_columns().to_vec();
         let mut normalizer = plan.normalizer();
         let mut count = RowCount::new(limits.rows_max);
         while let Some(batch) = rows.next()? {
@@ -214,17 +216,18 @@ impl Opened {
             return Err(Error::invalid_data("a layer with rows was expected, found none"));
         }
         let (report, mut verdicts) = normalizer.finish()?;
-        let report = self.completed(report, layer, rows.as_mut(), count.rows, &mut verdicts);
+        let report = self.completed(report, (layer, &names), rows.as_mut(), count.rows, &mut verdicts);
         give_findings(verdicts, Vec::new(), sink)?;
         sink.end_layer(report)?;
         Ok(count.rows)
     }
 
-    /// The normalizer's report with what the reader did before it, whose findings become verdicts too.
+    /// The normalizer's report with what the reader did before it, whose findings become verdicts too; `names` are those
+    /// of the source's columns.
     fn completed(
         &self,
         mut report: LayerReport,
-        layer: &OpenedLayer,
+        (layer, names): (&OpenedLayer, &[String]),
         rows: &mut dyn Rows,
         count: u64,
         verdicts: &mut Vec<Verdict>,
@@ -249,6 +252,9 @@ impl Opened {
             let message = "other layers of the file have no column at all and were left out".to_owned();
             let count = self.empty.len() as u64;
             diagnostics.push(finding("read.layer_without_columns", Severity::Warning, message, count, &self.empty));
+        }
+        if let Some(raw_names) = rows.layer().raw_names {
+            diagnostics.iter_mut().for_each(|found| name_columns(found, &raw_names, names));
         }
         verdicts.extend(diagnostics.iter().flat_map(reader_verdicts));
         diagnostics.append(&mut report.diagnostics);
@@ -307,6 +313,16 @@ fn give_findings(verdicts: Vec<Verdict>, quarantined: Vec<QuarantinedRow>, sink:
         sink.quarantine(quarantined)?;
     }
     Ok(())
+}
+
+/// Names the columns in what was found before their names were decoded; `raw_names` are their bytes.
+fn name_columns(found: &mut Diagnostic, raw_names: &[Vec<u8>], names: &[String]) {
+    for field in found.examples.iter_mut().filter_map(|example| example.field.as_mut()) {
+        let column = raw_names.iter().zip(names).find(|(bytes, _)| name_of_bytes(bytes) == *field);
+        if let Some((_, name)) = column {
+            field.clone_from(name);
+        }
+    }
 }
 
 /// What a reader found, place by place; without a place it is about the layer.

@@ -76,16 +76,15 @@ impl CrsSurvey {
                 if let Some(other) = of_layer.filter(|crs| label != Some(crs.to_string().as_str())) {
                     let ours = label.unwrap_or_default();
                     let is_same = of_source(other).is_ok_and(|other| is_same_system(&known, &other));
-                    let (severity, message) = if is_same {
-                        (Severity::Note, format!("the publisher's {ours} says the same as the source's {other}"))
+                    let (rule, severity, message) = if is_same {
+                        let message = format!("the publisher's {ours} says the same as the source's {other}");
+                        ("crs.confirmed", Severity::Note, message)
                     } else {
-                        (
-                            Severity::Warning,
-                            format!("the publisher's {ours} contradicts and overrides the source's {other}"),
-                        )
+                        let message = format!("the publisher's {ours} contradicts and overrides the source's {other}");
+                        ("crs.overridden", Severity::Warning, message)
                     };
                     let examples = [example(None, None, &other.to_string(), Some(ours))];
-                    findings.add("crs.overridden", severity, message, 1, examples);
+                    findings.add(rule, severity, message, 1, examples);
                 }
                 (known, "the publisher")
             }

@@ -126,10 +126,13 @@ impl TextSurvey {
     /// The names as far as they can be read before the decision: good enough to look for known words.
     pub(crate) fn names_so_far(&self, layer: &SourceLayer) -> Vec<String> {
         let encoding = match &self.source {
-            Source::Named(encoding, _) => *encoding,
+            Source::Named(declared, by) => {
+                let contradicting = compare(*declared, by, &self.sample).ok().flatten();
+                contradicting.map_or(*declared, |found| found.encoding)
+            }
             Source::Utf8(_) => Encoding::UTF_8,
             Source::Unknown if self.sample.is_utf8() => Encoding::UTF_8,
-            Source::Unknown => Encoding::WINDOWS_1251,
+            Source::Unknown => self.sample.likeliest().unwrap_or(Encoding::WINDOWS_1251),
         };
         let raw = |name: &Vec<u8>| encoding.decode(name).map(Cow::into_owned).unwrap_or_default();
         match &layer.raw_names {

@@ -5,6 +5,7 @@ use crate::cases::{shapefile, zip};
 use crate::formats::{only, text};
 use crate::geojson::found;
 use arrow_schema::DataType;
+use ukimet_model::batch::{role, source_name};
 
 /// A table with these columns (name, type, width, decimals) and rows of cells, the first byte of each its mark.
 fn dbf(version: u8, columns: &[(&str, u8, usize, u8)], rows: &[&[&[u8]]]) -> Vec<u8> {
@@ -126,4 +127,35 @@ async fn codes_in_columns_of_numbers_are_text_and_damaged_addresses_are_refused(
     assert_eq!(["rka", "iin", "kato"].map(|column| data_type(&layer, column)), [&DataType::Utf8; 3]);
     assert_eq!(layer.quarantined[0].values[0].as_deref(), Some("1201300001234567"));
     assert!(layer.verdicts.iter().any(|v| v.rule == "codes.damaged_rka" && v.row == Some(0)), "{:?}", layer.verdicts);
+}
+
+/// Russian letters and ASCII as CP866 has them.
+fn cp866(text: &str) -> Vec<u8> {
+    let byte = |letter: char| match letter {
+        'А'..='п' => (letter as u32 - 'А' as u32) as u8 + 0x80,
+        'р'..='я' => (letter as u32 - 'р' as u32) as u8 + 0xe0,
+        other => other as u8,
+    };
+    text.chars().map(byte).collect()
+}
+
+#[tokio::test]
+async fn names_in_an_undeclared_encoding_are_read_before_codes_are_sought_and_in_what_is_told() {
+    let columns = [("aaaa", b'C', 9, 0), ("bbbbbbbb", b'C', 40, 0), ("ccccc", b'N', 4, 0)];
+    let names = ["Алматинская область, город Талгар", "Карагандинская область, город Балхаш"].map(cp866);
+    let rows: [&[&[u8]]; 2] = [&[b"196200000", &names[0], b"****"], &[b"351600000", &names[1], b"12"]];
+    let mut bytes = dbf(3, &columns, &rows);
+    for (at, name) in ["КАТО", "НАЗВАНИЕ", "ЭТАЖИ"].into_iter().enumerate() {
+        let name = cp866(name);
+        bytes[32 + 32 * at..][..name.len()].copy_from_slice(&name);
+    }
+    // Nothing is declared, or a default that nobody looked at.
+    for language_id in [0, 3] {
+        bytes[29] = language_id;
+        let layer = only("a.dbf", &bytes).await;
+        let names: Vec<_> = layer.schema.fields().iter().map(|field| source_name(field).to_owned()).collect();
+        assert_eq!(names, ["КАТО", "НАЗВАНИЕ", "ЭТАЖИ"], "{language_id}");
+        assert_eq!(role(layer.schema.field(0)), Some("kato"), "{language_id}");
+        assert_eq!(found(&layer, "dbf.overflow").examples[0].field.as_deref(), Some("ЭТАЖИ"), "{language_id}");
+    }
 }

@@ -288,11 +288,13 @@ fn an_inferred_crs_is_never_shown_as_known() {
 fn an_override_that_contradicts_the_file_is_a_warning() {
     let of_file = |text: &str| Crs { definition: text.to_owned(), code: None, name: None };
     let esri = "PROJCS[\"Pulkovo_1942_GK_Zone_13\",GEOGCS[\"GCS_Pulkovo_1942\",DATUM[\"D_Pulkovo_1942\",SPHEROID[\"Krasovsky_1940\",6378245.0,298.3]],PRIMEM[\"Greenwich\",0.0],UNIT[\"Degree\",0.0174532925199433]],PROJECTION[\"Gauss_Kruger\"],PARAMETER[\"False_Easting\",13500000.0],PARAMETER[\"False_Northing\",0.0],PARAMETER[\"Central_Meridian\",75.0],PARAMETER[\"Scale_Factor\",1.0],PARAMETER[\"Latitude_Of_Origin\",0.0],UNIT[\"Meter\",1.0]]";
-    for (declared, severity) in
-        [("EPSG:28413", Severity::Note), ("EPSG:28412", Severity::Warning), ("EPSG:32643", Severity::Warning)]
-    {
+    for (declared, rule, severity) in [
+        ("EPSG:28413", "crs.confirmed", Severity::Note),
+        ("EPSG:28412", "crs.overridden", Severity::Warning),
+        ("EPSG:32643", "crs.overridden", Severity::Warning),
+    ] {
         let survey = CrsSurvey::begin(Some(declared), Some(&of_file(esri))).expect("known");
         let found = survey.findings.into_diagnostics();
-        assert_eq!((found[0].rule.as_str(), found[0].severity), ("crs.overridden", severity), "{declared}");
+        assert_eq!((found[0].rule.as_str(), found[0].severity), (rule, severity), "{declared}");
     }
 }

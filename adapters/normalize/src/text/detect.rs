@@ -199,6 +199,12 @@ impl Sample {
         Ok(Guess { encoding: best.encoding, reason })
     }
 
+    /// The Cyrillic encoding in which the sample reads well and best, however little it is; `None` if it does in none.
+    pub(super) fn likeliest(&self) -> Option<Encoding> {
+        let good = self.readings().into_iter().filter(Reading::is_good);
+        good.max_by(|one, other| one.log.total_cmp(&other.log)).map(|reading| reading.encoding)
+    }
+
     /// The Cyrillic readings that differ, of equal ones the one that is met most.
     pub(super) fn readings(&self) -> Vec<Reading<'_>> {
         let mut readings: Vec<Reading<'_>> = Vec::new();

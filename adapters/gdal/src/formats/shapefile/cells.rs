@@ -178,11 +178,16 @@ fn columns(definitions: &[u8], is_foxpro: bool) -> Vec<Column> {
             b'T' | b'@' if width == 8 => Some(Form::Moment),
             _ => None,
         };
-        let name = String::from_utf8_lossy(name).into_owned();
+        let name = name_of_bytes(name);
         columns.push(Column { name, kind, at, width, decimals, form });
         at += width;
     }
     columns
+}
+
+/// Bytes whose encoding is not known yet as one letter each, so that the name is found again.
+pub(crate) fn name_of_bytes(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
 }
 
 impl Column {
