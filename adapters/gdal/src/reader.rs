@@ -28,7 +28,7 @@ const BATCH_ROWS_WIDE: usize = 16_384;
 const WIDE_COLUMNS: usize = 64;
 /// What a publisher can do about one layer among several whose data stops them all.
 const WAY_OUT: &str =
-    " (no layer was taken: correct this one, or push the others by name, one push each)";
+    " (no layer was taken: correct this one, or push the others by name, --layer NAME, one push each)";
 
 /// Reads the formats of the table with GDAL and the native readers.
 #[derive(Clone, Debug)]
@@ -100,7 +100,7 @@ impl Adapter for GdalAdapter {
             let read = opened.read_layer(layer, options, (&self.limits, &self.rules), sink);
             let is_one_of_several = selected.len() > 1;
             rows += read.map_err(|error| {
-                let is_data = error.kind() == ErrorKind::InvalidData;
+                let is_data = matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::Undeclared);
                 let way_out = if is_one_of_several && is_data { WAY_OUT } else { "" };
                 error.context(format!("layer {}{way_out}", quoted(&layer.info.name)))
             })?;

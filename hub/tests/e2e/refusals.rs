@@ -119,6 +119,24 @@ fn a_file_with_several_layers_asks_which() {
 }
 
 #[test]
+fn a_layer_that_is_refused_is_named_with_the_way_to_push_the_others() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(&dir.path().join("data"), &[]);
+    let file = dir.path().join("both.zip");
+    let mut archive = zip::ZipWriter::new(fs::File::create(&file).expect("a file"));
+    let bad = r#"{"type":"FeatureCollection","features":[{"type":"Feature","properties":{},"geometry":{"type":"Polygon","coordinates":[[[71,51],[72,51]]]}}]}"#;
+    for (name, text) in [("good.csv", points(3)), ("bad.geojson", bad.to_owned())] {
+        archive.start_file(name, zip::write::SimpleFileOptions::default()).expect("begun");
+        archive.write_all(text.as_bytes()).expect("written");
+    }
+    archive.finish().expect("an archive");
+    let (_, message) = hub.refused(&file, "kz/both", &["--all-layers", "--crs", "EPSG:4326"]);
+    assert!(message.contains("layer \"bad\" (no layer was taken") && message.contains("--layer NAME"), "{message}");
+    assert_eq!(hub.datasets(), Vec::<String>::new());
+    hub.publish(&file, "kz/both", &["--layer", "good", "--crs", "EPSG:4326"]);
+}
+
+#[test]
 fn a_table_without_coordinates_stays_one_and_says_so() {
     let dir = tempfile::tempdir().expect("a folder");
     let hub = Hub::start(&dir.path().join("data"), &[]);
