@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo build build-tests test check fmt conformance kill clients bench fuzz clean
+.PHONY: help setup packages demo build build-tests test check fmt conformance kill clients bench fuzz root-hashes clean
 
 # One selection of crates for every command, so that cargo builds nothing twice.
 CARGO_SELECTION := --workspace --locked
@@ -77,6 +77,9 @@ check: packages ## Format, lints, one version of each family, crate arrows, hous
 	python3 tests/crates.py
 	python3 tests/house_rules.py
 	@tests/cargo-deny.sh
+
+root-hashes: ## Write the list of root hashes anew, after rules were changed on purpose
+	UKIMET_WRITE_ROOT_HASHES=1 cargo test $(CARGO_SELECTION) --test e2e root_hashes
 
 fmt: ## Format every crate
 	cargo fmt --all

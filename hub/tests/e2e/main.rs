@@ -22,4 +22,5 @@ mod refusals;
 mod registers;
 mod renormalizing;
 mod reports;
+mod root_hashes;
 mod versions;
