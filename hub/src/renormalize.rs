@@ -122,7 +122,7 @@ impl Pushes {
             Ok((upload, subject))
         })
         .await?;
-        let compared = self.compare(&upload.header, &upload.path(), subject, examples_max).await;
+        let compared = Box::pin(self.compare(&upload.header, &upload.path(), subject, examples_max)).await;
         upload.discard();
         compared
     }

@@ -254,7 +254,9 @@ impl Opened {
             diagnostics.push(finding("read.layer_without_columns", Severity::Warning, message, count, &self.empty));
         }
         if let Some(raw_names) = rows.layer().raw_names {
-            diagnostics.iter_mut().for_each(|found| name_columns(found, &raw_names, names));
+            for found in &mut diagnostics {
+                name_columns(found, &raw_names, names);
+            }
         }
         verdicts.extend(diagnostics.iter().flat_map(reader_verdicts));
         diagnostics.append(&mut report.diagnostics);

@@ -135,7 +135,7 @@ impl Ingest {
             let fixes = find(&snapshot, &of_push, Some(&record.push_id))?;
             let first = fixes.parameter(STEP, "push").unwrap_or_default().parse()?;
             let first: Subject = find(&snapshot, &of_push, Some(&first))?;
-            let quarantine = first.layer.quarantine.clone();
+            let quarantine = first.layer.quarantine;
             let quarantine = quarantine.ok_or_else(|| Error::internal("corrections of a push that refused no row"))?;
             let version = first.version.clone();
             Ok((Base { snapshot, first, quarantine, version, taken_before: None }, record, path))

@@ -44,7 +44,8 @@ impl SheetFile {
 impl Sheet {
     pub(super) async fn read(ingest: &Ingest, file: SheetFile) -> Result<Self> {
         let name = file.file_name.to_lowercase();
-        let is_book = [".xlsx", ".xlsm", ".ods"].iter().any(|ending| name.ends_with(ending));
+        let ends_with = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+        let (is_book, is_csv) = (ends_with(&[".xlsx", ".xlsm", ".ods"]), ends_with(&[".csv"]));
         let reading = Reading {
             path: file.path,
             file_name: file.file_name,
@@ -95,7 +96,7 @@ impl Sheet {
             return Err(Error::data_loss("the adapter's answer ended without a summary"));
         }
         sheet.rows_skipped = find_header(&mut sheet.names, &mut sheet.rows)?;
-        if name.ends_with(".csv") {
+        if is_csv {
             let cells = sheet.rows.iter_mut().flatten().flatten();
             cells.for_each(|cell| *cell = unguarded(cell).to_owned());
             sheet.names.iter_mut().for_each(|name| *name = unguarded(name).to_owned());
