@@ -76,6 +76,10 @@ fn what_an_upsert_needs_is_asked_for() {
     office.push(FIRST, &["--key", "kad"]);
     let missing = message(office.push("kad,lon,lat\n0001,76.9,43.2\n", &["--mode", "upsert"]));
     assert!(missing.contains("value"), "{missing}");
+    let extra =
+        FIRST.replace("value", "value,extra").replace(",10,", ",10,x,").replace("20,", "20,y,").replace("30,", "30,z,");
+    let more = message(office.push(&extra, &["--mode", "upsert"]));
+    assert!(more.contains("have no column \"extra\""), "{more}");
     let unmarked = message(office.push(FIRST, &["--mode", "upsert", "--delete-column", "gone"]));
     assert!(unmarked.contains("gone"), "{unmarked}");
     let unknown = message(office.push(FIRST.replace(",10,", ",ten,").as_str(), &["--mode", "upsert"]));

@@ -46,6 +46,7 @@ pub(super) fn expected_plan(
         let output = Output::decide(&declared, &text.names, &columns, &mut findings)?;
         (columns, output)
     } else {
+        check_all_are_expected(expected, roles, &text.names, places.cell())?;
         let columns = columns_as_expected(expected, roles, &text.names, &decided)?;
         text.names = source_names(expected, text.names, places.cell());
         let output = Output::named(expected);
@@ -67,6 +68,21 @@ fn source_names(expected: &Schema, names: Vec<String>, cell: Option<usize>) -> V
         said[cell].clone_from(&names[cell]);
     }
     said
+}
+
+/// Nothing is left out silently: a column that is not expected has no place to go.
+fn check_all_are_expected(expected: &Schema, roles: &[Role], names: &[String], cell: Option<usize>) -> Result<()> {
+    let is_expected = |name: &String| expected.fields().iter().any(|field| source_name(field) == name);
+    let unexpected = (0..names.len()).filter(|raw| roles[*raw] != Role::Geometry && cell != Some(*raw));
+    let unexpected: Vec<_> = unexpected.map(|raw| &names[raw]).filter(|name| !is_expected(name)).collect();
+    if unexpected.is_empty() {
+        return Ok(());
+    }
+    let listed: Vec<_> = unexpected.into_iter().map(|name| quoted(name)).collect();
+    Err(Error::invalid_data(format!(
+        "the rows that these come beside have no column {}; leave it out, or push a full new state that has it",
+        listed.join(", ")
+    )))
 }
 
 /// A column for each expected attribute, found by its source name.
