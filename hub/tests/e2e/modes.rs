@@ -78,8 +78,8 @@ fn what_an_upsert_needs_is_asked_for() {
     assert!(missing.contains("value"), "{missing}");
     let extra =
         FIRST.replace("value", "value,extra").replace(",10,", ",10,x,").replace("20,", "20,y,").replace("30,", "30,z,");
-    let more = message(office.push(&extra, &["--mode", "upsert"]));
-    assert!(more.contains("have no column \"extra\""), "{more}");
+    let widened = message(office.push(&extra, &["--mode", "upsert"]));
+    assert!(widened.contains("have no column \"extra\""), "{widened}");
     let unmarked = message(office.push(FIRST, &["--mode", "upsert", "--delete-column", "gone"]));
     assert!(unmarked.contains("gone"), "{unmarked}");
     let unknown = message(office.push(FIRST.replace(",10,", ",ten,").as_str(), &["--mode", "upsert"]));
