@@ -35,6 +35,12 @@ impl Subject {
         let push = snapshot.push(dataset.id.agency(), &file.push_id)?;
         let push = push.ok_or_else(|| Error::internal(format!("push {} is not recorded", file.push_id)))?;
         let receipt = snapshot.receipt(&file)?;
+        if push.declared.mode != PushMode::Replace {
+            return Err(Error::conflict(format!(
+                "{} was made of rows that came beside others; push the whole file again",
+                file.number
+            )));
+        }
         if receipt.rows_taken != file.rows {
             return Err(Error::conflict(format!(
                 "{} was made of rows of several pushes (this one brought {} of {}); push the whole file again",
