@@ -3,6 +3,7 @@
 pub mod body;
 pub mod catalog;
 pub mod coverage;
+pub mod diff;
 pub mod flight;
 pub mod http;
 pub mod push;

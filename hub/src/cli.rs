@@ -5,6 +5,7 @@
 pub mod backup;
 pub mod demo;
 pub mod describe;
+pub mod diff;
 pub mod export;
 pub mod gc;
 pub mod mapping;

@@ -1,5 +1,6 @@
 //! What an operator may set: every limit with its unit and default.
 
+use crate::diff::PageLimits;
 use clap::Args;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -185,6 +186,10 @@ pub struct Config {
     /// never.
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_time)]
     pub gc_every: Duration,
+
+    /// How much of a difference a page shows.
+    #[command(flatten)]
+    pub diff_page: PageLimits,
 
     /// Free disk space below which nothing is written; reading goes on.
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_bytes)]

@@ -1,5 +1,6 @@
 //! The read path: a question becomes a snapshot's version, its schema, and batches.
 
+mod diff;
 mod request;
 
 use crate::api::body::catch_incident;
@@ -11,10 +12,11 @@ use std::io::Seek;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use ukimet_catalog::{Catalog, Snapshot};
+use ukimet_catalog::{Catalog, Diff, Snapshot};
 use ukimet_model::error::quoted;
 use ukimet_model::{Dataset, Error, Result, SnapshotId, TableRef, Version};
 
+pub use diff::DiffFrom;
 pub use request::ExportRequest;
 
 /// The read path.
@@ -38,6 +40,8 @@ pub struct Bound {
     pub rows: Option<u64>,
     snapshot: Snapshot,
     table: Option<TableRef>,
+    /// The version that is compared with, and the rows that differ.
+    diff: Option<Box<(Version, Diff)>>,
 }
 
 /// Batches of one export, read ahead by at most two.
@@ -77,6 +81,9 @@ impl Export {
         if let Some(table) = request.table {
             return bind_table(snapshot, request, table);
         }
+        if let Some(from) = request.diff_from.clone() {
+            return diff::bind_diff(snapshot, request, &from);
+        }
         let (dataset, version) = snapshot.version(&request.selector())?;
         let all = snapshot.schema(&version)?;
         let schema = match &request.columns {
@@ -85,7 +92,7 @@ impl Export {
         };
         let request = ExportRequest { version: Some(version.number.into()), snapshot: None, ..request };
         let rows = (request.limit.is_none() && request.bbox.is_none()).then_some(version.rows);
-        Ok(Bound { request, dataset, version, schema, rows, snapshot, table: None })
+        Ok(Bound { request, dataset, version, schema, rows, snapshot, table: None, diff: None })
     }
 
     /// Writes the report on a push into a file without a name, read from its beginning. Blocks on the catalog.
@@ -118,7 +125,7 @@ impl Export {
         let permit = self.permit()?;
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = catch_incident(|| send_batches(&bound, &sender, permit)) {
+            if let Err(error) = catch_incident(|| send_batches(bound, &sender, permit)) {
                 // A client that left does not hear it.
                 let _ = sender.blocking_send(Err(error));
             }
@@ -127,16 +134,23 @@ impl Export {
     }
 }
 
-fn send_batches(
-    bound: &Bound,
-    sender: &mpsc::Sender<Result<RecordBatch>>,
-    _permit: OwnedSemaphorePermit,
-) -> Result<()> {
-    if bound.request.table.is_some() {
-        return bound.table.as_ref().map_or(Ok(()), |table| send_table(bound, table, sender));
+fn send_batches(bound: Bound, sender: &mpsc::Sender<Result<RecordBatch>>, _permit: OwnedSemaphorePermit) -> Result<()> {
+    if let Some(diff) = bound.diff {
+        return send_all(diff.1, sender);
     }
-    let segments = segments(bound)?;
-    for batch in bound.snapshot.scan(&bound.dataset, &bound.version, &bound.request.rows(), segments)? {
+    if bound.request.table.is_some() {
+        return bound.table.map_or(Ok(()), |table| send_all(bound.snapshot.table(&table)?, sender));
+    }
+    let segments = segments(&bound)?;
+    send_all(bound.snapshot.scan(&bound.dataset, &bound.version, &bound.request.rows(), segments)?, sender)
+}
+
+/// Sends batches until there are no more, or nobody listens.
+fn send_all(
+    batches: impl Iterator<Item = Result<RecordBatch>>,
+    sender: &mpsc::Sender<Result<RecordBatch>>,
+) -> Result<()> {
+    for batch in batches {
         if sender.blocking_send(Ok(batch?)).is_err() {
             break;
         }
@@ -152,16 +166,7 @@ fn bind_table(snapshot: Snapshot, request: ExportRequest, table: ReportTable) ->
     let (version, push_id) = (Some(subject.version.number.into()), Some(subject.record.push_id));
     let request = ExportRequest { version, push_id, snapshot: None, ..request };
     let rows = Some(table.map_or(0, |table| table.rows));
-    Ok(Bound { request, dataset: subject.dataset, version: subject.version, schema, rows, snapshot, table })
-}
-
-fn send_table(bound: &Bound, table: &TableRef, sender: &mpsc::Sender<Result<RecordBatch>>) -> Result<()> {
-    for batch in bound.snapshot.table(table)? {
-        if sender.blocking_send(Ok(batch?)).is_err() {
-            break;
-        }
-    }
-    Ok(())
+    Ok(Bound { request, dataset: subject.dataset, version: subject.version, schema, rows, snapshot, table, diff: None })
 }
 
 fn segments(bound: &Bound) -> Result<Range<usize>> {

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod coverage;
+pub mod diff;
 pub mod export;
 pub mod files;
 pub mod fixes;

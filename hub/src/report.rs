@@ -4,11 +4,11 @@
 
 mod document;
 mod how;
-mod html;
+pub(crate) mod html;
 mod marks;
 mod plain;
 mod sheet;
-mod shown;
+pub(crate) mod shown;
 mod subject;
 mod summary;
 mod table;

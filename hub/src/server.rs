@@ -267,7 +267,13 @@ async fn routes(
     let reflection = described().build_v1().map_err(undescribed)?;
     // Several clients still ask for the older version.
     let reflection_alpha = described().build_v1alpha().map_err(undescribed)?;
-    let pages = Pages { export: export.clone(), coverages: coverages.clone(), metrics, draining: draining.clone() };
+    let pages = Pages {
+        export: export.clone(),
+        coverages: coverages.clone(),
+        diff_page: config.diff_page,
+        metrics,
+        draining: draining.clone(),
+    };
     let routes = Routes::from(router(pages))
         .add_service(IngestServiceServer::new(pushes).max_decoding_message_size(message_bytes_max))
         .add_service(CatalogServiceServer::new(Questions { export, coverages }))

@@ -12,14 +12,14 @@ use std::str::FromStr;
 ///
 /// 1 to 64 of a-z, 0-9, `.`, `_` and `-`; begins with a letter and ends with a letter or a digit. It can be taken neither
 /// for a version number nor for a time nor for the newest version: `v` and a digit do not begin it, and it is not
-/// `newest`, `latest` or `head`.
+/// `newest`, `latest`, `head` or `previous`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TagName(String);
 
 const LENGTH_MAX: usize = 64;
-/// What people write when they mean the newest version.
-const RESERVED: [&str; 3] = ["newest", "latest", "head"];
+/// What people write when they mean the newest version, or the one before.
+const RESERVED: [&str; 4] = ["newest", "latest", "head", "previous"];
 
 impl TagName {
     /// The name.
@@ -34,7 +34,7 @@ impl FromStr for TagName {
     fn from_str(text: &str) -> Result<Self> {
         if RESERVED.contains(&text) {
             return Err(Error::invalid_request(format!(
-                "{text} is no tag: a dataset without a version means the newest one"
+                "{text} is no tag: it would mean another version after every push; a dataset without a version means the newest"
             )));
         }
         let is_letter = |b: u8| b.is_ascii_lowercase();
@@ -126,9 +126,22 @@ mod tests {
             assert_eq!(valid.parse::<TagName>().expect(valid).as_str(), valid);
         }
         let long = "a".repeat(65);
-        for invalid in
-            ["", "7", "v7", "v7-final", "2026-03-01", "Final", "-a", "a-", "a b", "a@b", "қорытынды", "latest", &long]
-        {
+        for invalid in [
+            "",
+            "7",
+            "v7",
+            "v7-final",
+            "2026-03-01",
+            "Final",
+            "-a",
+            "a-",
+            "a b",
+            "a@b",
+            "қорытынды",
+            "latest",
+            "previous",
+            &long,
+        ] {
             assert!(invalid.parse::<TagName>().is_err(), "{invalid}");
         }
     }

@@ -1,6 +1,7 @@
 //! `ukimet.v1.CatalogService`: what is there, as of a snapshot.
 
 use crate::api::body::incident;
+use crate::api::diff::get_diff;
 use crate::api::report::report_parts;
 use crate::coverage::{Coverages, file_parts};
 use crate::export::Export;
@@ -217,6 +218,15 @@ impl CatalogService for Questions {
             Ok(v1::ListTagsResponse { snapshot: snapshot.id().0, tags })
         })
         .await
+    }
+
+    async fn get_diff(&self, request: Request<v1::GetDiffRequest>) -> Result<Response<v1::GetDiffResponse>, Status> {
+        let export = self.export.clone();
+        tokio::task::spawn_blocking(move || get_diff(&export, request.into_inner()))
+            .await
+            .map_err(|panic| to_status(&incident(panic.into_panic().as_ref())))?
+            .map(Response::new)
+            .map_err(|e| to_status(&e))
     }
 
     async fn get_receipt(

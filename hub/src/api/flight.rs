@@ -2,7 +2,7 @@
 
 use crate::api::body::{catch_incident, incident};
 use crate::api::push::Pushes;
-use crate::export::{Batches, Bound, Export, ExportRequest};
+use crate::export::{Batches, Bound, DiffFrom, Export, ExportRequest};
 use crate::ingest::Ingested;
 use crate::metrics::Metrics;
 use crate::staging::{PushHeader, Upload};
@@ -19,6 +19,7 @@ use arrow_schema::SchemaRef;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use serde::Deserialize;
+use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -58,6 +59,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 fn request_of(descriptor: &FlightDescriptor) -> Result<ExportRequest> {
     match descriptor.r#type() {
         DescriptorType::Cmd => ExportRequest::from_json(&descriptor.cmd),
+        DescriptorType::Path if descriptor.path.get(2).is_some_and(|part| part == DIFF) => diff_of(&descriptor.path),
         DescriptorType::Path => {
             let selector = match descriptor.path.as_slice() {
                 [dataset] => dataset.parse()?,
@@ -77,13 +79,34 @@ fn request_of(descriptor: &FlightDescriptor) -> Result<ExportRequest> {
     }
 }
 
-/// One endpoint a segment, in order; a version without segments has one that gives the schema.
+/// The third part of a path that means a difference.
+const DIFF: &str = "diff";
+
+/// The difference that a path means: `["almaty/schools", "v7", "diff"]` from the version before, with a fourth part from
+/// that one.
+fn diff_of(path: &[String]) -> Result<ExportRequest> {
+    let [dataset, version, _, from @ ..] = path else {
+        return Err(Error::internal("a path of a difference has three parts or more"));
+    };
+    let from = match from {
+        [] => DiffFrom::default(),
+        [from] => from.parse()?,
+        more => {
+            let expected = "after diff a path has the version that is compared with (almaty/schools, v7, diff, v6)";
+            return Err(Error::invalid_request(format!("{expected}, found {} parts", more.len())));
+        }
+    };
+    let selector = VersionSelector { dataset: dataset.parse()?, version: Some(version.parse()?) };
+    Ok(ExportRequest { diff_from: Some(from), ..ExportRequest::all(selector) })
+}
+
+/// One endpoint a segment, in order; a table and a difference have one; a version without segments has one that gives the schema.
 fn info_of(bound: &Bound, descriptor: FlightDescriptor) -> Result<FlightInfo> {
     let count = bound.version.segments.len();
-    let is_table = bound.request.table.is_some();
+    let is_one = bound.request.table.is_some() || bound.request.diff_from.is_some();
     let whole = bound.request.limit.is_some() || count < 2;
     let ranges = match count {
-        _ if is_table => vec![None],
+        _ if is_one => vec![None],
         _ if whole => vec![Some((0, count))],
         _ => (0..count).map(|i| Some((i, i + 1))).collect(),
     };
@@ -94,12 +117,21 @@ fn info_of(bound: &Bound, descriptor: FlightDescriptor) -> Result<FlightInfo> {
         .with_descriptor(descriptor)
         .with_total_records(rows)
         .with_ordered(true)
-        .with_app_metadata(format!(r#"{{"dataset":"{}","version":{}}}"#, bound.dataset.id, bound.version.number.0));
+        .with_app_metadata(about(bound).to_string());
     for range in ranges {
         let ticket = ExportRequest { segments: range, ..bound.request.clone() };
         info = info.with_endpoint(FlightEndpoint::new().with_ticket(Ticket::new(ticket.to_json())));
     }
     Ok(info)
+}
+
+/// What was bound, for clients that asked for the newest or the one before.
+fn about(bound: &Bound) -> serde_json::Value {
+    let mut about = json!({ "dataset": bound.dataset.id, "version": bound.version.number.0 });
+    if let Some(heading) = bound.diff_heading() {
+        about["diff_from"] = heading.from.0.0.into();
+    }
+    about
 }
 
 /// What a `DoPut` says about itself, as a JSON command: as a push header, without a file.
@@ -420,6 +452,12 @@ mod tests {
         for path in
             [&[][..], &["a"], &["a/b", "X"], &["a/b@v1", "v1"], &["a/b", "v1", "v2"], &["a/b", "v1", "verdicts", "x"]]
         {
+            assert!(of(path).is_err(), "{path:?}");
+        }
+        assert_eq!(of(&["a/b", "v2", "diff"]).expect("valid").diff_from, Some(DiffFrom::Previous));
+        let from_first = of(&["a/b", "v3", "diff", "v1"]).expect("valid").diff_from;
+        assert_eq!(from_first, Some(DiffFrom::Version(VersionNumber(1).into())));
+        for path in [&["a/b", "v2", "diff", "x"][..], &["a/b", "diff"], &["a/b", "v3", "diff", "v1", "v2"]] {
             assert!(of(path).is_err(), "{path:?}");
         }
         let command = FlightDescriptor::new_cmd(&br#"{"dataset":"a/b","bbox":[1,2,3,4]}"#[..]);

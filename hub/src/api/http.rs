@@ -1,8 +1,10 @@
 //! HTTP beside gRPC on the same port: a first page, health, metrics.
 
 use crate::api::coverage::{coverage, numbered_coverage};
+use crate::api::diff::diff;
 use crate::api::report::{push_report, version_report};
 use crate::coverage::Coverages;
+use crate::diff::PageLimits;
 use crate::export::Export;
 use crate::metrics::Metrics;
 use axum::Router;
@@ -22,6 +24,8 @@ pub struct Pages {
     pub export: Export,
     /// Rasters.
     pub coverages: Coverages,
+    /// How much of a difference a page shows.
+    pub diff_page: PageLimits,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Cancelled when the hub drains.
@@ -37,6 +41,7 @@ pub fn router(pages: Pages) -> Router {
         .route("/datasets/{agency}/{name}/versions/{version}/coverage.tif", get(coverage))
         .route("/datasets/{agency}/{name}/versions/{version}/coverage/{file}", get(numbered_coverage))
         .route("/datasets/{agency}/{name}/versions/{version}/{file}", get(version_report))
+        .route("/datasets/{agency}/{name}/diff", get(diff))
         .route("/datasets/{agency}/{name}/pushes/{push_id}/{file}", get(push_report))
         .fallback(nothing_here)
         .with_state(pages)

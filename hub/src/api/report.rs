@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures::Stream;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
+use std::fs::File;
 use tokio::io::AsyncReadExt;
 use ukimet_model::{DatasetId, Error, ErrorKind, PushId, Result, SnapshotId, VersionSelector};
 
@@ -27,7 +28,18 @@ pub async fn report_parts(
     export: Export,
     request: ReportRequest,
 ) -> Result<impl Stream<Item = std::io::Result<Bytes>> + Send + use<>> {
-    let written = tokio::task::spawn_blocking(move || export.report(&request)).await;
+    written_parts(move || export.report(&request)).await
+}
+
+/// Writes a file on a thread that may block, and gives it out in parts.
+///
+/// # Errors
+///
+/// What `write` says.
+pub(super) async fn written_parts<W: FnOnce() -> Result<File> + Send + 'static>(
+    write: W,
+) -> Result<impl Stream<Item = std::io::Result<Bytes>> + Send + use<W>> {
+    let written = tokio::task::spawn_blocking(write).await;
     let file = written.map_err(|panic| incident(panic.into_panic().as_ref()))??;
     let mut file = tokio::fs::File::from_std(file);
     Ok(async_stream::stream! {
@@ -129,7 +141,7 @@ fn report_request(
 }
 
 /// The first language of the browser's list that a report has.
-fn preferred(headers: &HeaderMap) -> Language {
+pub(super) fn preferred(headers: &HeaderMap) -> Language {
     let list = headers.get(header::ACCEPT_LANGUAGE).and_then(|list| list.to_str().ok()).unwrap_or_default();
     let mut codes = list.split(',').filter_map(|entry| entry.trim().split(['-', ';']).next());
     codes.find_map(|code| code.parse().ok()).unwrap_or_default()

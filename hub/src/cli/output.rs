@@ -16,6 +16,20 @@ pub fn line(text: &str) {
     let _ = std::io::stdout().flush();
 }
 
+/// Copies a file to standard output; a reader that has seen enough ends nothing.
+///
+/// # Errors
+///
+/// `Unavailable` if it cannot be read or printed.
+pub fn copy(mut file: std::fs::File) -> Result<()> {
+    match std::io::copy(&mut file, &mut std::io::stdout().lock()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::unavailable("printing failed").caused_by(error))
+        }
+        _ => std::io::stdout().flush().or(Ok(())),
+    }
+}
+
 /// Prints one JSON document to standard output.
 pub fn document(value: &Value) {
     line(&serde_json::to_string_pretty(value).expect("a JSON value is printable"));

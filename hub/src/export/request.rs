@@ -1,5 +1,6 @@
 //! The question of a reader, as a Flight command and inside a ticket.
 
+use super::diff::DiffFrom;
 use crate::report::ReportTable;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -41,6 +42,9 @@ pub struct ExportRequest {
     /// The push whose table is meant; `None` for the one that made the version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push_id: Option<PushId>,
+    /// The rows that differ from another version instead of all rows; `None` for the rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff_from: Option<DiffFrom>,
 }
 
 impl ExportRequest {
@@ -56,6 +60,7 @@ impl ExportRequest {
             segments: None,
             table: None,
             push_id: None,
+            diff_from: None,
         }
     }
 
@@ -78,6 +83,7 @@ impl ExportRequest {
             return Err(Error::invalid_request("columns names at least one column, or is left out for all"));
         }
         request.check_table()?;
+        request.check_diff()?;
         Ok(request)
     }
 
@@ -100,6 +106,15 @@ impl ExportRequest {
             (None, Some(_)) => Err(Error::invalid_request("push_id goes with table: verdicts or quarantine")),
             _ => Ok(()),
         }
+    }
+
+    fn check_diff(&self) -> Result<()> {
+        if self.diff_from.is_some() && (self.table.is_some() || self.segments.is_some()) {
+            return Err(Error::invalid_request(
+                "diff_from goes with columns, bbox and limit, without table and segments",
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn selector(&self) -> VersionSelector {
@@ -143,11 +158,21 @@ mod tests {
             assert_eq!(request.version.as_ref().map(ToString::to_string).as_deref(), Some(version));
             assert_eq!(ExportRequest::from_json(&request.to_json()).expect("own text"), request);
         }
+        for (written, from) in [("\"previous\"", DiffFrom::Previous), ("1", DiffFrom::Version(VersionNumber(1).into()))]
+        {
+            let command = format!(r#"{{"dataset":"a/b","version":2,"diff_from":{written},"limit":3}}"#);
+            let request = ExportRequest::from_json(command.as_bytes()).expect("valid");
+            assert_eq!(request.diff_from, Some(from));
+            assert_eq!(ExportRequest::from_json(&request.to_json()).expect("own text"), request);
+        }
         for invalid in [
             r#"{"dataset":"a/b@v1","version":2}"#,
             r#"{"dataset":"a/b","version":0}"#,
             r#"{"dataset":"a/b@"}"#,
             r#"["a/b@v1"]"#,
+            r#"{"dataset":"a/b","diff_from":0}"#,
+            r#"{"dataset":"a/b","diff_from":1,"segments":[0,1]}"#,
+            r#"{"dataset":"a/b","diff_from":1,"table":"verdicts"}"#,
             r#"{"dataset":"a"}"#,
             r#"{"dataset":"a/b","colums":["x"]}"#,
             r#"{"dataset":"a/b","columns":[]}"#,

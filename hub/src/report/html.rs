@@ -53,7 +53,8 @@ fn add(body: &mut String, block: &Block) -> std::fmt::Result {
     }
 }
 
-fn escaped(text: &str) -> String {
+/// A text as it stands in an element or an attribute.
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }
 

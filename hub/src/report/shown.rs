@@ -4,7 +4,7 @@ use super::texts::Language;
 use jiff::Timestamp;
 
 /// A text as it is shown in a sentence: on one line, not too long.
-pub(super) fn shown(text: &str, characters_max: usize) -> String {
+pub(crate) fn shown(text: &str, characters_max: usize) -> String {
     shown_from(text, 0, characters_max)
 }
 
@@ -37,7 +37,7 @@ pub(super) fn visible(separator: &str) -> String {
 }
 
 /// A time, UTC, as the language writes it.
-pub(super) fn clock(time: Timestamp, language: Language) -> String {
+pub(crate) fn clock(time: Timestamp, language: Language) -> String {
     let form = match language {
         Language::En => "%-d %B %Y, %H:%M UTC",
         Language::Kk | Language::Ru => "%d.%m.%Y, %H:%M UTC",

@@ -1,0 +1,154 @@
+//! Differences as the read path answers them: which two versions are meant, their rows, and how many.
+
+use super::{Bound, Export, ExportRequest};
+use crate::diff::{DiffCounts, DiffFile, DiffFormat, DiffHeading, PageOptions};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::fs::File;
+use std::io::Seek;
+use std::str::FromStr;
+use ukimet_catalog::{Diff, Snapshot};
+use ukimet_model::{Dataset, Error, Result, Version, VersionChoice, VersionSelector};
+
+/// What a version is compared with. In JSON a number, or the text that [`DiffFrom::from_str`] reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub enum DiffFrom {
+    /// The version before it that is still there.
+    #[default]
+    Previous,
+    /// This version of the same dataset; its number in tickets.
+    Version(VersionChoice),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Number(u64),
+    Text(String),
+}
+
+const PREVIOUS: &str = "previous";
+
+impl FromStr for DiffFrom {
+    type Err = Error;
+
+    /// Reads `previous`, or a version.
+    fn from_str(text: &str) -> Result<Self> {
+        if text == PREVIOUS { Ok(Self::Previous) } else { text.parse().map(Self::Version) }
+    }
+}
+
+impl fmt::Display for DiffFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Previous => f.write_str(PREVIOUS),
+            Self::Version(version) => version.fmt(f),
+        }
+    }
+}
+
+impl TryFrom<Written> for DiffFrom {
+    type Error = Error;
+
+    fn try_from(written: Written) -> Result<Self> {
+        match written {
+            Written::Number(number) => number.to_string().parse(),
+            Written::Text(text) => text.parse(),
+        }
+    }
+}
+
+impl From<DiffFrom> for Written {
+    fn from(from: DiffFrom) -> Self {
+        Self::Text(from.to_string())
+    }
+}
+
+/// Finds the two versions that a request for a difference means, and which of their rows differ.
+pub(super) fn bind_diff(snapshot: Snapshot, request: ExportRequest, from: &DiffFrom) -> Result<Bound> {
+    let (dataset, version) = snapshot.version(&request.selector())?;
+    let earlier = compared_with(&snapshot, &dataset, &version, from)?;
+    let diff = snapshot.diff(&dataset, &earlier, &version, &request.rows())?;
+    let request = ExportRequest {
+        version: Some(version.number.into()),
+        diff_from: Some(DiffFrom::Version(earlier.number.into())),
+        snapshot: None,
+        ..request
+    };
+    // How many of the rows in the list differ in what was asked is known when they are read.
+    let rows = (diff.rows_max() == 0).then_some(0);
+    let (schema, diff) = (diff.schema(), Some(Box::new((earlier, diff))));
+    Ok(Bound { request, dataset, version, schema, rows, snapshot, table: None, diff })
+}
+
+fn compared_with(snapshot: &Snapshot, dataset: &Dataset, version: &Version, from: &DiffFrom) -> Result<Version> {
+    match from {
+        DiffFrom::Version(choice) => {
+            let selector = VersionSelector { dataset: dataset.id.clone(), version: Some(choice.clone()) };
+            Ok(snapshot.version(&selector)?.1)
+        }
+        DiffFrom::Previous => {
+            let before = snapshot.versions(&dataset.id, Some(version.number), 1)?.pop();
+            before.ok_or_else(|| {
+                Error::not_found(format!("dataset {} has no version before {}", dataset.id, version.number))
+            })
+        }
+    }
+}
+
+impl Bound {
+    /// What is to be said of a difference before its rows; `None` if none was asked for.
+    pub fn diff_heading(&self) -> Option<DiffHeading> {
+        let (from, _) = self.diff.as_deref()?;
+        let (id, snapshot) = (&self.dataset.id, self.snapshot.id());
+        Some(DiffHeading::new((id, snapshot), (from, &self.version), &self.schema, self.request.rows()))
+    }
+}
+
+impl Export {
+    /// The two versions of a request for a difference, and if that is wanted how many rows differ. Blocks on reads.
+    ///
+    /// # Errors
+    ///
+    /// As [`Export::bind`]; `LimitReached` if too many exports are running.
+    pub fn summarize_diff(&self, request: ExportRequest, count: bool) -> Result<(DiffHeading, Option<DiffCounts>)> {
+        let permit = count.then(|| self.permit()).transpose()?;
+        let (heading, batches, _snapshot) = self.bind_heading(request)?;
+        let Some(_permit) = permit else { return Ok((heading, None)) };
+        let mut counts = DiffCounts::default();
+        for batch in batches {
+            counts.add(&batch?)?;
+        }
+        Ok((heading, Some(counts)))
+    }
+
+    /// Writes a difference into a file without a name, read from its beginning. Blocks on reads.
+    ///
+    /// # Errors
+    ///
+    /// As [`Export::bind`]; `LimitReached` if too many exports are running.
+    pub fn write_diff(&self, request: ExportRequest, format: DiffFormat, options: PageOptions) -> Result<File> {
+        let failed = |e| Error::unavailable("making a file for a difference").caused_by(e);
+        let _permit = self.permit()?;
+        let mut file = tempfile::tempfile_in(self.catalog.scratch_dir()).map_err(failed)?;
+        let (heading, batches, _snapshot) = self.bind_heading(request)?;
+        let schema = batches.schema();
+        let mut target = DiffFile::create(format, file.try_clone().map_err(failed)?, &schema, heading, options)?;
+        for batch in batches {
+            target.write(&batch?)?;
+        }
+        target.finish()?;
+        file.rewind().map_err(failed)?;
+        Ok(file)
+    }
+
+    /// The rows of a difference and what is said before them. The snapshot keeps their files.
+    fn bind_heading(&self, request: ExportRequest) -> Result<(DiffHeading, Diff, Snapshot)> {
+        let diff_from = Some(request.diff_from.clone().unwrap_or_default());
+        let bound = self.bind(ExportRequest { diff_from, ..request })?;
+        let heading = bound.diff_heading();
+        let (_, diff) = *bound.diff.ok_or_else(|| Error::internal("a difference was bound as rows"))?;
+        Ok((heading.ok_or_else(|| Error::internal("a difference has no heading"))?, diff, bound.snapshot))
+    }
+}
