@@ -457,7 +457,7 @@ mod tests {
         assert_eq!(of(&["a/b", "v2", "diff"]).expect("valid").diff_from, Some(DiffFrom::Previous));
         let from_first = of(&["a/b", "v3", "diff", "v1"]).expect("valid").diff_from;
         assert_eq!(from_first, Some(DiffFrom::Version(VersionNumber(1).into())));
-        for path in [&["a/b", "v2", "diff", "x"][..], &["a/b", "diff"], &["a/b", "v3", "diff", "v1", "v2"]] {
+        for path in [&["a/b", "v2", "diff", "X"][..], &["a/b", "v3", "diff", "v1", "v2"]] {
             assert!(of(path).is_err(), "{path:?}");
         }
         let command = FlightDescriptor::new_cmd(&br#"{"dataset":"a/b","bbox":[1,2,3,4]}"#[..]);

@@ -21,12 +21,6 @@ struct Parts {
     is_in_polygon: bool,
 }
 
-impl Default for Kind {
-    fn default() -> Self {
-        Self::Points
-    }
-}
-
 impl GeomProcessor for Parts {
     fn xy(&mut self, x: f64, y: f64, _: usize) -> geozero::error::Result<()> {
         let step = |degrees: f64| (degrees * STEPS_PER_DEGREE).round() as i64;

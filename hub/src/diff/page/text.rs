@@ -66,9 +66,10 @@ impl Text<'_> {
             [("from", Words(&old)), ("before", Words(&before)), ("to", Words(&new)), ("after", Words(&after))];
         let mut sentences = vec![self.say("diff_versions", &versions)];
         let names = key.join(", ");
-        sentences.push(match key.is_empty() {
-            true => plain(self.language, "diff_no_key"),
-            false => self.say("diff_key", &[("columns", Words(&names))]),
+        sentences.push(if key.is_empty() {
+            plain(self.language, "diff_no_key")
+        } else {
+            self.say("diff_key", &[("columns", Words(&names))])
         });
         if !columns.is_empty() {
             let changes: Vec<String> = columns.iter().map(ToString::to_string).collect();
