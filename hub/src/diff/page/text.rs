@@ -3,7 +3,7 @@
 use super::Tally;
 use crate::diff::{DiffCounts, DiffHeading, Operation, RowWords};
 use crate::report::html::escaped;
-use crate::report::shown::clock;
+use crate::report::shown::{clock, shown};
 use crate::report::texts::Filling::{Number, Text as Words};
 use crate::report::texts::{Filling, Language, phrase, plain};
 use std::fmt::Write;
@@ -21,6 +21,9 @@ fn sign(operation: Operation) -> &'static str {
         Operation::Changed => "≠",
     }
 }
+
+/// Longest key that is shown, characters.
+const KEY_CHARACTERS_MAX: usize = 120;
 
 /// What each operation is drawn with, as the sheet of styles and the script name it.
 const LEGEND: [(&str, &str); 4] =
@@ -167,7 +170,7 @@ impl Text<'_> {
             operation.name(),
             sign(operation),
             escaped(&name),
-            escaped(&row.key),
+            escaped(&shown(&row.key, KEY_CHARACTERS_MAX)),
             cells.concat()
         )
     }
