@@ -96,7 +96,7 @@ fn a_crash_is_one_failed_push() {
 
 #[test]
 fn a_hang_is_one_failed_push() {
-    check_signal(&["--adapter-time-max", "20s"], "STOP", "DEADLINE_EXCEEDED", "longer than 20 s");
+    check_signal(&["--adapter-time-max", "40s"], "STOP", "DEADLINE_EXCEEDED", "longer than 40 s");
 }
 
 #[test]
