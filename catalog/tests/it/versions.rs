@@ -214,7 +214,7 @@ fn a_push_that_a_rollback_overtakes_is_compared_again() {
         })
         .expect("taken");
     assert_eq!(outcome.layers[0].version, VersionNumber(4));
-    assert_eq!((outcome.layers[0].rows_added, outcome.layers[0].rows_removed), (1, 0));
+    assert_eq!((outcome.layers[0].rows_added, outcome.layers[0].rows_removed), (2, 1));
     assert_eq!(rows(&catalog.snapshot(), "almaty/schools").expect("rows"), 2);
 }
 
