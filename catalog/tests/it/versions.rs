@@ -207,7 +207,7 @@ fn a_push_that_a_rollback_overtakes_is_compared_again() {
     let catalog = open_at(dir.path(), &SetClock::at("2026-01-01T00:00Z"));
     (1..=2).for_each(|rows| publish(&catalog, rows));
     // Its rows are those of version 2, the newest when they are compared.
-    let slow = Push::new("slow", "almaty/schools", &points(0..2));
+    let slow = Push::new("slow", "almaty/schools", &points(200..202));
     let (outcome, _) = slow
         .send_between(&catalog, || {
             operate(&catalog, "r1", roll_back("v1", None)).expect("rolled back");
