@@ -92,7 +92,8 @@ pub(crate) fn stored(objects: &Objects) -> Result<Vec<String>> {
     let mut folders = vec![paths::RAW.to_owned(), paths::RECEIPTS.to_owned()];
     folders.extend(objects.list(paths::DATA)?.iter().map(|dataset| format!("{}/{dataset}", paths::DATA)));
     for folder in folders {
-        keys.extend(objects.list(&folder)?.into_iter().map(|name| format!("{folder}/{name}")));
+        let names = objects.list(&folder)?.into_iter().filter(|name| !paths::is_beside(name));
+        keys.extend(names.map(|name| format!("{folder}/{name}")));
     }
     Ok(keys)
 }

@@ -8,6 +8,7 @@
 
 mod assets;
 mod backup;
+mod beside;
 mod catalog;
 mod changes;
 mod checkpoint;
@@ -58,6 +59,7 @@ mod verify;
 
 pub use assets::AssetBytes;
 pub use backup::{BackupReport, Copied, backup, restore};
+pub use beside::{Beside, ParquetFile};
 pub use catalog::Catalog;
 pub use collect::Collected;
 pub use diff::Diff;

@@ -98,6 +98,13 @@ impl Objects {
         writer.finish()?.publish(key)
     }
 
+    /// Writes a file that is no part of the truth, durably, unless its name is taken. A failure stops nothing.
+    pub(crate) fn put_beside(&self, key: &str, bytes: &[u8]) -> Result<()> {
+        let mut writer = self.temporary()?;
+        writer.write_all(bytes).map_err(|e| self.write_error("writing", key, e))?;
+        writer.publish_beside(key)
+    }
+
     /// Begins an object whose key is not known yet.
     pub(crate) fn writer(&self) -> Result<ObjectWriter> {
         self.check_writable()?;
@@ -246,6 +253,29 @@ impl ObjectWriter {
             sha256: Sha256(self.hasher.finalize().into()),
             size_bytes: self.size_bytes,
         })
+    }
+
+    /// As [`ObjectWriter::finish`] and [`FinishedObject::publish`], for a file that is no part of the truth: whatever
+    /// fails, the catalog goes on.
+    pub(crate) fn publish_beside(mut self, key: &str) -> Result<()> {
+        let objects = self.temporary.objects.clone();
+        objects.check_writable()?;
+        let disk = &objects.0.disk;
+        let (dir, _) = key.rsplit_once('/').unwrap_or_default();
+        let (parent, _) = dir.rsplit_once('/').unwrap_or_default();
+        let mut file = self.file.take().expect("a writer holds its file until it is finished");
+        let is_there = |done: io::Result<()>| match done {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+            _ => Ok(()),
+        };
+        let published = file
+            .flush()
+            .and_then(|()| file.sync())
+            .and_then(|()| is_there(disk.create_dir(dir)))
+            .and_then(|()| disk.sync_dir(parent))
+            .and_then(|()| is_there(disk.link(&self.temporary.path, key)))
+            .and_then(|()| disk.sync_dir(dir));
+        published.map_err(|e| objects.write_error("writing", key, e))
     }
 
     /// The rows spilled so far, for reading back; never an object.

@@ -60,6 +60,11 @@ pub(crate) fn asset(dataset: &DatasetUuid, hash: &Sha256) -> String {
     format!("{DATA}/{dataset}/{hash}.tif")
 }
 
+/// Whether a name in a dataset's folder, or a path below it, is of a projection that other programs read.
+pub(crate) fn is_beside(name: &str) -> bool {
+    name.starts_with('_')
+}
+
 pub(crate) fn raw(hash: &Sha256) -> String {
     format!("{RAW}/{hash}")
 }

@@ -16,7 +16,7 @@ use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use std::collections::BTreeSet;
@@ -63,10 +63,7 @@ struct Covering {
 
 impl Covering {
     fn new(schema: &Schema) -> Self {
-        let mut name = "bbox".to_owned();
-        while schema.field_with_name(&name).is_ok() {
-            name.push('_');
-        }
+        let name = ukimet_model::batch::covering_name(schema);
         let mut fields = schema.fields().to_vec();
         fields.push(Arc::new(Field::new(&name, DataType::Struct(box_fields()), true)));
         Self { schema: Arc::new(Schema::new(fields)), name }
@@ -98,7 +95,7 @@ impl SegmentWriter {
     ) -> Result<Self> {
         let covering = ukimet_model::batch::geometry_index(schema).map(|_| Covering::new(schema));
         let file_schema = covering.as_ref().map_or_else(|| Arc::clone(schema), |c| Arc::clone(&c.schema));
-        let properties = properties(options, covering.as_ref());
+        let properties = properties(options, covering.as_ref().map(|covering| covering.name.as_str()));
         let writer = objects.writer()?;
         let ran_full = writer.ran_full();
         let parquet = ArrowWriter::try_new(writer, file_schema, Some(properties)).map_err(parquet_error)?;
@@ -192,7 +189,7 @@ impl WrittenFiles<'_> {
     }
 }
 
-fn properties(options: &CatalogOptions, covering: Option<&Covering>) -> WriterProperties {
+fn properties(options: &CatalogOptions, covering: Option<&str>) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
         .set_compression(Compression::LZ4_RAW)
@@ -208,11 +205,24 @@ fn properties(options: &CatalogOptions, covering: Option<&Covering>) -> WriterPr
             .set_column_dictionary_enabled(geometry.clone(), false)
             .set_column_statistics_enabled(geometry, EnabledStatistics::None);
         for side in ["xmin", "ymin", "xmax", "ymax"] {
-            let path = ColumnPath::new(vec![covering.name.clone(), side.to_owned()]);
+            let path = ColumnPath::new(vec![covering.to_owned(), side.to_owned()]);
             builder = builder.set_column_dictionary_enabled(path, false);
         }
     }
     builder.build()
+}
+
+/// How the rows of a segment are written again, from its footer: as the segment was, but in one piece.
+pub(crate) fn rewrite_properties(footer: &ParquetMetaData) -> WriterProperties {
+    let metadata = footer.file_metadata();
+    let geo =
+        metadata.key_value_metadata().map(|pairs| pairs.iter().filter(|pair| pair.key == "geo").cloned().collect());
+    // The boxes, if there are any, are the last column.
+    let covering = metadata.schema_descr().columns().last().filter(|column| column.name() == "ymax");
+    let covering = covering.and_then(|column| column.path().parts().first().cloned());
+    let options = CatalogOptions::default();
+    let properties = properties(&options, covering.as_deref());
+    properties.into_builder().set_key_value_metadata(geo).build()
 }
 
 fn geo_metadata(covering: &str, types: &BTreeSet<String>, bounds: Option<BoundingBox>) -> String {

@@ -1,10 +1,12 @@
 //! An immutable view of the catalog: every read starts from one.
 
 use crate::assets::AssetBytes;
+use crate::beside::Beside;
 use crate::catalog::Shared;
 use crate::diff::Diff;
 use crate::index::text::{PastIndexes, TextSnapshot, query_words};
 use crate::layer::schema_of;
+use crate::log;
 use crate::objects::Objects;
 use crate::operation::OperationRecord;
 use crate::paths;
@@ -17,6 +19,7 @@ use crate::state::{Damage, StateSlot, View};
 use crate::tables::Table;
 use arrow_schema::SchemaRef;
 use sha2::{Digest, Sha256 as Hasher};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Write;
 use std::ops::Range;
@@ -153,6 +156,38 @@ impl Snapshot {
         found.ok_or_else(|| no_dataset(id, self.id()))
     }
 
+    /// A dataset as the commit of one of its versions left it.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if that commit knows no such dataset.
+    pub fn dataset_of(&self, id: &DatasetId, version: &Version) -> Result<Dataset> {
+        let found = self.sources.state.read(version.snapshot.0, |view| view.dataset(id))?;
+        found.ok_or_else(|| Error::not_found(format!("dataset {id} is not in snapshot {}", version.snapshot)))
+    }
+
+    /// The datasets that commits after an earlier snapshot touched; all datasets after snapshot 0. Reads those commits.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` naming a commit that is damaged.
+    pub fn changed_since(&self, earlier: SnapshotId) -> Result<BTreeSet<DatasetId>> {
+        let mut changed = BTreeSet::new();
+        if earlier.0 == 0 {
+            let ids = self.read(|view| {
+                let mut ids = Vec::new();
+                view.each_dataset(&mut |dataset| ids.push(dataset.id))?;
+                Ok(ids)
+            })?;
+            changed.extend(ids);
+            return Ok(changed);
+        }
+        for sequence in earlier.0 + 1..=self.sequence {
+            changed.extend(log::read(&self.sources.objects, sequence)?.0.datasets().cloned());
+        }
+        Ok(changed)
+    }
+
     /// A dataset and the named version, the newest one if none is named.
     ///
     /// # Errors
@@ -285,6 +320,16 @@ impl Snapshot {
     pub fn link_asset(&self, dataset: &Dataset, asset: &DerivedAsset, to: &str) -> Result<()> {
         self.asset(dataset, asset)?;
         self.sources.objects.link_out(&paths::asset(&dataset.uuid, &asset.sha256), to)
+    }
+
+    /// The files beside the segments of a dataset that other programs read.
+    pub fn beside(&self, dataset: &Dataset) -> Beside {
+        Beside {
+            dataset: dataset.uuid.clone(),
+            objects: self.sources.objects.clone(),
+            segments: Arc::clone(&self.sources.segments),
+            _pinned: self.clone(),
+        }
     }
 
     /// A table that is kept with a push.

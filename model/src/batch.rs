@@ -132,6 +132,15 @@ pub fn geometry_index(schema: &Schema) -> Option<usize> {
     is_geometry(schema.field(last)).then_some(last)
 }
 
+/// The name of the column of boxes that a segment has behind these columns: `bbox`, longer by `_` while that is taken.
+pub fn covering_name(schema: &Schema) -> String {
+    let mut name = "bbox".to_owned();
+    while schema.field_with_name(&name).is_ok() {
+        name.push('_');
+    }
+    name
+}
+
 /// A published field with its source name kept.
 pub fn attribute_field(name: &str, source_name: &str, data_type: DataType) -> Arc<Field> {
     let metadata = HashMap::from([(SOURCE_NAME_KEY.to_owned(), source_name.to_owned())]);
