@@ -1,7 +1,7 @@
 //! What an operator may set: every limit with its unit and default.
 
 use crate::diff::PageLimits;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -191,6 +191,19 @@ pub struct Config {
     #[command(flatten)]
     pub diff_page: PageLimits,
 
+    /// Whether each dataset has a Delta Lake log over its files, for engines that read them without the hub.
+    #[arg(long, value_name = "SWITCH", value_enum, default_value_t = Switch::On)]
+    pub delta_log: Switch,
+
+    /// How a Delta log tells that rows of a file are deleted: by deletion vectors, or by a rewritten copy of the file for
+    /// readers that know no deletion vectors.
+    #[arg(long, value_name = "MEANS", value_enum, default_value_t = DeltaDeletes::Vectors)]
+    pub delta_deletes: DeltaDeletes,
+
+    /// Versions between two checkpoints of a Delta log.
+    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    pub delta_checkpoint_every: u64,
+
     /// Free disk space below which nothing is written; reading goes on.
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_bytes)]
     pub disk_reserve: u64,
@@ -198,6 +211,31 @@ pub struct Config {
     /// After SIGTERM or Ctrl-C, running calls have this long to end.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
     pub drain_max: Duration,
+}
+
+/// Whether something is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
+
+impl Switch {
+    /// Whether it is on.
+    pub fn is_on(self) -> bool {
+        self == Self::On
+    }
+}
+
+/// How a Delta log tells that rows of a file are deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DeltaDeletes {
+    /// By deletion vectors: nothing is copied.
+    Vectors,
+    /// By a copy of the file without them.
+    Rewritten,
 }
 
 impl Config {

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod coverage;
+mod delta;
 pub mod diff;
 pub mod export;
 pub mod files;

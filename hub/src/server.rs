@@ -9,6 +9,7 @@ use crate::api::push::Pushes;
 use crate::api::versions::{Operations, collect};
 use crate::config::Config;
 use crate::coverage::Coverages;
+use crate::delta::DeltaLogs;
 use crate::export::Export;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
@@ -45,6 +46,7 @@ pub struct Hub {
     health: tonic_health::server::HealthReporter,
     staging: Staging,
     gc_every: Duration,
+    deltas: Option<DeltaLogs>,
 }
 
 /// The folder of what is being received, below the data directory.
@@ -88,6 +90,7 @@ impl Hub {
         let staging = Staging::open(staged, limits, room(&catalog, config.disk_reserve))?;
         let draining = CancellationToken::new();
         let (health, routes) = routes(&config, &catalog, (adapters, registers), staging.clone(), &draining).await?;
+        let deltas = DeltaLogs::start(&catalog, &config, room(&catalog, config.disk_reserve));
         Ok(Self {
             address,
             catalog,
@@ -98,6 +101,7 @@ impl Hub {
             health,
             staging,
             gc_every: config.gc_every,
+            deltas,
         })
     }
 
@@ -133,6 +137,9 @@ impl Hub {
         self.health.set_not_serving::<VersionServiceServer<Operations>>().await;
         if tokio::time::timeout(self.drain_max, serving).await.is_err() {
             tracing::warn!("some calls did not end in time and were cut");
+        }
+        if let Some(deltas) = self.deltas {
+            deltas.end().await;
         }
         tokio::task::spawn_blocking(move || self.catalog.close())
             .await

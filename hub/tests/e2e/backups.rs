@@ -103,7 +103,8 @@ fn verify_names_what_needs_a_damaged_object_and_goes_on_from_its_journal() {
     let (_, resumed) = run(&["verify"], &[("--data", &data), ("--resume", &journal)]);
     assert!(resumed["resumed"].as_u64() >= Some(5), "{resumed}");
     let folder = fs::read_dir(data.join("data")).expect("a folder").flatten().next().expect("the dataset's").path();
-    let object = fs::read_dir(folder).expect("a folder").flatten().next().expect("an object").path();
+    let mut files = fs::read_dir(folder).expect("a folder").flatten().map(|file| file.path());
+    let object = files.find(|path| path.is_file()).expect("an object");
     fs::remove_file(object).expect("removed");
     let (code, found) = run(&["verify"], &[("--data", &data)]);
     assert_eq!((code, &found["findings"][0]["dependents"][0]), (1, &"a/b@v1".into()), "{found}");

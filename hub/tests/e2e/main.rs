@@ -10,6 +10,7 @@
 mod backups;
 mod certificates;
 mod containment;
+mod delta;
 mod differences;
 mod fixes;
 mod hub;
