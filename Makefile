@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo build build-tests test check fmt conformance kill clients bench fuzz root-hashes clean
+.PHONY: help setup packages demo build build-tests test check fmt conformance kill clients sail bench fuzz root-hashes clean
 
 # One selection of crates for every command, so that cargo builds nothing twice.
 CARGO_SELECTION := --workspace --locked
@@ -13,6 +13,7 @@ export CARGO_TERM_PROGRESS_WHEN ?= auto
 
 BIN := target/debug
 VENV := .venv
+SAIL_VENV := .venv-sail
 PYTHON := $(VENV)/bin/python
 # The hook that keeps bytecode out of the tree.
 export PYTHONDONTWRITEBYTECODE := 1
@@ -62,6 +63,15 @@ conformance: build-tests ## Ask a live hub and a live adapter every requirement
 clients: build-tests $(VENV)/stamp ## Real clients against a live hub
 	$(PYTHON) -m pytest -q tests/clients -c tests/clients/pytest.ini -p no:cacheprovider
 
+$(SAIL_VENV)/stamp: tests/sail/requirements.lock
+	rm -rf $(SAIL_VENV)
+	python3 -m venv $(SAIL_VENV)
+	$(SAIL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	touch $@
+
+sail: build-tests $(SAIL_VENV)/stamp ## Sail with two workers reads Delta logs (600 MB of Python packages, not in make test)
+	$(SAIL_VENV)/bin/python -m pytest -q tests/sail -c tests/clients/pytest.ini --rootdir tests/sail -p no:cacheprovider
+
 kill: build-tests $(VENV)/stamp ## Kill hub, backups and restores KILLS times during pushes; nothing acknowledged may be lost
 	$(PYTHON) tests/kill/kill.py --kills $(KILLS)
 	$(PYTHON) tests/kill/backup.py --kills $(KILLS)
@@ -94,4 +104,4 @@ fuzz: packages ## Fuzz every decoder of foreign bytes for FUZZ_SECONDS each (FUZ
 
 clean: ## Remove what was built and installed here
 	cargo clean
-	rm -rf $(VENV) bench/work
+	rm -rf $(VENV) $(SAIL_VENV) bench/work
