@@ -12,7 +12,7 @@ use crate::rows::{LiveRow, Place, RowStream};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::io::{BufWriter, Write};
-use ukimet_model::{ChangesRef, Error, Result, Sha256};
+use ukimet_model::{ChangeCounts, Error, Result, Sha256};
 
 const MAGIC: &[u8; 8] = b"UKMCHNG1";
 const RECORD_BYTES: usize = 32;
@@ -36,25 +36,14 @@ pub(crate) struct ChangeList {
     pub(crate) changes: Vec<Change>,
 }
 
-/// How many rows differ, and how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ChangeCounts {
-    pub(crate) added: u64,
-    pub(crate) removed: u64,
-    pub(crate) changed: u64,
-}
-
-impl ChangeCounts {
-    pub(crate) fn count(&mut self, change: &Change) {
-        match (change.before, change.after) {
-            (Some(_), Some(_)) => self.changed += 1,
-            (None, _) => self.added += 1,
-            (_, None) => self.removed += 1,
+impl Change {
+    /// Counts it as what it is.
+    pub(crate) fn count_in(&self, counts: &mut ChangeCounts) {
+        match (self.before, self.after) {
+            (Some(_), Some(_)) => counts.changed += 1,
+            (None, _) => counts.added += 1,
+            (_, None) => counts.removed += 1,
         }
-    }
-
-    pub(crate) fn reference(self, sha256: Sha256) -> ChangesRef {
-        ChangesRef { sha256, added: self.added, removed: self.removed, changed: self.changed }
     }
 }
 
@@ -111,7 +100,7 @@ impl<'a> ChangeGatherer<'a> {
     }
 
     pub(crate) fn add(&mut self, change: Change) {
-        self.counts.count(&change);
+        change.count_in(&mut self.counts);
         let before = change.before.map(|place| self.renumbered(place, self.before));
         let after = change.after.map(|place| self.renumbered(place, self.after));
         self.list.changes.push(Change { key: change.key, before, after });

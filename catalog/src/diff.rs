@@ -5,7 +5,7 @@
 
 mod values;
 
-use crate::changes::{Change, ChangeCounts, ChangeGatherer, ChangeList, compare, compose};
+use crate::changes::{Change, ChangeGatherer, ChangeList, compare, compose};
 use crate::paths;
 use crate::rows::{LiveRows, RowStream};
 use crate::segments::SegmentCache;
@@ -15,7 +15,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use std::collections::HashSet;
 use std::sync::Arc;
-use ukimet_model::{Dataset, DatasetUuid, Result, RowQuery, SegmentRef, Sha256, Version};
+use ukimet_model::{ChangeCounts, Dataset, DatasetUuid, Result, RowQuery, SegmentRef, Sha256, Version};
 use values::Values;
 
 /// Rows that differ which are read at once.
@@ -52,7 +52,7 @@ impl Diff {
     ) -> Result<Self> {
         let list = list_between(&cache, &dataset.uuid, from, to, between)?;
         let mut counts = ChangeCounts::default();
-        list.changes.iter().for_each(|change| counts.count(change));
+        list.changes.iter().for_each(|change| change.count_in(&mut counts));
         let mut changes = list.changes;
         changes.sort_by_key(|change| (change.before.is_none(), change.before, change.after));
         changes.reverse();
@@ -72,7 +72,7 @@ impl Diff {
 
     /// How many rows differ at most: a row that changed there and back again is counted, and filters are not asked.
     pub fn rows_max(&self) -> u64 {
-        self.counts.added + self.counts.removed + self.counts.changed
+        self.counts.rows()
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {

@@ -1,7 +1,7 @@
 //! What a dataset's next version is made of: segments of the version before, with the rows that go marked, and new ones.
 
 use crate::catalog::Shared;
-use crate::changes::{ChangeCounts, ChangeGatherer, compare};
+use crate::changes::{ChangeGatherer, compare};
 use crate::claims::ObjectClaim;
 use crate::deletes::write_deletes;
 use crate::extent::{Extent, extent_after, extent_of, live_rows};
@@ -15,7 +15,7 @@ use arrow_schema::{Schema, SchemaRef};
 use roaring::RoaringBitmap;
 use std::collections::{BTreeMap, HashSet};
 use ukimet_model::batch::geometry_index;
-use ukimet_model::{ChangesRef, DatasetUuid, Error, Key, PushMode, Result, SegmentRef, Sha256, Version};
+use ukimet_model::{ChangeCounts, ChangesRef, DatasetUuid, Error, Key, PushMode, Result, SegmentRef, Sha256, Version};
 
 /// A layer's rows, written.
 pub(crate) struct Successor {
@@ -342,7 +342,7 @@ fn write_changes(
     let claim = shared.claims.claim(paths::changes(dataset, &sha256))?;
     finished.publish(&claim.key)?;
     claims.push(claim);
-    Ok(counts.reference(sha256))
+    Ok(ChangesRef { sha256, counts })
 }
 
 /// The objects that a segment of a version consists of.

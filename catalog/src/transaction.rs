@@ -1,7 +1,6 @@
 //! A push on its way into the catalog: layers are written first, then one log entry makes them true.
 
 use crate::catalog::Shared;
-use crate::changes::ChangeCounts;
 use crate::claims::ObjectClaim;
 use crate::commit::{Answer, Proposal, check_expected_version, replay};
 use crate::key::declared_key;
@@ -21,8 +20,8 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use ukimet_model::batch::check_schema;
 use ukimet_model::{
-    DatasetId, DerivedAsset, Error, Field, Key, LayerReport, PushMode, PushOutcome, Result, Sha256, Version,
-    VersionNumber,
+    ChangeCounts, DatasetId, DerivedAsset, Error, Field, Key, LayerReport, PushMode, PushOutcome, Result, Sha256,
+    Version, VersionNumber,
 };
 
 /// Compression of the bytes as sent: they are read again only to be replayed.

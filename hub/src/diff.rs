@@ -18,7 +18,7 @@ use flat::{flat, with_text_places, without_empty};
 use std::fs::File;
 use std::path::Path;
 use ukimet_model::error::quoted;
-use ukimet_model::{Error, Result};
+use ukimet_model::{ChangeCounts, Error, Result};
 
 pub use heading::{ColumnChange, DiffHeading};
 pub use page::{Page, PageOptions, policy};
@@ -90,40 +90,22 @@ pub struct PageLimits {
     pub diff_positions_max: usize,
 }
 
-/// How many rows differ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DiffCounts {
-    /// Rows that are new.
-    pub added: u64,
-    /// Rows that are gone.
-    pub removed: u64,
-    /// Rows whose key is in both versions and whose values differ.
-    pub changed: u64,
-}
-
-impl DiffCounts {
-    /// Counts the rows of a batch.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidData` if it is none of a difference.
-    pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
-        let operations = batch.column_by_name("operation").and_then(|column| column.as_string_opt::<i32>());
-        let foreign = || Error::invalid_data("a batch of a difference has no column operation");
-        for operation in operations.ok_or_else(foreign)?.iter().flatten() {
-            match operation.parse()? {
-                Operation::Added => self.added += 1,
-                Operation::Removed => self.removed += 1,
-                Operation::Changed => self.changed += 1,
-            }
+/// Counts the rows of a batch of a difference.
+///
+/// # Errors
+///
+/// `InvalidData` if it is none of a difference.
+pub fn count_rows(counts: &mut ChangeCounts, batch: &RecordBatch) -> Result<()> {
+    let operations = batch.column_by_name("operation").and_then(|column| column.as_string_opt::<i32>());
+    let foreign = || Error::invalid_data("a batch of a difference has no column operation");
+    for operation in operations.ok_or_else(foreign)?.iter().flatten() {
+        match operation.parse()? {
+            Operation::Added => counts.added += 1,
+            Operation::Removed => counts.removed += 1,
+            Operation::Changed => counts.changed += 1,
         }
-        Ok(())
     }
-
-    /// All of them.
-    pub fn total(self) -> u64 {
-        self.added + self.removed + self.changed
-    }
+    Ok(())
 }
 
 /// A file that a difference is written into.

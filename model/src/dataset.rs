@@ -140,12 +140,27 @@ pub struct Key {
 pub struct ChangesRef {
     /// Hash of the list; names it.
     pub sha256: Sha256,
+    /// How many rows it has.
+    #[serde(flatten)]
+    pub counts: ChangeCounts,
+}
+
+/// How many rows differ between two versions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeCounts {
     /// Rows that are new.
     pub added: u64,
     /// Rows that are gone.
     pub removed: u64,
     /// Rows whose key is in both and whose values differ; 0 without a key.
     pub changed: u64,
+}
+
+impl ChangeCounts {
+    /// Rows that differ in any way.
+    pub fn rows(&self) -> u64 {
+        self.added + self.removed + self.changed
+    }
 }
 
 /// A file that was made of a row, e.g. a raster as a Cloud Optimized `GeoTIFF`.
@@ -209,6 +224,14 @@ pub struct Version {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_counts_of_a_change_list_stand_beside_its_hash() {
+        let zeros = "0".repeat(64);
+        let text = format!(r#"{{"sha256":"{zeros}","added":1,"removed":2,"changed":3}}"#);
+        let changes: ChangesRef = serde_json::from_str(&text).expect("as versions have it");
+        assert_eq!((changes.counts.rows(), serde_json::to_string(&changes).expect("JSON")), (6, text));
+    }
 
     #[test]
     fn a_column_from_before_roles_were_kept_is_read_and_written_as_it_was() {

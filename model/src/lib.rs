@@ -32,7 +32,8 @@ pub use clock::{Clock, SystemClock};
 pub use columns::{COLUMNS_KEY, ColumnDecision, GROUPED_BY_POINTS, SOURCE_NAMES_KEY};
 pub use crs::{AuthorityCode, Crs};
 pub use dataset::{
-    Asset, ChangesRef, Dataset, DatasetMetadata, DeletesRef, DerivedAsset, Field, Key, SegmentRef, Version,
+    Asset, ChangeCounts, ChangesRef, Dataset, DatasetMetadata, DeletesRef, DerivedAsset, Field, Key, SegmentRef,
+    Version,
 };
 pub use diagnostic::{Diagnostic, Example, Severity};
 pub use digest::Sha256;

@@ -305,7 +305,7 @@ impl From<model::Version> for v1::Version {
             size_bytes: v.segments.iter().map(|s| s.size_bytes).chain(v.assets.iter().map(|a| a.size_bytes)).sum(),
             assets: map(v.assets),
             key: v.key.map(Into::into),
-            changes: v.changes.map(Into::into),
+            changes: v.changes.map(|changes| changes.counts.into()),
             rolled_back_to: v.rolled_back_to.map(|number| number.0),
             tags: Vec::new(),
             notes: Vec::new(),
@@ -325,9 +325,15 @@ impl From<v1::Key> for model::Key {
     }
 }
 
-impl From<model::ChangesRef> for v1::ChangeCounts {
-    fn from(changes: model::ChangesRef) -> Self {
-        Self { added: changes.added, removed: changes.removed, changed: changes.changed }
+impl From<model::ChangeCounts> for v1::ChangeCounts {
+    fn from(model::ChangeCounts { added, removed, changed }: model::ChangeCounts) -> Self {
+        Self { added, removed, changed }
+    }
+}
+
+impl From<v1::ChangeCounts> for model::ChangeCounts {
+    fn from(v1::ChangeCounts { added, removed, changed }: v1::ChangeCounts) -> Self {
+        Self { added, removed, changed }
     }
 }
 

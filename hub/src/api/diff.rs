@@ -2,7 +2,7 @@
 
 use crate::api::http::Pages;
 use crate::api::report::{preferred, refusal, written_parts};
-use crate::diff::{ColumnChange, DiffCounts, DiffFormat, PageOptions, policy};
+use crate::diff::{ColumnChange, DiffFormat, PageOptions, policy};
 use crate::export::{DiffFrom, Export, ExportRequest};
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
@@ -32,7 +32,7 @@ pub(super) fn get_diff(export: &Export, request: v1::GetDiffRequest) -> Result<v
         to_committed: Some(wire_time(heading.to.1)),
         key: heading.key,
         columns: heading.columns.into_iter().map(wire_column).collect(),
-        counts: counts.map(|DiffCounts { added, removed, changed }| v1::ChangeCounts { added, removed, changed }),
+        counts: counts.map(Into::into),
     })
 }
 

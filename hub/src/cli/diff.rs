@@ -4,13 +4,13 @@ mod asking;
 
 use crate::cli::output;
 use crate::client::{Client, DEFAULT_HUB};
-use crate::diff::{DiffCounts, DiffFormat, DiffHeading, PageLimits, PageOptions, RowWords, words};
+use crate::diff::{DiffFormat, DiffHeading, PageLimits, PageOptions, RowWords, words};
 use crate::report::shown::shown;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use ukimet_model::{BoundingBox, Error, Result, RowQuery, VersionSelector};
+use ukimet_model::{BoundingBox, ChangeCounts, Error, Result, RowQuery, VersionSelector};
 
 /// Show what differs between two versions of a dataset: rows added, removed and changed.
 ///
@@ -137,7 +137,7 @@ impl DiffCommand {
         RowQuery { columns: self.columns.clone(), bbox: self.bbox, limit: self.limit }
     }
 
-    async fn show(&self, client: &Client, heading: &DiffHeading, counts: DiffCounts) -> Result<()> {
+    async fn show(&self, client: &Client, heading: &DiffHeading, counts: ChangeCounts) -> Result<()> {
         if self.summary {
             if self.json {
                 output::document(&summary_json(heading, counts));
@@ -167,7 +167,7 @@ impl DiffCommand {
         }
         print_summary(heading, counts);
         print_rows(heading, &rows);
-        if let Some(more @ 1..) = counts.total().checked_sub(rows.len() as u64) {
+        if let Some(more @ 1..) = counts.rows().checked_sub(rows.len() as u64) {
             output::line(&format!("and {}; see them with --limit or -o FILE", output::counted(more, "more row")));
         }
         Ok(())
@@ -194,8 +194,8 @@ impl DiffCommand {
     }
 }
 
-fn print_summary(heading: &DiffHeading, counts: DiffCounts) {
-    let DiffCounts { added, removed, changed } = counts;
+fn print_summary(heading: &DiffHeading, counts: ChangeCounts) {
+    let ChangeCounts { added, removed, changed } = counts;
     let [added, removed, changed] = [added, removed, changed].map(output::grouped);
     let DiffHeading { dataset, from, to, key, .. } = heading;
     let key = if key.is_empty() { "no common key".to_owned() } else { format!("key {}", key.join(", ")) };
@@ -248,7 +248,7 @@ fn row_json(row: &RowWords) -> Value {
     })
 }
 
-fn summary_json(heading: &DiffHeading, counts: DiffCounts) -> Value {
+fn summary_json(heading: &DiffHeading, counts: ChangeCounts) -> Value {
     let columns = heading
         .columns
         .iter()

@@ -7,7 +7,7 @@ mod text;
 
 use super::shapes::drawn;
 use super::words::{RowWords, words};
-use super::{DiffCounts, DiffHeading, PageLimits};
+use super::{DiffHeading, PageLimits, count_rows};
 use crate::report::texts::Language;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, BinaryArray, RecordBatch, StructArray};
@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::sync::LazyLock;
 use text::Text;
-use ukimet_model::{Error, GEOMETRY_COLUMN, Result};
+use ukimet_model::{ChangeCounts, Error, GEOMETRY_COLUMN, Result};
 
 const SCRIPT: &str = include_str!("page/map.js");
 const STYLE: &str = include_str!("page/page.css");
@@ -49,7 +49,7 @@ pub struct PageOptions {
 pub struct Page {
     heading: DiffHeading,
     options: PageOptions,
-    counts: DiffCounts,
+    counts: ChangeCounts,
     rows: Vec<RowWords>,
     /// What the map draws of each row: `[before, after]`; null if it is not drawn.
     shapes: Vec<Value>,
@@ -74,7 +74,7 @@ impl Page {
         Self {
             heading,
             options,
-            counts: DiffCounts::default(),
+            counts: ChangeCounts::default(),
             rows: Vec::new(),
             shapes: Vec::new(),
             positions: 0,
@@ -88,7 +88,7 @@ impl Page {
     ///
     /// `InvalidData` if the batch is none of a difference.
     pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.counts.add(batch)?;
+        count_rows(&mut self.counts, batch)?;
         let room = self.options.limits.diff_rows_max.saturating_sub(self.rows.len());
         let listed = batch.slice(0, room.min(batch.num_rows()));
         let sides = ["before", "after"].map(|name| Shapes::of(&listed, name));

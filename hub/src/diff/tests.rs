@@ -5,7 +5,7 @@ use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, ListArray, RecordBat
 use arrow_schema::{DataType, Field, Fields, Schema};
 use std::sync::Arc;
 use ukimet_model::batch::geometry_field;
-use ukimet_model::{RowQuery, SnapshotId, VersionNumber};
+use ukimet_model::{ChangeCounts, RowQuery, SnapshotId, VersionNumber};
 
 fn point(x: f64, y: f64) -> Vec<u8> {
     [&[1, 1, 0, 0, 0][..], &x.to_le_bytes(), &y.to_le_bytes()].concat()
@@ -86,9 +86,9 @@ fn rows_are_put_into_words() {
     let rows = words(&batch(false)).expect("a difference");
     assert_eq!(rows[0].cells_shown(), ["n: ∅ → 1"]);
     assert_eq!((rows[1].cells_shown(), rows[1].operation), (vec!["n: 2".to_owned()], Operation::Removed));
-    let mut counts = DiffCounts::default();
-    counts.add(&batch(false)).expect("a difference");
-    assert_eq!(counts, DiffCounts { added: 0, removed: 1, changed: 1 });
+    let mut counts = ChangeCounts::default();
+    count_rows(&mut counts, &batch(false)).expect("a difference");
+    assert_eq!(counts, ChangeCounts { added: 0, removed: 1, changed: 1 });
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! Differences as the read path answers them: which two versions are meant, their rows, and how many.
 
 use super::{Bound, Export, ExportRequest};
-use crate::diff::{DiffCounts, DiffFile, DiffFormat, DiffHeading, PageOptions};
+use crate::diff::{DiffFile, DiffFormat, DiffHeading, PageOptions, count_rows};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::File;
 use std::io::Seek;
 use std::str::FromStr;
 use ukimet_catalog::{Diff, Snapshot};
-use ukimet_model::{Dataset, Error, Result, Version, VersionChoice, VersionSelector};
+use ukimet_model::{ChangeCounts, Dataset, Error, Result, Version, VersionChoice, VersionSelector};
 
 /// What a version is compared with. In JSON a number, or the text that [`DiffFrom::from_str`] reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,13 +112,13 @@ impl Export {
     /// # Errors
     ///
     /// As [`Export::bind`]; `LimitReached` if too many exports are running.
-    pub fn summarize_diff(&self, request: ExportRequest, count: bool) -> Result<(DiffHeading, Option<DiffCounts>)> {
+    pub fn summarize_diff(&self, request: ExportRequest, count: bool) -> Result<(DiffHeading, Option<ChangeCounts>)> {
         let permit = count.then(|| self.permit()).transpose()?;
         let (heading, batches, _snapshot) = self.bind_heading(request)?;
         let Some(_permit) = permit else { return Ok((heading, None)) };
-        let mut counts = DiffCounts::default();
+        let mut counts = ChangeCounts::default();
         for batch in batches {
-            counts.add(&batch?)?;
+            count_rows(&mut counts, &batch?)?;
         }
         Ok((heading, Some(counts)))
     }

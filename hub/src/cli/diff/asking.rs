@@ -2,7 +2,7 @@
 
 use super::DiffCommand;
 use crate::client::Client;
-use crate::diff::{ColumnChange, DiffCounts, DiffFile, DiffFormat, DiffHeading, PageOptions};
+use crate::diff::{ColumnChange, DiffFile, DiffFormat, DiffHeading, PageOptions, count_rows};
 use crate::export::{DiffFrom, ExportRequest};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -10,13 +10,13 @@ use jiff::Timestamp;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::Seek;
-use ukimet_model::{Error, Result, RowQuery, SnapshotId, VersionNumber, VersionSelector};
+use ukimet_model::{ChangeCounts, Error, Result, RowQuery, SnapshotId, VersionNumber, VersionSelector};
 use ukimet_proto::status::from_status;
 use ukimet_proto::v1;
 
 impl DiffCommand {
     /// The two versions that are meant, by number, and if that is wanted how many rows differ.
-    pub(super) async fn ask(&self, client: &Client, count: bool) -> Result<(DiffHeading, Option<DiffCounts>)> {
+    pub(super) async fn ask(&self, client: &Client, count: bool) -> Result<(DiffHeading, Option<ChangeCounts>)> {
         let (from, to) = match &self.to {
             None => (DiffFrom::Previous.to_string(), &self.from),
             Some(to) if to.dataset == self.from.dataset => (self.named(client).await?, to),
@@ -35,8 +35,7 @@ impl DiffCommand {
             snapshot: self.snapshot,
         };
         let answer = client.catalog().get_diff(request).await.map_err(|status| from_status(&status))?.into_inner();
-        let counts =
-            answer.counts.map(|v1::ChangeCounts { added, removed, changed }| DiffCounts { added, removed, changed });
+        let counts = answer.counts.map(Into::into);
         Ok((heading(to, answer, self.asked())?, counts))
     }
 
@@ -92,7 +91,7 @@ pub(super) async fn pull(
 
 /// A difference that was written.
 pub(super) struct Written {
-    pub(super) counts: DiffCounts,
+    pub(super) counts: ChangeCounts,
     /// From its beginning.
     pub(super) file: File,
 }
@@ -108,7 +107,7 @@ pub(super) async fn write(
     let failed = |e| Error::unavailable("making a file for a difference").caused_by(e);
     let mut file = file.map_or_else(tempfile::tempfile, Ok).map_err(failed)?;
     let handle = file.try_clone().map_err(failed)?;
-    let mut counts = DiffCounts::default();
+    let mut counts = ChangeCounts::default();
     // Both closures need it, one after the other.
     let target: RefCell<Option<DiffFile>> = RefCell::new(None);
     let asked = heading.asked.clone();
@@ -121,7 +120,7 @@ pub(super) async fn write(
             Ok(())
         },
         |batch| {
-            counts.add(&batch)?;
+            count_rows(&mut counts, &batch)?;
             target.borrow_mut().as_mut().expect("the schema comes before the rows").write(&batch)
         },
     )

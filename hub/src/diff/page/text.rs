@@ -1,12 +1,13 @@
 //! The words of a page, and the elements they stand in.
 
 use super::Tally;
-use crate::diff::{DiffCounts, DiffHeading, Operation, RowWords};
+use crate::diff::{DiffHeading, Operation, RowWords};
 use crate::report::html::escaped;
 use crate::report::shown::{clock, shown};
 use crate::report::texts::Filling::{Number, Text as Words};
 use crate::report::texts::{Filling, Language, phrase, plain};
 use std::fmt::Write;
+use ukimet_model::ChangeCounts;
 
 pub(super) struct Text<'a> {
     pub(super) heading: &'a DiffHeading,
@@ -52,7 +53,7 @@ impl Text<'_> {
     }
 
     /// The sentences before the map.
-    pub(super) fn summary(&self, counts: DiffCounts, listed: u64, tally: Tally) -> String {
+    pub(super) fn summary(&self, counts: ChangeCounts, listed: u64, tally: Tally) -> String {
         let mut sentences = self.about_versions();
         sentences.extend(self.about_rows(counts, listed, tally));
         sentences.iter().fold(String::new(), |mut text, sentence| {
@@ -91,15 +92,15 @@ impl Text<'_> {
         sentences
     }
 
-    fn about_rows(&self, counts: DiffCounts, listed: u64, tally: Tally) -> Vec<String> {
-        if counts.total() == 0 {
+    fn about_rows(&self, counts: ChangeCounts, listed: u64, tally: Tally) -> Vec<String> {
+        if counts.rows() == 0 {
             return vec![plain(self.language, "diff_nothing")];
         }
-        let DiffCounts { added, removed, changed } = counts;
+        let ChangeCounts { added, removed, changed } = counts;
         let numbers = [("added", Number(added)), ("removed", Number(removed)), ("changed", Number(changed))];
         let mut sentences = vec![self.say("diff_counts", &numbers)];
-        if listed < counts.total() {
-            let numbers = [("total", Number(counts.total())), ("listed", Number(listed))];
+        if listed < counts.rows() {
+            let numbers = [("total", Number(counts.rows())), ("listed", Number(listed))];
             sentences.push(self.say("diff_cut", &numbers));
         }
         if tally.too_many > 0 {
