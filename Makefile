@@ -54,7 +54,7 @@ build-tests: packages
 	cargo build $(CARGO_SELECTION) --all-targets
 
 test: setup build-tests ## Everything that must hold: crates, conformance, real clients, kill -9
-	cargo test $(CARGO_SELECTION)
+	cargo test $(CARGO_SELECTION) --no-fail-fast
 	$(MAKE) --no-print-directory conformance clients kill
 
 conformance: build-tests ## Ask a live hub and a live adapter every requirement

@@ -6,6 +6,7 @@
 
 mod archive;
 mod columnar;
+mod elementary;
 mod features;
 mod formats;
 #[cfg(fuzzing)]

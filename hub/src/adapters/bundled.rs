@@ -12,6 +12,11 @@ use tokio::process::Command;
 use tonic::transport::{Channel, Endpoint, Uri};
 use ukimet_model::{Error, Result};
 
+/// Switches off what the C library does in another way on another processor: coordinates must be the same to the last
+/// bit everywhere. The adapter brings its own sines for the coordinate library in it, but GDAL, which turns arcs into
+/// lines, is a shared library and takes those of the system.
+const SAME_ON_ANY_PROCESSOR: &str = "glibc.cpu.hwcaps=-FMA,-FMA4";
+
 pub(super) struct Bundled {
     program: PathBuf,
     arguments: Vec<String>,
@@ -72,6 +77,7 @@ impl Bundled {
             .args(&self.arguments)
             .args(granted.into_iter().flatten())
             .env_clear()
+            .env("GLIBC_TUNABLES", SAME_ON_ANY_PROCESSOR)
             .current_dir(scratch.path())
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())

@@ -4,7 +4,9 @@ use crate::hub::{Hub, root};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 /// The list, written anew by `make root-hashes`.
 const LIST: &str = "adapters/gdal/samples/root-hashes.txt";
@@ -15,8 +17,9 @@ const HEAD: &str =
 # `make test` compares them on every machine; `make root-hashes` writes them anew when rules change on purpose.
 ";
 
-/// Files and flags: CRS of every kind, repairs, encodings, codes, mappings, several layers.
-const CASES: [(&str, &[&str]); 22] = [
+/// Files and flags: CRS of every kind, arcs, repairs, encodings, codes, mappings, several layers.
+const CASES: [(&str, &[&str]); 23] = [
+    ("adapters/gdal/samples/arcs.csv", &["--crs", "EPSG:28413"]),
     ("adapters/gdal/samples/districts.geojson", &[]),
     ("adapters/gdal/samples/repaired.geojson", &[]),
     ("adapters/gdal/samples/schools_cp1251.csv", &[]),
@@ -42,9 +45,9 @@ const CASES: [(&str, &[&str]); 22] = [
 ];
 
 /// What came of all cases: a line for each layer, and how often a step said something.
-fn hashes(hub: &Hub) -> (String, BTreeMap<&'static str, u64>) {
+fn hashes(hub: &Hub, cases: &[(&str, &[&str])]) -> (String, BTreeMap<&'static str, u64>) {
     let (mut text, mut seen) = (HEAD.to_owned(), BTreeMap::new());
-    for (number, (file, flags)) in CASES.iter().enumerate() {
+    for (number, (file, flags)) in cases.iter().enumerate() {
         let paths = flags.iter().map(|flag| match flag.strip_suffix(".toml") {
             Some(_) => root().join(flag).display().to_string(),
             None => (*flag).to_owned(),
@@ -77,7 +80,7 @@ fn hashes(hub: &Hub) -> (String, BTreeMap<&'static str, u64>) {
 fn the_same_bytes_and_rules_give_the_same_hash_on_any_machine() {
     let dir = tempfile::tempdir().expect("a folder");
     let hub = Hub::start(&dir.path().join("data"), &[]);
-    let (found, seen) = hashes(&hub);
+    let (found, seen) = hashes(&hub, &CASES);
     assert!(seen["repaired"] >= 2 && seen["reprojected"] >= 5 && seen["mapped"] == 1, "{seen:?}");
     let list = root().join(LIST);
     if std::env::var_os(WRITE).is_some() {
@@ -85,4 +88,25 @@ fn the_same_bytes_and_rules_give_the_same_hash_on_any_machine() {
     }
     let listed = fs::read_to_string(&list).expect("the list of the repository");
     assert_eq!(found, listed, "if rules changed on purpose: make root-hashes");
+}
+
+/// The adapter with all that this machine's processor can do, as the C library likes it best.
+#[test]
+fn coordinates_are_the_same_to_the_last_bit_on_another_processor() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let program = dir.path().join("adapter");
+    let bundled = Path::new(env!("CARGO_BIN_EXE_ukimet")).with_file_name("ukimet-adapter-gdal");
+    let script = format!("#!/bin/sh\nunset GLIBC_TUNABLES\nexec {} \"$@\"\n", bundled.display());
+    fs::write(&program, script).expect("written");
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("made a program");
+    let program = program.to_str().expect("a path");
+    let hub = Hub::start(&dir.path().join("data"), &["--adapter-program", program]);
+    let reprojected =
+        |(file, _): &&(&str, &[&str])| file.contains("rayony") || file.contains("goroda") || file.contains("gpkg");
+    let cases: Vec<_> = CASES.iter().filter(reprojected).copied().collect();
+    let (found, seen) = hashes(&hub, &cases);
+    assert!(seen["reprojected"] >= 4, "{seen:?}");
+    let listed = fs::read_to_string(root().join(LIST)).expect("the list of the repository");
+    let missing: Vec<_> = found.lines().filter(|line| !listed.contains(line)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
 }
