@@ -22,6 +22,7 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use ukimet_model::{Clock, DatasetId, DatasetUuid, Error, OperationOutcome, Result, Version};
 
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) readers: Readers,
     /// Held by the one collection that may run.
     pub(crate) collecting: Mutex<()>,
+    /// Whether long work in the background is to end.
+    is_closing: AtomicBool,
     pub(crate) past_indexes: Arc<PastIndexes>,
     pub(crate) report: OpeningReport,
     /// Folder names of datasets that a push is about to create, so that two such pushes use one folder.
@@ -56,8 +59,9 @@ pub(crate) struct Shared {
 impl Catalog {
     /// Opens the catalog in a directory; in an empty directory, or where there is none, makes an empty catalog.
     ///
-    /// Projections that are missing, behind, ahead or damaged are caught up or built anew; objects that no commit
-    /// names are removed; scratch files are removed.
+    /// Projections that are missing, behind, ahead or damaged are caught up or built anew; scratch files are removed.
+    /// Objects that no commit names, such as those of a push that a crash cut off, stay until
+    /// [`Catalog::collect_garbage`]: opening costs no walk over what is stored.
     ///
     /// # Errors
     ///
@@ -89,6 +93,7 @@ impl Catalog {
             segments: Arc::new(SegmentCache::new(objects.clone(), options.rtree_cache_bytes)),
             readers: Readers::new(opened.published),
             collecting: Mutex::default(),
+            is_closing: AtomicBool::new(false),
             past_indexes: Arc::new(PastIndexes::new(options.past_indexes_max)),
             report: opened.report,
             reserved: Mutex::default(),
@@ -145,7 +150,7 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// `Unavailable` after a disk failure, or while another collection runs.
+    /// `Unavailable` after a disk failure, while another collection runs, or once the catalog is closed.
     pub fn collect_garbage(&self) -> Result<Collected> {
         collect_now(&self.shared)
     }
@@ -153,6 +158,12 @@ impl Catalog {
     /// What [`Catalog::collect_garbage`] would remove now; nothing is changed.
     pub fn garbage(&self) -> Result<Collected> {
         would_collect(&self.shared)
+    }
+
+    /// The checkpoints that are damaged, by name: opening passes over them, at the cost of the commits in between.
+    /// Reads all of them.
+    pub fn damaged_checkpoints(&self) -> Result<Vec<String>> {
+        checkpoint::damaged(&self.shared.objects)
     }
 
     /// What was found and done when the catalog was opened.
@@ -172,11 +183,12 @@ impl Catalog {
         self.shared.objects.free_bytes()
     }
 
-    /// Takes no more commits and writes a checkpoint. Reads go on. The projections need no farewell: what they have
+    /// Takes no more commits, ends a collection that runs, and writes a checkpoint. Reads go on. The projections need no farewell: what they have
     /// not written by then, they catch up when they are opened.
     ///
     /// The directory is free for another process once all clones and snapshots are dropped.
     pub fn close(&self) -> Result<()> {
+        self.shared.is_closing.store(true, Ordering::Relaxed);
         let mut turn = self.shared.committer.turn(&self.shared)?;
         if !turn.is_closed {
             turn.is_closed = true;
@@ -200,6 +212,14 @@ impl Catalog {
 impl Shared {
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.readers.newest(), Sources::of(self))
+    }
+
+    /// `Unavailable` once the catalog is closed.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.is_closing.load(Ordering::Relaxed) {
+            return Err(Error::unavailable("the catalog is closed"));
+        }
+        Ok(())
     }
 
     /// `LimitReached` below the disk reserve, `Unavailable` after a disk failure.

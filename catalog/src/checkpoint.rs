@@ -55,6 +55,20 @@ pub(crate) fn list(objects: &Objects) -> Result<Vec<(u64, Sha256)>> {
     Ok(names.iter().filter_map(|name| paths::checkpoint_name(name)).collect())
 }
 
+/// The checkpoints whose bytes do not have the hash in their names, as keys of objects. Reads all of them.
+pub(crate) fn damaged(objects: &Objects) -> Result<Vec<String>> {
+    let mut damaged = Vec::new();
+    for (sequence, hash) in list(objects)? {
+        let key = paths::checkpoint(sequence, &hash);
+        // A newer one may have superseded it meanwhile.
+        let Some(object) = objects.open_if_there(&key)? else { continue };
+        if object.sha256()? != hash {
+            damaged.push(key);
+        }
+    }
+    Ok(damaged)
+}
+
 /// Loads a checkpoint into an empty state.
 ///
 /// # Errors

@@ -1,12 +1,10 @@
 //! Objects that nobody needs: what a crash leaves between writing and committing, and what removed versions leave.
 
 use crate::catalog::Shared;
-use crate::claims::Claims;
-use crate::needs::Needs;
+use crate::needs::{KeySet, Needs};
 use crate::objects::Objects;
 use crate::paths;
-use crate::state::{StateSlot, each_record};
-use std::collections::HashSet;
+use crate::state::{Damage, StateSlot, each_record};
 use ukimet_model::{Error, Result};
 
 /// Objects that were removed, or would be.
@@ -18,30 +16,33 @@ pub struct Collected {
     pub bytes: u64,
 }
 
-/// Removes the objects that nobody needs.
+/// Removes the objects that nobody needs, while transactions and readers are at work.
 ///
-/// `oldest_reader` tells the commit of the oldest state that anybody holds. The order matters: from the beginning on
-/// every claim is remembered; whoever commits and lets go of a state after it was asked for `oldest_reader` has its
-/// objects in the state that is read afterwards, or had claimed them.
-pub(crate) fn collect(
-    objects: &Objects,
-    state: &StateSlot,
-    claims: &Claims,
-    oldest_reader: impl FnOnce() -> u64,
-) -> Result<Collected> {
-    let collection = claims.begin_collection();
-    let needed = needed(state, oldest_reader())?;
+/// The order matters: from the beginning on every claim is remembered; whoever commits and lets go of a state after the
+/// oldest reader was asked for has its objects in the state that is read afterwards, or had claimed them.
+///
+/// # Errors
+///
+/// `Unavailable` after a disk failure, while another collection runs, or once the catalog is closed: what was removed
+/// by then stays removed, the rest is left for another time.
+pub(crate) fn collect_now(shared: &Shared) -> Result<Collected> {
+    let _only = shared.collecting.try_lock().map_err(|_| Error::unavailable("another collection is running"))?;
+    shared.objects.check_writable()?;
+    let collection = shared.claims.begin_collection();
+    let needed = needed(shared, shared.readers.oldest())?;
     let mut collected = Collected::default();
-    for key in stored(objects)? {
-        if needed.contains(&key) {
-            continue;
+    each_stored(&shared.objects, &mut |key| {
+        shared.check_open()?;
+        if needed.contains(key) {
+            return Ok(());
         }
-        let Some(size_bytes) = size(objects, &key)? else { continue };
-        if collection.delete(&key)? {
+        let Some(size_bytes) = size(&shared.objects, key)? else { return Ok(()) };
+        if collection.delete(key)? {
             collected.objects += 1;
             collected.bytes += size_bytes;
         }
-    }
+        Ok(())
+    })?;
     Ok(collected)
 }
 
@@ -54,46 +55,46 @@ fn size(objects: &Objects, key: &str) -> Result<Option<u64>> {
     }
 }
 
-/// Collects while transactions and readers are at work.
-pub(crate) fn collect_now(shared: &Shared) -> Result<Collected> {
-    let _only = shared.collecting.try_lock().map_err(|_| Error::unavailable("another collection is running"))?;
-    shared.objects.check_writable()?;
-    collect(&shared.objects, &shared.state, &shared.claims, || shared.readers.oldest())
-}
-
 /// What a collection would remove now.
 pub(crate) fn would_collect(shared: &Shared) -> Result<Collected> {
-    let needed = needed(&shared.state, shared.readers.oldest())?;
+    let needed = needed(shared, shared.readers.oldest())?;
     let mut collected = Collected::default();
-    for key in stored(&shared.objects)? {
-        if !needed.contains(&key) && !shared.claims.is_claimed(&key) {
+    each_stored(&shared.objects, &mut |key| {
+        if !needed.contains(key) && !shared.claims.is_claimed(key) {
             collected.objects += 1;
-            collected.bytes += size(&shared.objects, &key)?.unwrap_or(0);
+            collected.bytes += size(&shared.objects, key)?.unwrap_or(0);
         }
-    }
+        Ok(())
+    })?;
     Ok(collected)
 }
 
-fn needed(state: &StateSlot, oldest_reader: u64) -> Result<HashSet<String>> {
-    state.read_pairs(|pairs| {
+fn needed(shared: &Shared, oldest_reader: u64) -> Result<KeySet> {
+    let state: &StateSlot = &shared.state;
+    let needed = state.read_pairs(|pairs| {
         let mut needs = Needs::new(oldest_reader);
+        let mut stopped = Ok(());
         // Keys are in the order in which needs are gathered.
-        each_record(pairs, &mut |_, record| {
+        let walked = each_record(pairs, &mut |_, record| {
+            stopped = shared.check_open();
             needs.add(&record);
-            Ok(())
-        })?;
-        Ok(needs.finish())
-    })
+            stopped.as_ref().copied().map_err(|_| Damage(String::new()))
+        });
+        match stopped {
+            Ok(()) => walked.map(|()| Ok(needs.finish())),
+            Err(closed) => Ok(Err(closed)),
+        }
+    });
+    needed?
 }
 
-/// The keys of all objects that a commit may name.
-pub(crate) fn stored(objects: &Objects) -> Result<Vec<String>> {
-    let mut keys = Vec::new();
-    let mut folders = vec![paths::RAW.to_owned(), paths::RECEIPTS.to_owned()];
-    folders.extend(objects.list(paths::DATA)?.iter().map(|dataset| format!("{}/{dataset}", paths::DATA)));
-    for folder in folders {
-        let names = objects.list(&folder)?.into_iter().filter(|name| !paths::is_beside(name));
-        keys.extend(names.map(|name| format!("{folder}/{name}")));
+/// Calls `visit` with the key of every object that a commit may name, a folder at a time.
+pub(crate) fn each_stored(objects: &Objects, visit: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
+    let datasets = objects.list(paths::DATA)?.into_iter().map(|dataset| format!("{}/{dataset}", paths::DATA));
+    for folder in [paths::RAW.to_owned(), paths::RECEIPTS.to_owned()].into_iter().chain(datasets) {
+        for name in objects.list(&folder)?.iter().filter(|name| !paths::is_beside(name)) {
+            visit(&format!("{folder}/{name}"))?;
+        }
     }
-    Ok(keys)
+    Ok(())
 }

@@ -1,9 +1,9 @@
 //! The objects that are needed of those that the records of a state name, and what depends on each.
 
 use crate::invariants::objects_of;
-use crate::needs::Needs;
+use crate::needs::{KeySet, Needs};
 use crate::state::{Damage, Read, Record, each_record};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use ukimet_model::{Dataset, DatasetId, RetentionRule};
 
@@ -37,7 +37,7 @@ pub(crate) fn named_objects(state: &dyn Read, bytes: BytesOfRemoved) -> Result<N
     Ok(named)
 }
 
-fn needed_objects(state: &dyn Read, bytes: BytesOfRemoved) -> Result<HashSet<String>, Damage> {
+fn needed_objects(state: &dyn Read, bytes: BytesOfRemoved) -> Result<KeySet, Damage> {
     const NOTHING_KEPT: RetentionRule =
         RetentionRule { keep_newest: Some(1), keep_months: None, keep_tagged: false, keep_raw: false };
     // Nobody reads what was removed before this state.

@@ -6,9 +6,30 @@ use crate::push::PushRecord;
 use crate::state::Record;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use ukimet_model::{Dataset, DatasetId, PushId, Sha256, Version, VersionNumber};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// An agency and one of its pushes.
 type Pushed = (String, PushId);
+
+/// Keys of objects, eight bytes each, so that those of a million versions are no burden.
+///
+/// Two keys may have the same hash: then an object stays that nobody needs. One that is needed is never missing.
+#[derive(Default)]
+pub(crate) struct KeySet(HashSet<u64>);
+
+impl KeySet {
+    pub(crate) fn contains(&self, key: &str) -> bool {
+        self.0.contains(&xxh3_64(key.as_bytes()))
+    }
+
+    fn insert(&mut self, key: &str) {
+        self.0.insert(xxh3_64(key.as_bytes()));
+    }
+
+    fn extend(&mut self, keys: impl IntoIterator<Item = String>) {
+        keys.into_iter().for_each(|key| self.insert(&key));
+    }
+}
 
 /// Gathers what is needed, record by record: datasets, removals, pushes and versions, in this order.
 pub(crate) struct Needs {
@@ -16,7 +37,7 @@ pub(crate) struct Needs {
     oldest_reader: u64,
     datasets: HashMap<DatasetId, Dataset>,
     removed: HashSet<(DatasetId, VersionNumber)>,
-    named: HashSet<String>,
+    named: KeySet,
     /// Pushes all of whose versions are removed.
     doubtful: Vec<Doubtful>,
     /// The versions of datasets that lost some.
@@ -45,7 +66,7 @@ impl Needs {
             oldest_reader,
             datasets: HashMap::new(),
             removed: HashSet::new(),
-            named: HashSet::new(),
+            named: KeySet::default(),
             doubtful: Vec::new(),
             histories: HashMap::new(),
             kept: HashSet::new(),
@@ -106,14 +127,14 @@ impl Needs {
     }
 
     /// The keys of the objects that are needed.
-    pub(crate) fn finish(self) -> HashSet<String> {
+    pub(crate) fn finish(self) -> KeySet {
         let (mut named, mut kept) = (self.named, self.kept);
         kept.extend(self.histories.values().flat_map(pushes_of_living_rows));
         for push in self.doubtful {
             if kept.contains(&push.push) {
                 named.extend(push.objects);
             } else if push.keeps_raw {
-                named.insert(push.raw);
+                named.insert(&push.raw);
             }
         }
         named

@@ -2,8 +2,6 @@
 
 use crate::backup::Marks;
 use crate::checkpoint;
-use crate::claims::Claims;
-use crate::collect::collect;
 use crate::commit::Turn;
 use crate::format;
 use crate::index::text::{Reached, TextIndex};
@@ -39,10 +37,6 @@ pub struct OpeningReport {
     pub state: ProjectionOpening,
     /// What became of the text index.
     pub text: ProjectionOpening,
-    /// Checkpoints that were skipped because they are damaged: names of the objects.
-    pub damaged_checkpoints: Vec<String>,
-    /// Objects removed because nobody needs them.
-    pub collected_objects: u64,
 }
 
 /// What became of a projection when the catalog was opened.
@@ -84,8 +78,6 @@ pub(crate) fn open_parts(objects: &Objects, projections: Projections, options: &
         truth.rebuild(&|| Ok(Arc::new(MemoryState::default())))
     });
     let state = StateSlot::new(state, watermark.clone(), rebuild);
-    // Nobody reads yet, so nobody reads what was removed.
-    let collected = collect(objects, &state, &Claims::new(objects.clone()), || watermark.sequence)?;
     let (text, snapshot, text_opening) = match projections {
         Projections::OnDisk(dir) => {
             let mut text = TextIndex::new(&dir.join("text"), options.text_writer_bytes);
@@ -100,8 +92,6 @@ pub(crate) fn open_parts(objects: &Objects, projections: Projections, options: &
         datasets: watermark.datasets,
         state: state_opening,
         text: text_opening,
-        damaged_checkpoints: truth.damaged_checkpoints()?,
-        collected_objects: collected.objects,
     };
     let turn = Turn { text, checkpointed: truth.checkpointed(), is_closed: false };
     let published = Published { sequence: watermark.sequence, datasets: watermark.datasets, text: snapshot };
@@ -206,17 +196,6 @@ impl<'a> Truth<'a> {
         state.write(&[watermark_pair(&empty)])?;
         let watermark = self.catch_up(&*state, empty)?;
         Ok((state, watermark))
-    }
-
-    fn damaged_checkpoints(&self) -> Result<Vec<String>> {
-        let mut damaged = Vec::new();
-        for (sequence, hash) in &self.checkpoints {
-            let key = paths::checkpoint(*sequence, hash);
-            if self.objects.open(&key)?.sha256()? != *hash {
-                damaged.push(key);
-            }
-        }
-        Ok(damaged)
     }
 
     /// The commit of the newest checkpoint.

@@ -126,7 +126,7 @@ impl Hub {
             ended = &mut serving => return ended.map_err(|e| Error::internal("serving").caused_by(e)),
             () = stop => (),
             () = expire(&self.staging) => (),
-            () = collect_now_and_then(&self.catalog, self.gc_every) => (),
+            () = tidy(&self.catalog, self.gc_every) => (),
         }
         tracing::info!("stopping: running calls may end");
         self.draining.cancel();
@@ -161,8 +161,10 @@ async fn expire(staging: &Staging) {
     }
 }
 
-/// Removes, now and then, versions that are not kept and files that nobody needs. Does not end.
-async fn collect_now_and_then(catalog: &Catalog, every: Duration) {
+/// Looks, beside serving, for what a crash left; then removes, now and then, versions that are not kept and files that
+/// nobody needs. Does not end.
+async fn tidy(catalog: &Catalog, every: Duration) {
+    look_after_opening(catalog).await;
     if every.is_zero() {
         return std::future::pending().await;
     }
@@ -180,6 +182,24 @@ async fn collect_now_and_then(catalog: &Catalog, every: Duration) {
             Ok(Err(error)) => tracing::warn!(%error, "what is not kept was not removed"),
             Err(error) => tracing::warn!(%error, "what is not kept was not removed"),
         }
+    }
+}
+
+/// Removes the files that a crash left and names the checkpoints that are damaged: neither may keep anybody waiting.
+async fn look_after_opening(catalog: &Catalog) {
+    let catalog = catalog.clone();
+    let looked = tokio::task::spawn_blocking(move || Ok((catalog.collect_garbage()?, catalog.damaged_checkpoints()?)));
+    let looked: Result<Result<_>, _> = looked.await;
+    match looked {
+        Ok(Ok((collected, damaged))) => {
+            let (objects, bytes) = (collected.objects, collected.bytes);
+            tracing::info!(objects, bytes, "what the last run left was looked through");
+            if !damaged.is_empty() {
+                tracing::warn!(?damaged, "checkpoints are damaged; the next ones take their place");
+            }
+        }
+        Ok(Err(error)) => tracing::warn!(%error, "what the last run left was not looked through"),
+        Err(error) => tracing::warn!(%error, "what the last run left was not looked through"),
     }
 }
 

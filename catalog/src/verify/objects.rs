@@ -2,7 +2,7 @@
 
 use super::truth::count_object;
 use super::{Finding, Run};
-use crate::collect::stored;
+use crate::collect::each_stored;
 use crate::contents::{Proof, is_raw, named_hash};
 use crate::named::Named;
 use crate::objects::{Object, Objects};
@@ -20,9 +20,11 @@ impl Run<'_> {
                 self.report.findings.push(Finding { object: key.clone(), reason, dependents });
             }
         }
-        let stored = stored(self.store)?;
-        self.report.unreferenced = stored.iter().filter(|key| !named.contains_key(*key)).count() as u64;
-        Ok(())
+        self.report.unreferenced = 0;
+        each_stored(self.store, &mut |key| {
+            self.report.unreferenced += u64::from(!named.contains_key(key));
+            Ok(())
+        })
     }
 
     /// Checks an object and tells what is wrong with it.

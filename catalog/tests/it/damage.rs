@@ -3,7 +3,7 @@
 use crate::fixture::{Push, files, numbers, open, options, points};
 use std::path::Path;
 use std::sync::Arc;
-use ukimet_catalog::{Catalog, ProjectionState, VerifyOptions, verify};
+use ukimet_catalog::{Catalog, Collected, ProjectionState, VerifyOptions, verify};
 use ukimet_model::{ErrorKind, RowQuery, SystemClock};
 
 /// A closed store with six commits and a checkpoint of the fourth.
@@ -194,7 +194,7 @@ fn a_damaged_checkpoint_is_skipped() {
     edit(&dir.path().join(&checkpoints[0]), |bytes| bytes[20] ^= 1);
     std::fs::remove_dir_all(dir.path().join("projection")).expect("removed");
     let catalog = open(dir.path());
-    assert_eq!(catalog.opening().damaged_checkpoints, checkpoints);
+    assert_eq!(catalog.damaged_checkpoints().expect("read"), checkpoints);
     assert_eq!((catalog.snapshot().id().0, catalog.snapshot().dataset_count().expect("counted")), (6, 2));
 }
 
@@ -208,6 +208,6 @@ fn objects_that_no_commit_names_are_collected() {
     std::fs::write(dir.path().join("raw").join(&hash), b"x").expect("room");
     std::fs::write(dir.path().join("receipts").join(format!("{hash}.arrow")), b"x").expect("room");
     assert_eq!(verify(dir.path(), &VerifyOptions::default(), &mut |_| ()).expect("a store").unreferenced, 3);
-    assert_eq!(open(dir.path()).opening().collected_objects, 3);
+    assert_eq!(open(dir.path()).collect_garbage().expect("collected"), Collected { objects: 3, bytes: 3 });
     assert_eq!(true_files(dir.path()), whole);
 }

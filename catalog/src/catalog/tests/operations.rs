@@ -83,8 +83,9 @@ fn listed(catalog: &Catalog) -> Vec<u64> {
     versions.into_iter().map(|version| version.number.0).collect()
 }
 
-/// Every version that is listed is whole, nothing is missing, nothing is left over.
+/// After a collection every version that is listed is whole, nothing is missing, nothing is left over.
 fn check_whole(catalog: &Catalog, when: &str) {
+    catalog.collect_garbage().unwrap_or_else(|e| panic!("{when}: {e}"));
     for version in listed(catalog) {
         let expected = [3, 9, 3, 5, 9][version as usize - 1];
         let found = numbers(catalog, DATASET, version).unwrap_or_else(|e| panic!("v{version}, {when}: {e}"));
