@@ -3,6 +3,8 @@
 //! Which rows differ comes from the change lists that are stored with the versions, or where one is missing from their
 //! key files; only rows that differ are read.
 
+mod moves;
+mod reading;
 mod values;
 
 use crate::changes::{Change, ChangeGatherer, ChangeList, compare, compose};
@@ -18,8 +20,10 @@ use std::sync::Arc;
 use ukimet_model::{ChangeCounts, Dataset, DatasetUuid, Result, RowQuery, SegmentRef, Sha256, Version};
 use values::Values;
 
-/// Rows that differ which are read at once.
-const ROWS_AT_ONCE: usize = 4096;
+/// Rows that differ which are read at once, at most.
+const ROWS_AT_ONCE_MAX: u64 = 16_384;
+/// Bytes in the files of the rows that are read at once on one side, about.
+const BYTES_AT_ONCE: u64 = 32 << 20;
 
 /// The rows that differ between two versions, as record batches. Blocks on reads.
 ///
@@ -35,6 +39,7 @@ pub struct Diff {
     changes: Vec<Change>,
     counts: ChangeCounts,
     rows_left: u64,
+    rows_at_once: usize,
     /// The state that pins what is read.
     _pin: Option<Arc<Published>>,
 }
@@ -57,7 +62,8 @@ impl Diff {
         changes.sort_by_key(|change| (change.before.is_none(), change.before, change.after));
         changes.reverse();
         let values = Values::try_new(cache, dataset, (from, to), list.segments, query)?;
-        Ok(Self { values, changes, counts, rows_left: query.limit.unwrap_or(u64::MAX), _pin: None })
+        let (rows_left, rows_at_once) = (query.limit.unwrap_or(u64::MAX), rows_at_once([from, to]));
+        Ok(Self { values, changes, counts, rows_left, rows_at_once, _pin: None })
     }
 
     /// Holds a state for as long as rows are read.
@@ -77,7 +83,7 @@ impl Diff {
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         while self.rows_left > 0 && !self.changes.is_empty() {
-            let rest = self.changes.split_off(self.changes.len().saturating_sub(ROWS_AT_ONCE));
+            let rest = self.changes.split_off(self.changes.len().saturating_sub(self.rows_at_once));
             let changes: Vec<Change> = rest.into_iter().rev().collect();
             let batch = self.values.read(&changes)?;
             let rows = self.rows_left.min(batch.num_rows() as u64);
@@ -101,6 +107,13 @@ impl Iterator for Diff {
         }
         next.transpose()
     }
+}
+
+/// As many rows as go into memory: fewer where rows are large.
+fn rows_at_once(versions: [&Version; 2]) -> usize {
+    let segments = versions.into_iter().flat_map(|version| &version.segments);
+    let row_bytes = segments.map(|segment| segment.size_bytes / segment.rows.max(1)).max().unwrap_or(0).max(1);
+    (BYTES_AT_ONCE / row_bytes).clamp(1, ROWS_AT_ONCE_MAX) as usize
 }
 
 /// The changes from one version to another; `between` are those after the earlier up to the later, newest first.

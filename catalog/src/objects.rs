@@ -13,6 +13,7 @@ use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use ukimet_model::{Error, ErrorKind, Result, Sha256};
+use xxhash_rust::xxh3::xxh3_128;
 
 /// The object store over one disk.
 ///
@@ -24,6 +25,8 @@ pub(crate) struct Objects(Arc<Inner>);
 struct Inner {
     disk: Arc<dyn Disk>,
     durable_dirs: Mutex<HashSet<String>>,
+    /// Hashes of the keys of the data objects that were written here: their bytes were hashed on the way.
+    written: Mutex<HashSet<u128>>,
     temporaries: AtomicU64,
     stopped: OnceLock<String>,
 }
@@ -40,6 +43,7 @@ impl Objects {
         Self(Arc::new(Inner {
             disk,
             durable_dirs: Mutex::default(),
+            written: Mutex::default(),
             temporaries: AtomicU64::new(0),
             stopped: OnceLock::new(),
         }))
@@ -84,6 +88,15 @@ impl Objects {
 
     fn dirs(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
         self.0.durable_dirs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the object was written since the store was opened, and its bytes hashed on their way to the disk.
+    pub(crate) fn was_written(&self, key: &str) -> bool {
+        self.written().contains(&xxh3_128(key.as_bytes()))
+    }
+
+    fn written(&self) -> std::sync::MutexGuard<'_, HashSet<u128>> {
+        self.0.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the names in a directory durable.
@@ -161,6 +174,7 @@ impl Objects {
     }
 
     pub(crate) fn delete(&self, key: &str) -> Result<()> {
+        self.written().remove(&xxh3_128(key.as_bytes()));
         self.0.disk.unlink(key).map_err(|e| read_error("deleting", key, e))
     }
 
@@ -323,6 +337,9 @@ impl FinishedObject {
             Err(e) => return Err(objects.unknown_state("linking", key, e)),
         };
         objects.sync_dir(dir)?;
+        if put == Put::Created && key.starts_with(paths::DATA) {
+            objects.written().insert(xxh3_128(key.as_bytes()));
+        }
         Ok(put)
     }
 }

@@ -51,10 +51,11 @@ impl SegmentCache {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens an object whose bytes are known to be whole: the first time, all of them are read and hashed.
+    /// Opens an object whose bytes are known to be whole: the first time, all of them are read and hashed, unless that
+    /// was done when they were written.
     pub(crate) fn open(&self, key: &str, hash: &Sha256) -> Result<Object> {
         let object = self.objects.open(key)?;
-        if !self.held().checked.contains(key) {
+        if !self.objects.was_written(key) && !self.held().checked.contains(key) {
             object.check(hash)?;
             self.held().checked.insert(key.to_owned());
         }

@@ -3,6 +3,7 @@
 mod copies;
 mod crash;
 mod depth;
+mod differences;
 mod failing;
 mod flips;
 mod operations;

@@ -1,26 +1,26 @@
 //! The values of rows that differ, before and after, side by side.
 
 use super::Change;
-use crate::layer::schema_of;
-use crate::rows::Place;
-use crate::search::{Window, column_index, read_rows};
+use super::moves::moves;
+use super::reading::{Rows, Side, failed};
+use crate::search::{Window, column_index};
 use crate::segments::SegmentCache;
-use crate::successor::{by_segment, is_same_key};
+use crate::successor::is_same_key;
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, StructArray, UInt32Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, StructArray};
 use arrow_buffer::NullBuffer;
 use arrow_ord::cmp::distinct;
-use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
-use arrow_select::concat::concat_batches;
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
-use arrow_select::take::take;
 use arrow_select::zip::zip;
-use geo::{Centroid, Distance, Geodesic, GeodesicArea, Geometry};
-use geo_traits::to_geo::ToGeoGeometry;
-use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::sync::Arc;
-use ukimet_model::{Dataset, DatasetUuid, Error, GEOMETRY_COLUMN, Result, RowQuery, SegmentRef, Sha256, Version};
+use std::thread;
+use ukimet_model::{Dataset, DatasetUuid, Error, GEOMETRY_COLUMN, Result, RowQuery, Sha256, Version};
+
+/// Changes from which on it is worth to read both sides at the same time.
+const CHANGES_SHARED_MIN: usize = 256;
 
 /// Reads changes of one difference.
 pub(super) struct Values {
@@ -36,40 +36,6 @@ pub(super) struct Values {
     schema: SchemaRef,
 }
 
-/// One of the two versions.
-struct Side {
-    segments: HashMap<Sha256, SegmentRef>,
-    /// All its columns.
-    all: SchemaRef,
-    /// Those that are given out.
-    fields: Fields,
-}
-
-/// The rows of some changes on one side, null where a change has none.
-struct Rows {
-    /// All columns of the version.
-    columns: Vec<ArrayRef>,
-    are_there: BooleanArray,
-}
-
-fn failed(error: ArrowError) -> Error {
-    Error::internal("putting rows that differ side by side failed").caused_by(error)
-}
-
-impl Side {
-    fn new(version: &Version, query: &RowQuery) -> Result<Self> {
-        let all = schema_of(&version.fields)?;
-        let is_wanted = |field: &&FieldRef| query.columns.as_ref().is_none_or(|names| names.contains(field.name()));
-        let fields = all.fields().iter().filter(is_wanted).cloned().collect();
-        let segments = version.segments.iter().map(|segment| (segment.parquet, segment.clone())).collect();
-        Ok(Self { segments, all, fields })
-    }
-
-    fn column<'a>(&self, rows: &'a Rows, name: &str) -> Option<&'a ArrayRef> {
-        self.all.index_of(name).ok().map(|i| &rows.columns[i])
-    }
-}
-
 impl Values {
     pub(super) fn try_new(
         cache: Arc<SegmentCache>,
@@ -78,14 +44,14 @@ impl Values {
         segments: Vec<Sha256>,
         query: &RowQuery,
     ) -> Result<Self> {
-        let (before, after) = (Side::new(from, query)?, Side::new(to, query)?);
+        let key = to.key.as_ref().filter(|key| is_same_key(from.key.as_ref(), Some(key)));
+        let key = key.map_or_else(Vec::new, |key| key.columns.clone());
+        let (before, after) = (Side::new(from, query, &key)?, Side::new(to, query, &key)?);
         for name in query.columns.iter().flatten() {
             if before.all.index_of(name).is_err() {
                 column_index(&after.all, name)?;
             }
         }
-        let key = to.key.as_ref().filter(|key| is_same_key(from.key.as_ref(), Some(key)));
-        let key = key.map_or_else(Vec::new, |key| key.columns.clone());
         let schema = schema(&before, &after, &key);
         Ok(Self {
             cache,
@@ -105,8 +71,7 @@ impl Values {
 
     /// The changes that differ in what was asked for, as a batch.
     pub(super) fn read(&self, changes: &[Change]) -> Result<RecordBatch> {
-        let before = self.rows(changes.iter().map(|change| change.before), &self.before)?;
-        let after = self.rows(changes.iter().map(|change| change.after), &self.after)?;
+        let (before, after) = self.rows(changes)?;
         let differing = self.differing(&before, &after)?;
         let mut names_differing = ListBuilder::new(StringBuilder::new());
         let mut operations = Vec::with_capacity(changes.len());
@@ -136,33 +101,24 @@ impl Values {
         filter_record_batch(&batch, &are_kept).map_err(failed)
     }
 
-    /// Reads the rows at some places, in the order of the places.
-    fn rows(&self, places: impl Iterator<Item = Option<Place>> + Clone, side: &Side) -> Result<Rows> {
-        let columns: Vec<usize> = (0..side.all.fields().len()).collect();
-        let (mut batches, mut numbers, mut count) = (Vec::new(), HashMap::new(), 0_u32);
-        for (number, rows) in by_segment(places.clone().flatten()) {
-            let missing = || Error::internal("a change list names a segment that its version has not");
-            let hash = self.segments.get(number as usize).ok_or_else(missing)?;
-            let segment = side.segments.get(hash).ok_or_else(missing)?;
-            let open = self.cache.segment(&self.dataset, segment)?;
-            for batch in read_rows(&open, &columns, &rows, segment.rows)? {
-                batches.push(RecordBatch::try_new(Arc::clone(&side.all), batch?.columns().to_vec()).map_err(failed)?);
-            }
-            for position in &rows {
-                numbers.insert(Place { segment: number, position }, count);
-                count += 1;
-            }
+    /// The rows before and after, read at the same time.
+    fn rows(&self, changes: &[Change]) -> Result<(Rows, Rows)> {
+        let before = || {
+            let places = changes.iter().map(|change| change.before);
+            self.before.rows(&self.cache, &self.dataset, &self.segments, places)
+        };
+        let after = || {
+            let places = changes.iter().map(|change| change.after);
+            self.after.rows(&self.cache, &self.dataset, &self.segments, places)
+        };
+        if changes.len() < CHANGES_SHARED_MIN {
+            return Ok((before()?, after()?));
         }
-        let rows = concat_batches(&side.all, &batches).map_err(failed)?;
-        if rows.num_rows() != count as usize {
-            return Err(Error::internal("a segment has fewer rows than a change list says"));
-        }
-        let picks: UInt32Array = places.map(|place| place.and_then(|place| numbers.get(&place).copied())).collect();
-        let columns = rows.columns().iter().map(|column| take(column, &picks, None)).collect::<Result<_, _>>();
-        Ok(Rows {
-            columns: columns.map_err(failed)?,
-            are_there: picks.iter().map(|pick| Some(pick.is_some())).collect(),
-        })
+        let (before, after) = thread::scope(|scope| {
+            let after = scope.spawn(after);
+            (before(), after.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        Ok((before?, after?))
     }
 
     /// For each column that was asked for whether its values differ, row by row.
@@ -270,29 +226,4 @@ fn schema(before: &Side, after: &Side, key: &[String]) -> SchemaRef {
     fields.push(Field::new("after", DataType::Struct(after.fields.clone()), true));
     fields.extend(geometry.cloned());
     Arc::new(Schema::new(fields))
-}
-
-/// How far the geometry of each row moved, and how much its area grew; null where it is missing on a side or did not
-/// change.
-fn moves(old: Option<&ArrayRef>, new: Option<&ArrayRef>, rows: usize) -> (Float64Array, Float64Array) {
-    let bytes = |column: Option<&ArrayRef>, row: usize| -> Option<Vec<u8>> {
-        let column = column?.as_binary_opt::<i32>()?;
-        column.is_valid(row).then(|| column.value(row).to_vec())
-    };
-    let moved = (0..rows).map(|row| {
-        let (old, new) = bytes(old, row).zip(bytes(new, row)).filter(|(old, new)| old != new)?;
-        Some((geometry(&old)?, geometry(&new)?))
-    });
-    let moved = moved.map(|pair| {
-        let Some((old, new)) = pair else { return (None, None) };
-        let centers = old.centroid().zip(new.centroid());
-        let distance = centers.map(|(old, new)| Geodesic.distance(old, new));
-        (distance, Some(new.geodesic_area_unsigned() - old.geodesic_area_unsigned()))
-    });
-    let (distances, areas): (Vec<_>, Vec<_>) = moved.unzip();
-    (distances.into(), areas.into())
-}
-
-fn geometry(bytes: &[u8]) -> Option<Geometry> {
-    wkb::reader::read_wkb(bytes).ok().and_then(|geometry| geometry.try_to_geometry())
 }

@@ -40,6 +40,8 @@ pub(crate) struct RecordingDisk(Arc<Mutex<Recorded>>);
 
 #[derive(Default)]
 struct Recorded {
+    /// What it held, durably, before the first operation.
+    beginning: Tree,
     tree: Tree,
     operations: Vec<Operation>,
     next_file: u64,
@@ -106,7 +108,15 @@ impl RecordingDisk {
     pub(crate) fn copy(&self) -> Self {
         let recorded = self.recorded();
         let (tree, next_file) = (recorded.tree.clone(), recorded.next_file);
-        Self(Arc::new(Mutex::new(Recorded { tree, operations: Vec::new(), next_file })))
+        Self(Arc::new(Mutex::new(Recorded { beginning: tree.clone(), tree, operations: Vec::new(), next_file })))
+    }
+
+    /// The disk as it durably was before its operations.
+    pub(crate) fn beginning(&self) -> Self {
+        let recorded = self.recorded();
+        let (beginning, next_file) = (recorded.beginning.clone(), recorded.next_file);
+        let tree = beginning.clone();
+        Self(Arc::new(Mutex::new(Recorded { beginning, tree, operations: Vec::new(), next_file })))
     }
 
     /// What the disk holds if the power fails after the first `count` operations.
@@ -152,7 +162,13 @@ impl RecordingDisk {
             synced.extend_from_slice(&bytes[from..from + kept]);
         }
         durable.drop_unreachable();
-        Self(Arc::new(Mutex::new(Recorded { tree: durable, operations: Vec::new(), next_file: 1 << 32 })))
+        let next_file = now.files.last_key_value().map_or(0, |(file, _)| file + 1);
+        Self(Arc::new(Mutex::new(Recorded {
+            beginning: durable.clone(),
+            tree: durable,
+            operations: Vec::new(),
+            next_file,
+        })))
     }
 }
 
@@ -328,7 +344,8 @@ impl RecordingDisk {
         for operation in operations {
             tree.apply(operation);
         }
-        Self(Arc::new(Mutex::new(Recorded { tree, operations: operations.to_vec(), next_file: 1 << 32 })))
+        let beginning = Tree::default();
+        Self(Arc::new(Mutex::new(Recorded { beginning, tree, operations: operations.to_vec(), next_file: 1 << 32 })))
     }
 
     /// Does what another disk did.
