@@ -6,6 +6,7 @@ mod depth;
 mod differences;
 mod failing;
 mod flips;
+mod model;
 mod operations;
 mod scale;
 
