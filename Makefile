@@ -23,7 +23,7 @@ FUZZ_SECONDS ?= 60
 # Names of targets; empty for all.
 FUZZ_TARGETS ?=
 BENCH_KIT ?= ../shared/bench
-BENCH_WORKLOADS ?= W1
+BENCH_WORKLOADS ?= W1,W5
 BENCH_SYSTEMS ?= *
 BENCH_ROUNDS ?= 1
 
@@ -94,7 +94,7 @@ root-hashes: ## Write the list of root hashes anew, after rules were changed on 
 fmt: ## Format every crate
 	cargo fmt --all
 
-bench: packages ## Workload W1 of the benchmark kit with this hub among the peers (BENCH_KIT, BENCH_WORKLOADS, BENCH_SYSTEMS)
+bench: packages ## Workloads of the benchmark kit with this hub among the peers, and a table of ratios (BENCH_KIT, BENCH_WORKLOADS, BENCH_SYSTEMS)
 	@test -f "$(BENCH_KIT)/bench.py" || { echo "there is no benchmark kit in $(BENCH_KIT); set BENCH_KIT"; exit 1; }
 	cargo build --release $(CARGO_SELECTION)
 	bench/run.sh "$(BENCH_KIT)" -w '$(BENCH_WORKLOADS)' -s '$(BENCH_SYSTEMS)' -r $(BENCH_ROUNDS)
