@@ -18,6 +18,9 @@ STATE = RUN / "product.json"
 PID = RUN / "product.pid"
 READY = re.compile(r"^ukimet is ready on http://(\S+) ")
 STOP_SECONDS_MAX = 60
+# What is pushed for comparing versions: the key that the peers are told too, without the number that a GeoPackage gives each row of a
+# file, which the peers never see: where one row is gone, all behind it have another.
+HISTORY_MAPPING = RUN / "history.toml"
 
 
 def _bin() -> str:
@@ -106,8 +109,11 @@ def _stored(name: str, number: int) -> int:
 def ingest(path, dataset, source_crs=None, repair=True) -> dict:
     """Repair is not a choice: an invalid geometry is repaired and said so, or its row refused."""
     name = _fresh(dataset)
-    # Versions that are compared have the key that the peers are told too.
-    layer = _push(path, name, source_crs, *(["--key", "parcel_id"] if dataset == "hist" else []))
+    flags = []
+    if dataset == "hist":
+        HISTORY_MAPPING.write_text('drop = ["fid"]\n')
+        flags = ["--key", "parcel_id", "--mapping", HISTORY_MAPPING]
+    layer = _push(path, name, source_crs, *flags)
     return {"rows": layer["rows_taken"], "version": f"v{layer['version']}", "bytes_stored": _stored(name, layer["version"])}
 
 
