@@ -303,9 +303,7 @@ fn draft_push(
         commit.requirements.push(Requirement::NewestVersion { dataset: layer.dataset.clone(), number: newest });
         layers.push(draft_layer(shared, push, layer, view, snapshot, time, &mut commit.changes)?);
     }
-    let is_published = layers.iter().any(|layer| layer.status == PushStatus::Published);
-    let status = if is_published { PushStatus::Published } else { PushStatus::Unchanged };
-    let outcome = PushOutcome { status, layers, snapshot };
+    let outcome = outcome_of(layers, snapshot);
     commit.changes.push(Change::PushRecorded(Box::new(PushRecord {
         push_id: push.push_id.clone(),
         agency: push.agency.clone(),
@@ -376,21 +374,8 @@ fn draft_layer(
             }
         }
     }
-    let mut outcome = LayerOutcome {
-        dataset: layer.dataset.clone(),
-        version: VersionNumber(layer.base),
-        status: PushStatus::Unchanged,
-        rows_added: layer.state.counts.added,
-        rows_removed: layer.state.counts.removed,
-        rows_changed: layer.state.counts.changed,
-        key: layer.key().cloned(),
-        report: layer.report.clone(),
-        verdicts: layer.tables.verdicts,
-        quarantine: layer.tables.quarantine,
-    };
+    let outcome = layer_outcome(layer)?;
     if let Some(receipt) = layer.receipt {
-        outcome.version = VersionNumber(layer.base + 1);
-        outcome.status = PushStatus::Published;
         let version = Version {
             number: outcome.version,
             snapshot,
@@ -409,8 +394,42 @@ fn draft_layer(
             assets: layer.assets.clone(),
             key: layer.key().cloned(),
             changes: layer.state.changes,
+            major: outcome.major,
+            valid_time: layer.valid_time().cloned(),
         };
         changes.push(Change::VersionPublished { dataset: layer.dataset.clone(), version: Box::new(version) });
     }
     Ok(outcome)
+}
+
+/// What a layer does to its dataset if it is committed onto the version that it was compared with.
+fn layer_outcome(layer: &PreparedLayer) -> Result<LayerOutcome> {
+    let is_published = layer.receipt.is_some();
+    Ok(LayerOutcome {
+        dataset: layer.dataset.clone(),
+        version: VersionNumber(layer.base + u64::from(is_published)),
+        major: if is_published { layer.major()? } else { layer.base_major() },
+        status: if is_published { PushStatus::Published } else { PushStatus::Unchanged },
+        rows_added: layer.state.counts.added,
+        rows_removed: layer.state.counts.removed,
+        rows_changed: layer.state.counts.changed,
+        key: layer.key().cloned(),
+        report: layer.report.clone(),
+        verdicts: layer.tables.verdicts,
+        quarantine: layer.tables.quarantine,
+    })
+}
+
+fn outcome_of(layers: Vec<LayerOutcome>, snapshot: SnapshotId) -> PushOutcome {
+    let is_published = layers.iter().any(|layer| layer.status == PushStatus::Published);
+    let status = if is_published { PushStatus::Published } else { PushStatus::Unchanged };
+    PushOutcome { status, layers, snapshot }
+}
+
+/// What layers would do if they were committed; the snapshot is the one that they were compared with.
+pub(crate) fn preview<'a>(
+    layers: impl Iterator<Item = &'a PreparedLayer>,
+    snapshot: SnapshotId,
+) -> Result<PushOutcome> {
+    Ok(outcome_of(layers.map(layer_outcome).collect::<Result<_>>()?, snapshot))
 }

@@ -8,7 +8,8 @@ use crate::objects::Objects;
 use crate::paths;
 use crate::state::View;
 use crate::successor::segment_objects;
-use ukimet_model::{Dataset, DatasetId, Error, Result, SegmentRef, Tag, Version};
+use ukimet_model::schema_rules::breaks;
+use ukimet_model::{Dataset, DatasetId, Error, Promise, Result, SegmentRef, Tag, Version};
 
 /// Checks one part of a commit against the state before it.
 pub(crate) fn check(part: &Part, before: &View<'_>, sequence: u64, objects: &Objects) -> Result<()> {
@@ -20,6 +21,7 @@ pub(crate) fn check(part: &Part, before: &View<'_>, sequence: u64, objects: &Obj
     changed_datasets_exist(part, before)?;
     versions_are_dense(part, before)?;
     versions_name_the_commit(part, sequence)?;
+    a_major_keeps_its_promise(part, before)?;
     row_counts_add_up(part)?;
     a_rollback_equals_what_it_names(part, before)?;
     tags_and_notes_are_on_versions_that_are_there(part, before)?;
@@ -145,6 +147,24 @@ fn versions_name_the_commit(part: &Part, sequence: u64) -> Result<()> {
     for (dataset, version) in versions(part) {
         if version.snapshot.0 != sequence {
             return Err(broken("a version names its commit", format!("{dataset}@{}", version.number)));
+        }
+    }
+    Ok(())
+}
+
+fn a_major_keeps_its_promise(part: &Part, before: &View<'_>) -> Result<()> {
+    for (dataset, version) in versions(part) {
+        let Some(newest) = before.newest_version(dataset)? else {
+            if version.major.is_first() {
+                continue;
+            }
+            return Err(broken("majors are numbered 1, 2, 3 …", format!("{dataset}@{}", version.number)));
+        };
+        let is_next = version.major == newest.major.next();
+        let broken_by_columns = breaks(&Promise::from(&newest), &Promise::from(version));
+        if !is_next && (version.major != newest.major || !broken_by_columns.is_empty()) {
+            let (number, major) = (version.number, version.major);
+            return Err(broken("a major keeps its promise", format!("{dataset}@{number} of major {major}")));
         }
     }
     Ok(())

@@ -12,6 +12,7 @@ use crate::rows::LiveRows;
 use crate::segment::{SegmentRows, SegmentWriter, WrittenSegment, shapes};
 use crate::sort::{SortKey, SortedBatch, Sorter};
 use crate::tables::LayerTables;
+use crate::valid::ValidCheck;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
@@ -22,8 +23,8 @@ use ukimet_model::batch::{
 use ukimet_model::error::quoted;
 use ukimet_model::wkb::Shape;
 use ukimet_model::{
-    Batch, DatasetId, DatasetUuid, Error, Field, Key, PushMode, QuarantinedRow, Result, SegmentRef, Sha256, Verdict,
-    Version,
+    Batch, DatasetId, DatasetUuid, Error, Field, Key, PushMode, QuarantinedRow, Result, SegmentRef, Sha256, ValidTime,
+    Verdict, Version,
 };
 
 /// Takes a layer's rows; memory stays bounded, whatever the number of rows, but for 48 bytes a row of the version that
@@ -37,6 +38,7 @@ pub struct LayerWriter {
     /// The version's rows, where equal ones are not written again.
     matching: Option<Matching>,
     finder: Option<KeyFinder>,
+    valid_check: Option<ValidCheck>,
     /// Keys of rows that go.
     deleted_keys: Vec<u128>,
     sorter: Sorter,
@@ -57,6 +59,8 @@ pub(crate) struct LayerPlan {
     pub(crate) base: Option<Version>,
     /// Whether the commit fails if that version is not the newest any more.
     pub(crate) is_onto_base_only: bool,
+    /// The columns that say when a row was so in the world.
+    pub(crate) valid_time: Option<ValidTime>,
 }
 
 /// The rows of a layer that have all come.
@@ -80,7 +84,8 @@ impl LayerWriter {
         plan: LayerPlan,
         live: Option<LiveRows>,
         (objects, options): (&Objects, &CatalogOptions),
-    ) -> Self {
+    ) -> Result<Self> {
+        let valid_check = plan.valid_time.as_ref().map(|time| ValidCheck::new(time, &schema)).transpose()?;
         let is_strict = plan.is_strict();
         let matching = live.map(|live| Matching::new(plan.mode, plan.key_positions.clone(), is_strict, live));
         let finder = (plan.base.is_none() && plan.key.is_none()).then(|| KeyFinder::new(&schema));
@@ -88,7 +93,28 @@ impl LayerWriter {
         let tables = LayerTables::new(objects, options);
         let assets = LayerAssets::new(objects, options.asset_bytes_max);
         let (rows, deleted_keys, extent) = (0, Vec::new(), Extent::default());
-        Self { dataset, uuid, schema, plan, rows, matching, finder, deleted_keys, sorter, extent, tables, assets }
+        Ok(Self {
+            dataset,
+            uuid,
+            schema,
+            plan,
+            rows,
+            matching,
+            finder,
+            valid_check,
+            deleted_keys,
+            sorter,
+            extent,
+            tables,
+            assets,
+        })
+    }
+
+    /// # Errors
+    ///
+    /// `InvalidData` naming rows that end before they begin.
+    pub(crate) fn check_valid_time(&self) -> Result<()> {
+        self.valid_check.as_ref().map_or(Ok(()), ValidCheck::finish)
     }
 
     /// Begins a file made of the row with this number in the source; it becomes a part of the version.
@@ -158,6 +184,9 @@ impl LayerWriter {
         }
         if let Some(finder) = &mut self.finder {
             finder.look_at(&rows);
+        }
+        if let Some(check) = &mut self.valid_check {
+            check.look_at(&rows, first)?;
         }
         let hashes = row_hashes(&rows)?;
         match &mut self.matching {
@@ -295,7 +324,8 @@ pub(crate) fn check_columns(expected: &Schema, found: &Schema) -> Result<()> {
 impl LayerPlan {
     pub(crate) fn new(mode: PushMode, key: Option<Key>, base: Option<Version>, schema: &Schema) -> Result<Self> {
         let key_positions = key_positions(key.as_ref(), schema)?;
-        Ok(Self { mode, key, key_positions, base, is_onto_base_only: false })
+        let valid_time = base.as_ref().and_then(|base| base.valid_time.clone());
+        Ok(Self { mode, key, key_positions, base, is_onto_base_only: false, valid_time })
     }
 
     /// Whether a row without a key is refused: else a key that was only found is given up.

@@ -10,6 +10,7 @@ use crate::rtree::Candidate;
 use crate::segment::parquet_error;
 use crate::segments::{OpenSegment, SegmentCache};
 use crate::snapshot::Published;
+use crate::valid::ValidFilter;
 use arrow_array::cast::AsArray;
 use arrow_array::{BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
@@ -39,6 +40,7 @@ pub struct Scan {
     geometry: Option<usize>,
     schema: SchemaRef,
     bbox: Option<BoundingBox>,
+    valid: Option<ValidFilter>,
     rows_left: u64,
     reader: Option<SegmentReader>,
     /// The state that pins what is read; `None` if nothing is removed meanwhile.
@@ -84,6 +86,7 @@ impl Scan {
             None => (0..all.fields().len()).collect(),
         };
         let fields: Vec<_> = columns.iter().map(|i| Arc::clone(&all.fields()[*i])).collect();
+        let valid = query.valid.as_ref().map(|query| ValidFilter::of(dataset, version, &all, query)).transpose()?;
         let end = segments.end.min(version.segments.len());
         let segments = version.segments.get(segments.start.min(end)..end).unwrap_or_default();
         Ok(Self {
@@ -94,6 +97,7 @@ impl Scan {
             geometry: ukimet_model::batch::geometry_index(&all),
             schema: Arc::new(Schema::new(fields)),
             bbox: query.bbox,
+            valid,
             rows_left: query.limit.unwrap_or(u64::MAX),
             reader: None,
             pin: None,
@@ -132,13 +136,13 @@ impl Scan {
         if segment.live_rows() == 0 {
             return Ok(None);
         }
-        let Some(window) = &self.bbox else {
+        if self.bbox.is_none() && self.valid.is_none() {
             let open = self.cache.segment(&self.dataset, segment)?;
             let deletes = self.cache.deletes(&self.dataset, segment)?;
             let batches = reader(&open, &self.columns, None, self.batch_rows())?;
             return Ok(Some(SegmentReader { batches, deletes, position: 0 }));
-        };
-        let rows = self.rows_in(segment, window)?;
+        }
+        let rows = self.wanted_rows(segment)?;
         if rows.is_empty() {
             return Ok(None);
         }
@@ -147,13 +151,32 @@ impl Scan {
         Ok(Some(SegmentReader { batches, deletes: None, position: 0 }))
     }
 
+    /// The rows of a segment that the filters take, sorted, no more than are still wanted.
+    fn wanted_rows(&self, segment: &SegmentRef) -> Result<Vec<u32>> {
+        let Some(valid) = &self.valid else {
+            return self.bbox.as_ref().map_or(Ok(Vec::new()), |window| self.rows_in(segment, window, self.rows_left));
+        };
+        let open = self.cache.segment(&self.dataset, segment)?;
+        let rows: Vec<u32> = match &self.bbox {
+            Some(window) => self.rows_in(segment, window, u64::MAX)?,
+            None => {
+                let candidates = valid.candidates(&open)?;
+                match self.cache.deletes(&self.dataset, segment)? {
+                    Some(deletes) => (candidates - &*deletes).iter().collect(),
+                    None => candidates.iter().collect(),
+                }
+            }
+        };
+        valid.among(&open, &rows, segment.rows, self.rows_left)
+    }
+
     /// Rows to decode at once: no more than are wanted.
     fn batch_rows(&self) -> usize {
         usize::try_from(self.rows_left).map_or(BATCH_ROWS, |left| left.min(BATCH_ROWS))
     }
 
-    /// The rows whose geometry shares a place with the window, sorted, no more than are still wanted.
-    fn rows_in(&self, segment: &SegmentRef, window: &BoundingBox) -> Result<Vec<u32>> {
+    /// The rows whose geometry shares a place with the window, sorted, at most `limit`.
+    fn rows_in(&self, segment: &SegmentRef, window: &BoundingBox, limit: u64) -> Result<Vec<u32>> {
         let (Some(tree), Some(geometry)) = (self.cache.tree(&self.dataset, segment)?, self.geometry) else {
             return Ok(Vec::new());
         };
@@ -164,12 +187,12 @@ impl Scan {
         let open = self.cache.segment(&self.dataset, segment)?;
         let window = Window::new(window);
         let (mut rows, mut from) = (Vec::new(), 0);
-        while from < candidates.len() && (rows.len() as u64) < self.rows_left {
+        while from < candidates.len() && (rows.len() as u64) < limit {
             let part = &candidates[from..candidates.len().min(from + TEST_ROWS)];
             rows.extend(test(&open, part, geometry, segment.rows, &window)?);
             from += part.len();
         }
-        rows.truncate(usize::try_from(self.rows_left).unwrap_or(usize::MAX));
+        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(rows)
     }
 
@@ -206,7 +229,7 @@ pub(crate) fn column_index(schema: &Schema, name: &str) -> Result<usize> {
     })
 }
 
-fn reader(
+pub(crate) fn reader(
     open: &OpenSegment,
     columns: &[usize],
     selection: Option<RowSelection>,
@@ -236,7 +259,7 @@ pub(crate) fn read_rows(
 }
 
 /// Sorted row numbers as ranges of rows to read.
-fn selection(rows: &[u32], rows_in_segment: u64) -> RowSelection {
+pub(crate) fn selection(rows: &[u32], rows_in_segment: u64) -> RowSelection {
     let ranges = rows.chunk_by(|a, b| a + 1 == *b).map(|run| run[0] as usize..run[run.len() - 1] as usize + 1);
     RowSelection::from_consecutive_ranges(ranges, rows_in_segment as usize)
 }

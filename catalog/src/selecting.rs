@@ -3,7 +3,7 @@
 use crate::state::{Damage, View};
 use jiff::Timestamp;
 use ukimet_model::{
-    Dataset, DatasetId, Error, Removal, Result, SnapshotId, TagName, Version, VersionChoice, VersionNumber,
+    Dataset, DatasetId, Error, MajorNumber, Removal, Result, SnapshotId, TagName, Version, VersionChoice, VersionNumber,
 };
 
 /// The dataset and the version that is meant; without a choice the newest.
@@ -28,6 +28,10 @@ pub(crate) fn select(
             Some(number) => number,
             None => return none_yet(view, id, *time).map(Err),
         },
+        Some(VersionChoice::Major(major)) => match newest_of_major(view, id, newest.number, *major)? {
+            Some(number) => number,
+            None => return Ok(Err(no_major(id, &newest, *major))),
+        },
     };
     if let Some(removal) = view.removal(id, number)? {
         return Ok(Err(removed(id, &removal)));
@@ -35,6 +39,34 @@ pub(crate) fn select(
     let found = if number == newest.number { Some(newest.clone()) } else { view.version(id, number)? };
     let missing = || Error::not_found(format!("dataset {id} has no version {number}, the newest is {}", newest.number));
     Ok(found.map(|version| (dataset, version)).ok_or_else(missing))
+}
+
+/// The newest version of a major that is there: majors never go back, so it lies before the first version of the next.
+fn newest_of_major(
+    view: &View<'_>,
+    id: &DatasetId,
+    newest: VersionNumber,
+    major: MajorNumber,
+) -> Result<Option<VersionNumber>, Damage> {
+    let (mut within, mut after) = (0, newest.0 + 1);
+    while within + 1 < after {
+        let middle = within.midpoint(after);
+        let found = view.version(id, VersionNumber(middle))?.map_or(MajorNumber::FIRST, |version| version.major);
+        if found <= major {
+            within = middle;
+        } else {
+            after = middle;
+        }
+    }
+    // Of a major of which every version was removed, the last one says how.
+    let of_major = |version: &Version| version.major == major;
+    let there = view.versions(id, Some(VersionNumber(within + 1)), 1)?.pop().filter(of_major);
+    let last = view.version(id, VersionNumber(within))?.filter(of_major);
+    Ok(there.or(last).map(|version| version.number))
+}
+
+fn no_major(id: &DatasetId, newest: &Version, major: MajorNumber) -> Error {
+    Error::not_found(format!("dataset {id} has no major {major}, the newest is {}", newest.major))
 }
 
 pub(crate) fn no_dataset(id: &DatasetId, snapshot: SnapshotId) -> Error {

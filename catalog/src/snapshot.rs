@@ -17,6 +17,7 @@ use crate::segments::SegmentCache;
 use crate::selecting::{no_dataset, select};
 use crate::state::{Damage, StateSlot, View};
 use crate::tables::Table;
+use crate::valid::ValidFilter;
 use arrow_schema::SchemaRef;
 use sha2::{Digest, Sha256 as Hasher};
 use std::collections::BTreeSet;
@@ -26,7 +27,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use ukimet_model::{
     Asset, Dataset, DatasetId, DatasetQuery, DerivedAsset, Error, LayerReport, Note, OperationId, PushId, Removal,
-    Result, RetentionRule, RowQuery, Sha256, SnapshotId, TableRef, Tag, Version, VersionNumber, VersionSelector,
+    Result, RetentionRule, RowQuery, Sha256, SnapshotId, TableRef, Tag, ValidQuery, Version, VersionNumber,
+    VersionSelector,
 };
 
 /// The catalog as of one commit. Cheap to clone.
@@ -357,6 +359,15 @@ impl Snapshot {
     pub fn scan(&self, dataset: &Dataset, version: &Version, query: &RowQuery, segments: Range<usize>) -> Result<Scan> {
         let scan = Scan::try_new(Arc::clone(&self.sources.segments), dataset, version, query, segments)?;
         Ok(scan.pinning(Arc::clone(&self.published)))
+    }
+
+    /// Whether rows of a version can be asked for by this valid time.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidRequest` if the version has none, or days are asked for as times or the other way round.
+    pub fn check_valid_query(&self, dataset: &Dataset, version: &Version, query: &ValidQuery) -> Result<()> {
+        ValidFilter::of(dataset, version, &*schema_of(&version.fields)?, query).map(|_| ())
     }
 
     /// The rows that differ between two versions of a dataset, in either direction of time.

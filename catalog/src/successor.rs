@@ -15,7 +15,9 @@ use arrow_schema::{Schema, SchemaRef};
 use roaring::RoaringBitmap;
 use std::collections::{BTreeMap, HashSet};
 use ukimet_model::batch::geometry_index;
-use ukimet_model::{ChangeCounts, ChangesRef, DatasetUuid, Error, Key, PushMode, Result, SegmentRef, Sha256, Version};
+use ukimet_model::{
+    ChangeCounts, ChangesRef, DatasetUuid, Error, Key, PushMode, Result, SegmentRef, Sha256, ValidTime, Version,
+};
 
 /// A layer's rows, written.
 pub(crate) struct Successor {
@@ -35,6 +37,8 @@ pub(crate) struct Successor {
     pub(crate) same: Vec<(u128, u128)>,
     /// Keys of rows that go.
     pub(crate) deleted_keys: Vec<u128>,
+    /// The columns that say when a row was so in the world.
+    pub(crate) valid_time: Option<ValidTime>,
 }
 
 /// The rows of a dataset after a layer, compared with those before.
@@ -143,8 +147,10 @@ impl Successor {
             }
         }
         let key = plan.key.filter(|_| !matched.lost_key);
-        let (mode, same) = (plan.mode, matched.same);
-        Ok((Self { uuid, schema, key, mode, kept, new, extent, kept_extent, same, deleted_keys }, claims))
+        let (mode, same, valid_time) = (plan.mode, matched.same, plan.valid_time);
+        let successor =
+            Self { uuid, schema, key, mode, kept, new, extent, kept_extent, same, deleted_keys, valid_time };
+        Ok((successor, claims))
     }
 
     /// What the dataset is after the layer, if `base` is its newest version.

@@ -2,9 +2,10 @@
 
 use crate::catalog::Shared;
 use crate::claims::ObjectClaim;
-use crate::commit::{Answer, Proposal, check_expected_version, replay};
+use crate::commit::{Answer, Proposal, check_expected_version, preview, replay};
 use crate::key::declared_key;
 use crate::layer::{LayerPlan, LayerWriter, check_columns, fields_of, published_schema, schema_of};
+use crate::majors::{LayerBreaks, breaks_of, major_after, with_units};
 use crate::objects::Objects;
 use crate::paths;
 use crate::push::PushIntent;
@@ -13,6 +14,7 @@ use crate::rows::LiveRows;
 use crate::snapshot::Snapshot;
 use crate::successor::{State, Successor, fits, is_same_key, segment_objects};
 use crate::tables::WrittenTables;
+use crate::valid::{declared_valid_time, kept_valid_time};
 use arrow_schema::{Schema, SchemaRef};
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -20,8 +22,8 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use ukimet_model::batch::check_schema;
 use ukimet_model::{
-    ChangeCounts, DatasetId, DerivedAsset, Error, Field, Key, LayerReport, PushMode, PushOutcome, Result, Sha256,
-    Version, VersionNumber,
+    ChangeCounts, DatasetId, DerivedAsset, Error, Field, Key, LayerReport, MajorNumber, Promise, PushMode, PushOutcome,
+    Result, SchemaBreak, Sha256, ValidTime, Version, VersionNumber,
 };
 
 /// Compression of the bytes as sent: they are read again only to be replayed.
@@ -60,6 +62,12 @@ pub(crate) struct PreparedLayer {
     pub(crate) geometry_types: BTreeMap<String, u64>,
     /// All files made of the version's rows.
     pub(crate) assets: Vec<DerivedAsset>,
+    /// The major that the base is of.
+    base_major: MajorNumber,
+    /// What of the version breaks what that major promises.
+    pub(crate) breaks: Vec<SchemaBreak>,
+    /// Whether the publisher begins a new major.
+    is_new_major: bool,
 }
 
 impl Transaction {
@@ -90,8 +98,9 @@ impl Transaction {
         let schema = published_schema(&schema);
         let declared = self.push.declared.key.as_ref();
         let declared = declared.map(|names| declared_key(names, &schema)).transpose()?;
+        let valid_time = declared_valid_time(&self.push.declared, &schema)?;
         match (self.push.declared.mode, newest) {
-            (PushMode::Replace, newest) => self.begin_state(dataset, schema, declared, newest),
+            (PushMode::Replace, newest) => self.begin_state(dataset, schema, (declared, valid_time), newest),
             (mode, None) => {
                 if mode == PushMode::Upsert && declared.is_none() {
                     return Err(Error::invalid_request(
@@ -99,9 +108,9 @@ impl Transaction {
                     ));
                 }
                 let plan = LayerPlan::new(mode, declared, None, &schema)?;
-                self.layer_writer(dataset, schema, plan)
+                self.layer_writer(dataset, schema, LayerPlan { valid_time, ..plan })
             }
-            (mode, Some(base)) => self.begin_beside(dataset, &schema, mode, declared.as_ref(), base),
+            (mode, Some(base)) => self.begin_beside(dataset, &schema, mode, (declared.as_ref(), valid_time), base),
         }
     }
 
@@ -110,15 +119,16 @@ impl Transaction {
         &mut self,
         dataset: DatasetId,
         schema: SchemaRef,
-        declared: Option<Key>,
+        (declared, valid_time): (Option<Key>, Option<ValidTime>),
         newest: Option<Version>,
     ) -> Result<LayerWriter> {
+        let valid_time = valid_time.or_else(|| newest.as_ref().and_then(|newest| kept_valid_time(newest, &schema)));
         let kept = newest.as_ref().and_then(|newest| newest.key.clone());
         let kept = kept.filter(|key| key.columns.iter().all(|name| schema.index_of(name).is_ok()));
         let key = declared.or(kept);
         let base = newest.filter(|newest| fits(newest, &schema, key.as_ref()));
         let plan = LayerPlan::new(PushMode::Replace, key, base, &schema)?;
-        self.layer_writer(dataset, schema, plan)
+        self.layer_writer(dataset, schema, LayerPlan { valid_time, ..plan })
     }
 
     /// Rows that come beside those of the newest version.
@@ -127,7 +137,7 @@ impl Transaction {
         dataset: DatasetId,
         found: &Schema,
         mode: PushMode,
-        declared: Option<&Key>,
+        (declared, valid_time): (Option<&Key>, Option<ValidTime>),
         base: Version,
     ) -> Result<LayerWriter> {
         let schema = schema_of(&base.fields)?;
@@ -139,6 +149,9 @@ impl Transaction {
                 named(declared),
                 named(base.key.as_ref())
             )));
+        }
+        if valid_time.is_some() && valid_time != base.valid_time {
+            return Err(Error::conflict("the dataset has another valid time: only a full new state changes it"));
         }
         if mode == PushMode::Upsert && base.key.is_none() {
             return Err(Error::invalid_request(
@@ -177,7 +190,7 @@ impl Transaction {
         let base = plan.base.as_ref().filter(|_| is_compared);
         let live = base.map(|base| LiveRows::load(&shared.segments, &uuid, &base.segments)).transpose()?;
         self.begun.push(dataset.clone());
-        Ok(LayerWriter::new(dataset, uuid, schema, plan, live, (&shared.objects, &shared.options)))
+        LayerWriter::new(dataset, uuid, schema, plan, live, (&shared.objects, &shared.options))
     }
 
     /// Ends a layer: compares it with the newest version, and unless it is the same, writes it durably.
@@ -191,6 +204,7 @@ impl Transaction {
             let (told, found) = (report.rows_taken, layer.rows());
             return Err(Error::internal(format!("the report tells {told} rows taken, {found} were appended")));
         }
+        layer.check_valid_time()?;
         let shared = &self.shared;
         shared.check_takes_commits()?;
         let (dataset, uuid) = (layer.dataset.clone(), layer.uuid.clone());
@@ -214,10 +228,33 @@ impl Transaction {
             claims,
             base: 0,
             receipt: None,
+            base_major: MajorNumber::FIRST,
+            breaks: Vec::new(),
+            is_new_major: self.push.declared.new_major,
         };
         prepared.settle(shared, newest)?;
         self.layers.push(prepared);
         Ok(())
+    }
+
+    /// What the push breaks that the newest versions of its datasets promise their readers; nothing for a new major.
+    pub fn breaks(&self) -> Vec<LayerBreaks> {
+        let broken = self.layers.iter().filter(|layer| !layer.breaks.is_empty() && !layer.is_new_major);
+        let told = broken.map(|layer| LayerBreaks {
+            dataset: layer.dataset.clone(),
+            major: layer.base_major,
+            breaks: layer.breaks.clone(),
+        });
+        told.collect()
+    }
+
+    /// What the push would do if it were committed now; nothing is, and nothing is kept.
+    ///
+    /// # Errors
+    ///
+    /// `Undeclared` listing what it breaks, unless it begins a new major.
+    pub fn preview(self) -> Result<PushOutcome> {
+        preview(self.layers.iter(), self.shared.snapshot().id())
     }
 
     /// Makes the push true. Blocks until it is durable and visible.
@@ -227,7 +264,7 @@ impl Transaction {
     /// # Errors
     ///
     /// `AlreadyUsed` if the id was used for other content, `Conflict` if the publisher built on another version,
-    /// `InvalidRequest` without a layer, `LimitReached` if the disk is full, `Unavailable` if the disk failed: nobody
+    /// `Undeclared` if it breaks what readers rely on and begins no new major, `InvalidRequest` without a layer, `LimitReached` if the disk is full, `Unavailable` if the disk failed: nobody
     /// knows then whether the push is committed, and pushing again with the same id tells.
     pub fn commit(mut self) -> Result<(PushOutcome, Snapshot)> {
         let snapshot = self.shared.snapshot();
@@ -239,6 +276,7 @@ impl Transaction {
             return Err(Error::invalid_request(format!("a push has at least one layer, {begun} began, {ended} ended")));
         }
         self.shared.check_takes_commits()?;
+        self.layers.iter().try_for_each(|layer| layer.major().map(|_| ()))?;
         let raw = self.store_raw()?;
         let mut layers: Vec<_> = std::mem::take(&mut self.layers).into_iter().map(Arc::new).collect();
         loop {
@@ -284,7 +322,13 @@ impl PreparedLayer {
     /// Takes over what the comparison with the newest version found.
     fn settle(&mut self, shared: &Shared, newest: Option<Version>) -> Result<()> {
         self.base = newest.as_ref().map_or(0, |newest| newest.number.0);
-        if newest.as_ref().is_some_and(|newest| newest.root_hash == self.state.root_hash) {
+        self.judge(shared, newest.as_ref())?;
+        let is_same = |newest: &Version| {
+            newest.root_hash == self.state.root_hash
+                && newest.valid_time == self.successor.valid_time
+                && self.breaks.is_empty()
+        };
+        if newest.as_ref().is_some_and(is_same) {
             (self.receipt, self.state.counts) = (None, ChangeCounts::default());
             return Ok(());
         }
@@ -302,6 +346,39 @@ impl PreparedLayer {
             self.receipt = Some(hash);
         }
         Ok(())
+    }
+
+    /// Compares what the version promises with what the newest does.
+    fn judge(&mut self, shared: &Shared, newest: Option<&Version>) -> Result<()> {
+        self.fields = with_units(fields_of(&self.successor.schema), newest);
+        self.base_major = newest.map_or(MajorNumber::FIRST, |newest| newest.major);
+        let Some(newest) = newest else {
+            self.breaks.clear();
+            return Ok(());
+        };
+        let (key, valid_time) = (self.key(), self.successor.valid_time.as_ref());
+        let found = Promise { fields: &self.fields, key, valid_time };
+        let earlier = || shared.snapshot().versions(&self.dataset, None, usize::MAX);
+        self.breaks = breaks_of(newest, &found, &self.state.extent.types, earlier)?;
+        Ok(())
+    }
+
+    /// The major of the version.
+    ///
+    /// # Errors
+    ///
+    /// `Undeclared` listing what it breaks, unless it begins a new one.
+    pub(crate) fn major(&self) -> Result<MajorNumber> {
+        major_after(&self.dataset, (self.base > 0).then_some(self.base_major), &self.breaks, self.is_new_major)
+    }
+
+    /// The major of the version that the layer was compared with.
+    pub(crate) fn base_major(&self) -> MajorNumber {
+        self.base_major
+    }
+
+    pub(crate) fn valid_time(&self) -> Option<&ValidTime> {
+        self.successor.valid_time.as_ref()
     }
 
     /// A commit names the objects of the new version now, so they stay; what else was written goes with its claims.

@@ -21,5 +21,6 @@ pub mod rollback;
 pub mod search;
 pub mod serve;
 pub mod tag;
+pub mod valid;
 pub mod verify;
 pub mod versions;

@@ -1,6 +1,7 @@
 //! What an operator may set: every limit with its unit and default.
 
 use crate::diff::PageLimits;
+use crate::usage::UsageLimits;
 use clap::{Args, ValueEnum};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -190,6 +191,10 @@ pub struct Config {
     /// How much of a difference a page shows.
     #[command(flatten)]
     pub diff_page: PageLimits,
+
+    /// What is remembered of readers.
+    #[command(flatten)]
+    pub usage: UsageLimits,
 
     /// Whether each dataset has a Delta Lake log over its files, for engines that read them without the hub.
     #[arg(long, value_name = "SWITCH", value_enum, default_value_t = Switch::On)]

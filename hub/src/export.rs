@@ -91,7 +91,12 @@ impl Export {
             None => all,
         };
         let request = ExportRequest { version: Some(version.number.into()), snapshot: None, ..request };
-        let rows = (request.limit.is_none() && request.bbox.is_none()).then_some(version.rows);
+        let asked = request.rows();
+        if let Some(query) = &asked.valid {
+            snapshot.check_valid_query(&dataset, &version, query)?;
+        }
+        let is_whole = asked.limit.is_none() && asked.bbox.is_none() && asked.valid.is_none();
+        let rows = is_whole.then_some(version.rows);
         Ok(Bound { request, dataset, version, schema, rows, snapshot, table: None, diff: None })
     }
 

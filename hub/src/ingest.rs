@@ -4,7 +4,9 @@
 //! an adapter is not trusted: its counts must agree with what came.
 
 mod beside;
+mod kept;
 mod layer;
+mod refusal;
 mod writer;
 
 use crate::adapters::{Adapters, ReadStream, Reading};
@@ -12,17 +14,20 @@ use crate::fixes::Corrections;
 use crate::mapping::MappingInForce;
 use crate::registers::Registers;
 use crate::staging::{PushHeader, Upload};
+use crate::usage::Usage;
+use kept::SecondLook;
+use refusal::refusal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use ukimet_catalog::{Catalog, PushIntent, Snapshot};
-use ukimet_model::{Asset, Declarations, Error, MappingChange, PushOutcome, Result, Sha256};
+use ukimet_model::{Asset, Declarations, Error, ErrorKind, MappingChange, PushMode, PushOutcome, Result, Sha256};
 use ukimet_proto::ipc::IpcLimits;
 use ukimet_proto::v1;
 use ukimet_proto::v1::read_response::Message;
-use writer::Writer;
+use writer::{Writer, Written};
 
 /// The write path.
 #[derive(Clone)]
@@ -41,6 +46,8 @@ pub struct Ingest {
     pub registers: Registers,
     /// Rows of one sheet of corrections, which are held in memory.
     pub fix_rows_max: usize,
+    /// Who reads what, so that a publisher learns whom a change breaks.
+    pub usage: Usage,
 }
 
 /// A push that has ended.
@@ -88,38 +95,67 @@ impl Ingest {
         rows: Arc<AtomicU64>,
         corrections: Option<Corrections>,
     ) -> Result<Ingested> {
-        let mapping = self.mapping_in_force(&upload.header, self.catalog.snapshot()).await?;
-        let mut asked = reading(&upload.header, upload.path(), &mapping);
-        asked.expected_schema = beside::expected_schema(&self.catalog.snapshot(), &upload.header)?;
-        let mut reading = self.adapters.read(&asked).await?;
+        let header = &upload.header;
+        let mapping = self.mapping_in_force(header, self.catalog.snapshot()).await?;
+        let mut asked = reading(header, upload.path(), &mapping);
+        asked.expected_schema = beside::expected_schema(&self.catalog.snapshot(), header)?;
         (intent.declared, intent.mapping) = (asked.declared.clone(), mapping.change);
-        let (messages, received) = mpsc::channel(MESSAGES_WAITING_MAX);
-        let stop = CancellationToken::new();
-        let writer = Writer {
+        // Corrections have types of their own to fit.
+        let looks_twice = corrections.is_none() && header.mode == PushMode::Replace;
+        let writer = |kept| Writer {
             catalog: self.catalog.clone(),
             limits: self.ipc_limits,
             rows_max: self.rows_max,
-            dataset: upload.header.dataset.clone(),
-            layers: upload.header.layers.clone(),
-            delete_column: upload.header.delete_column.clone(),
-            rows,
-            register: mapping.register,
-            stop: stop.clone(),
+            dataset: header.dataset.clone(),
+            layers: header.layers.clone(),
+            delete_column: header.delete_column.clone(),
+            rows: Arc::clone(&rows),
+            register: mapping.register.clone(),
+            kept,
+            dry_run: header.dry_run,
+            stop: CancellationToken::new(),
         };
+        let broken = match self.read_into(writer(Vec::new()), &asked, intent.clone(), corrections).await? {
+            Written::Outcome(outcome) => return Ok(Ingested { outcome, replayed: false }),
+            Written::Broken(broken) => *broken,
+        };
+        let Some(look) = SecondLook::of(&broken)?.filter(|_| looks_twice) else {
+            return Err(refusal(&broken, &self.usage));
+        };
+        asked.expected_schema = Some(look.expected_schema);
+        match self.read_into(writer(look.kept), &asked, intent, None).await {
+            Ok(Written::Outcome(outcome)) => Ok(Ingested { outcome, replayed: false }),
+            Ok(Written::Broken(again)) => Err(refusal(&broken.after(*again), &self.usage)),
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                tracing::debug!(%error, "a file was not read in the types that its dataset has");
+                Err(refusal(&broken, &self.usage))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads a file into a transaction, to its end.
+    async fn read_into(
+        &self,
+        writer: Writer,
+        asked: &Reading,
+        intent: PushIntent,
+        corrections: Option<Corrections>,
+    ) -> Result<Written> {
+        let mut reading = self.adapters.read(asked).await?;
+        let (messages, received) = mpsc::channel(MESSAGES_WAITING_MAX);
         // Whoever drops this future stops the writer, which is on a thread of its own.
-        let _stop_when_dropped = stop.drop_guard();
+        let _stop_when_dropped = writer.stop.clone().drop_guard();
         let job = reading.job();
         let writing = tokio::task::spawn_blocking(move || {
             let written = writer.write(intent, received);
             drop(job);
             written
         });
-        let read = self.forward((&mut reading, &asked), messages, corrections).await;
-        match writing.await.map_err(|e| Error::internal("writing a version").caused_by(e))? {
-            Ok(outcome) => Ok(Ingested { outcome, replayed: false }),
-            // The reader's error says more than the writer's, which then only saw the messages end.
-            Err(error) => Err(read.err().unwrap_or(error)),
-        }
+        let read = self.forward((&mut reading, asked), messages, corrections).await;
+        let written = writing.await.map_err(|e| Error::internal("writing a version").caused_by(e))?;
+        // The reader's error says more than the writer's, which then only saw the messages end.
+        written.map_err(|error| read.err().unwrap_or(error))
     }
 
     /// The mapping and the register, on a thread that may wait for the disk.

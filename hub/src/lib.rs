@@ -26,3 +26,4 @@ pub mod renormalize;
 pub mod report;
 pub mod server;
 pub mod staging;
+pub mod usage;

@@ -85,6 +85,7 @@ mod tests {
             quarantine: None,
             dataset: "a/b".parse().expect("valid"),
             version: VersionNumber(1),
+            major: ukimet_model::MajorNumber::FIRST,
             status: PushStatus::Published,
             rows_added: 10,
             rows_changed: 0,

@@ -67,7 +67,7 @@ impl Pushes {
                     let examples_max = if request.examples == 0 { 5 } else { request.examples.min(100) };
                     self.difference(subject, rules, examples_max as usize).await.map(Answer::Difference)
                 } else {
-                    Box::pin(self.push_again(subject, rules)).await
+                    Box::pin(self.push_again(subject, rules, request.new_major)).await
                 }
             }
         };
@@ -75,8 +75,9 @@ impl Pushes {
         response
     }
 
-    async fn push_again(&self, subject: Subject, rules: &str) -> Result<Answer> {
-        let upload = self.staging.claim(subject.header(rules)?).await?;
+    async fn push_again(&self, subject: Subject, rules: &str, new_major: bool) -> Result<Answer> {
+        let header = PushHeader { new_major, ..subject.header(rules)? };
+        let upload = self.staging.claim(header).await?;
         let (upload, subject) = blocking(move || {
             let mut upload = upload;
             upload.restart()?;

@@ -15,6 +15,7 @@ use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::registers::Registers;
 use crate::staging::{Room, Staging, StagingLimits};
+use crate::usage::Usage;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -47,10 +48,13 @@ pub struct Hub {
     staging: Staging,
     gc_every: Duration,
     deltas: Option<DeltaLogs>,
+    usage_writer: tokio::task::JoinHandle<()>,
 }
 
 /// The folder of what is being received, below the data directory.
 const STAGED: &str = "staging";
+/// The record of who reads what, in the data directory.
+const USAGE: &str = "usage.json";
 /// Streams of one connection at a time.
 const STREAMS_MAX: u32 = 100;
 /// Largest set of headers of one call, bytes.
@@ -89,7 +93,11 @@ impl Hub {
         };
         let staging = Staging::open(staged, limits, room(&catalog, config.disk_reserve))?;
         let draining = CancellationToken::new();
-        let (health, routes) = routes(&config, &catalog, (adapters, registers), staging.clone(), &draining).await?;
+        let (usage, usage_writer) = Usage::open(&config.data.join(USAGE), config.usage, Arc::new(SystemClock));
+        let (health, routes) =
+            routes(&config, &catalog, (adapters, registers, usage), staging.clone(), &draining).await?;
+        let recorded = draining.clone().cancelled_owned();
+        let usage_writer = tokio::spawn(async move { usage_writer.run(recorded).await });
         let deltas = DeltaLogs::start(&catalog, &config, room(&catalog, config.disk_reserve));
         Ok(Self {
             address,
@@ -102,6 +110,7 @@ impl Hub {
             staging,
             gc_every: config.gc_every,
             deltas,
+            usage_writer,
         })
     }
 
@@ -140,6 +149,9 @@ impl Hub {
         }
         if let Some(deltas) = self.deltas {
             deltas.end().await;
+        }
+        if let Err(error) = self.usage_writer.await {
+            tracing::warn!(%error, "the record of readers was not written");
         }
         tokio::task::spawn_blocking(move || self.catalog.close())
             .await
@@ -247,7 +259,7 @@ async fn open_registers(config: &Config, catalog: &Catalog) -> Result<Registers>
 async fn routes(
     config: &Config,
     catalog: &Catalog,
-    (adapters, registers): (Adapters, Registers),
+    (adapters, registers, usage): (Adapters, Registers, Usage),
     staging: Staging,
     draining: &CancellationToken,
 ) -> Result<(tonic_health::server::HealthReporter, Routes)> {
@@ -272,6 +284,7 @@ async fn routes(
             lookup_bytes_max: config.lookup_bytes_max(),
             registers,
             fix_rows_max: config.fix_rows_max,
+            usage: usage.clone(),
         },
         message_bytes_max: config.message_bytes_max,
         idle_max: config.push_idle_max,
@@ -279,7 +292,7 @@ async fn routes(
         draining: draining.clone(),
         metrics: Arc::clone(&metrics),
     };
-    let flight = Flight { export: export.clone(), pushes: pushes.clone(), metrics: Arc::clone(&metrics) };
+    let flight = Flight { export: export.clone(), pushes: pushes.clone(), metrics: Arc::clone(&metrics), usage };
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<IngestServiceServer<Pushes>>().await;
     health.set_serving::<CatalogServiceServer<Questions>>().await;

@@ -186,6 +186,10 @@ mod tests {
             expected_version: None,
             size_bytes: None,
             fixes: None,
+            new_major: false,
+            valid_from: None,
+            valid_to: None,
+            dry_run: false,
         }
     }
 

@@ -2,8 +2,9 @@
 
 use crate::digest::Sha256;
 use crate::extent::BoundingBox;
-use crate::id::{DatasetId, DatasetUuid, PushId, SnapshotId, VersionNumber};
+use crate::id::{DatasetId, DatasetUuid, MajorNumber, PushId, SnapshotId, VersionNumber};
 use crate::retention::RetentionRule;
+use crate::valid::ValidTime;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -219,6 +220,12 @@ pub struct Version {
     /// What changed since the version before; `None` for the first, and where every row was written anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<ChangesRef>,
+    /// Versions of one major keep what their readers rely on; the first for versions from before majors were counted.
+    #[serde(default, skip_serializing_if = "MajorNumber::is_first")]
+    pub major: MajorNumber,
+    /// The columns that say when a row was so in the world; `None` if nobody declared any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_time: Option<ValidTime>,
 }
 
 #[cfg(test)]

@@ -264,6 +264,39 @@ impl FromStr for VersionNumber {
     }
 }
 
+/// The number of a run of versions that keep what their readers rely on: 1, 2, 3 … without gaps. Versions from before
+/// majors were counted are of the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct MajorNumber(pub u64);
+
+impl MajorNumber {
+    /// The major of a dataset's first version.
+    pub const FIRST: Self = Self(1);
+
+    /// The one after it.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    /// Whether it is the first.
+    pub fn is_first(&self) -> bool {
+        *self == Self::FIRST
+    }
+}
+
+impl Default for MajorNumber {
+    fn default() -> Self {
+        Self::FIRST
+    }
+}
+
+impl fmt::Display for MajorNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// The number of a commit, and so of the state of the whole catalog after it. 0 is the empty catalog.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SnapshotId(pub u64);

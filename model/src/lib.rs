@@ -22,8 +22,10 @@ pub mod profile;
 pub mod push;
 pub mod query;
 pub mod retention;
+pub mod schema_rules;
 pub mod selector;
 pub mod tag;
+pub mod valid;
 pub mod verdict;
 pub mod wkb;
 
@@ -39,7 +41,7 @@ pub use diagnostic::{Diagnostic, Example, Severity};
 pub use digest::Sha256;
 pub use error::{Error, ErrorKind, Result};
 pub use extent::BoundingBox;
-pub use id::{DatasetId, DatasetUuid, PushId, SnapshotId, VersionNumber};
+pub use id::{DatasetId, DatasetUuid, MajorNumber, PushId, SnapshotId, VersionNumber};
 pub use lineage::ProcessStep;
 pub use mapping::Mapping;
 pub use operation::{Action, OperationId, OperationOutcome, OperationStatus};
@@ -49,6 +51,8 @@ pub use push::{
 };
 pub use query::{DatasetQuery, RowQuery};
 pub use retention::{Removal, RetentionRule};
+pub use schema_rules::{BreakKind, Promise, SchemaBreak};
 pub use selector::{VersionChoice, VersionSelector};
 pub use tag::{Note, Tag, TagName};
+pub use valid::{ValidMoment, ValidQuery, ValidTime};
 pub use verdict::{QuarantinedRow, Verdict};

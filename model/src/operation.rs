@@ -89,6 +89,9 @@ pub enum Action {
         to: VersionChoice,
         /// The newest version that the caller knows of; `None` if it does not matter.
         expected_version: Option<u64>,
+        /// Whether the version begins a new major, so that it may break what readers of the newest rely on.
+        #[serde(default, skip_serializing_if = "is_false")]
+        new_major: bool,
     },
     /// Says which versions are kept from now on.
     SetRetention {
@@ -97,6 +100,11 @@ pub enum Action {
     },
     /// Removes the versions that the dataset's rule does not keep.
     ApplyRetention,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Whether an operation changed anything.

@@ -4,7 +4,7 @@ use crate::dataset::Key;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Sha256;
 use crate::extent::BoundingBox;
-use crate::id::{DatasetId, SnapshotId, VersionNumber};
+use crate::id::{DatasetId, MajorNumber, SnapshotId, VersionNumber};
 use crate::lineage::ProcessStep;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -60,6 +60,20 @@ pub struct Declarations {
     /// The versions of the datasets that the mapping looked values up in, and of the registers that codes were compared
     /// with.
     pub references: BTreeMap<DatasetId, VersionNumber>,
+    /// Whether the version begins a new major, so that it may break what readers of the one before rely on.
+    #[serde(skip_serializing_if = "is_false")]
+    pub new_major: bool,
+    /// The column that says from when a row was so in the world, by its published or its source name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<String>,
+    /// The column that says from when it was so no longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_to: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What a push does to the mapping of its dataset.
@@ -125,6 +139,9 @@ pub struct LayerOutcome {
     pub dataset: DatasetId,
     /// The version that holds the rows now: new, or the one that already held them.
     pub version: VersionNumber,
+    /// The major of that version.
+    #[serde(default, skip_serializing_if = "MajorNumber::is_first")]
+    pub major: MajorNumber,
     /// Whether that version is new.
     pub status: PushStatus,
     /// Rows that the version before did not have; without a key a changed row is one added and one removed.

@@ -1,6 +1,7 @@
 //! What may be asked of a snapshot.
 
 use crate::extent::BoundingBox;
+use crate::valid::ValidQuery;
 
 /// Which datasets: words, place, page.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +23,8 @@ pub struct RowQuery {
     pub columns: Option<Vec<String>>,
     /// Rows whose geometry shares a place with this box, exactly, not only by their own box.
     pub bbox: Option<BoundingBox>,
+    /// Rows by the time in which they were so in the world; `None` for whenever.
+    pub valid: Option<ValidQuery>,
     /// How many rows at most, in the stored order.
     pub limit: Option<u64>,
 }

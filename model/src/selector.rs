@@ -1,7 +1,7 @@
 //! How a version is named: by its number, by a tag, or by a time.
 
 use crate::error::{Error, Result, quoted};
-use crate::id::{DatasetId, VersionNumber};
+use crate::id::{DatasetId, MajorNumber, VersionNumber};
 use crate::tag::TagName;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -30,6 +30,8 @@ pub enum VersionChoice {
     Tag(TagName),
     /// The newest version that was committed at or before this time.
     At(Timestamp),
+    /// The newest version of this major.
+    Major(MajorNumber),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -68,17 +70,27 @@ impl TryFrom<Written> for VersionChoice {
 impl FromStr for VersionChoice {
     type Err = Error;
 
-    /// Reads `v7` or `7`; a tag; or a time as in RFC 3339, of which a date alone is the start of that day in UTC.
+    /// Reads `v7` or `7`; a major as `2.x`; a tag; or a time as in RFC 3339, of which a date alone is the start of that day in UTC.
     fn from_str(text: &str) -> Result<Self> {
         let digits = text.strip_prefix('v').unwrap_or(text);
         if !digits.starts_with(|c: char| c.is_ascii_digit()) {
             return text.parse().map(Self::Tag);
+        }
+        if let Some(major) = text.strip_suffix(".x") {
+            return parse_major(major).map(Self::Major);
         }
         if digits.len() < text.len() || digits.bytes().all(|b| b.is_ascii_digit()) {
             return text.parse().map(Self::Number);
         }
         parse_time(text).map(Self::At)
     }
+}
+
+fn parse_major(text: &str) -> Result<MajorNumber> {
+    let is_plain = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|_| is_plain).map(MajorNumber).ok_or_else(|| {
+        Error::invalid_request(format!("the newest version of a major is written as 2.x, found {}.x", quoted(text)))
+    })
 }
 
 fn parse_time(text: &str) -> Result<Timestamp> {
@@ -106,6 +118,7 @@ impl fmt::Display for VersionChoice {
             Self::Number(number) => number.fmt(f),
             Self::Tag(tag) => tag.fmt(f),
             Self::At(time) => time.fmt(f),
+            Self::Major(major) => write!(f, "{major}.x"),
         }
     }
 }
@@ -144,7 +157,9 @@ mod tests {
 
     #[test]
     fn a_selector_names_a_dataset_and_perhaps_a_version() {
-        for text in ["almaty/schools", "almaty/schools@v7", "almaty/schools@final", "a/b@2026-03-01T00:00:00Z"] {
+        for text in
+            ["almaty/schools", "almaty/schools@v7", "almaty/schools@final", "a/b@2026-03-01T00:00:00Z", "a/b@2.x"]
+        {
             assert_eq!(text.parse::<VersionSelector>().expect("valid").to_string(), text);
         }
         assert!("almaty/schools@latest".parse::<VersionSelector>().is_err());
@@ -158,6 +173,7 @@ mod tests {
         assert_eq!(of("v7").expect("valid"), VersionNumber(7).into());
         assert_eq!(of("7").expect("valid"), VersionNumber(7).into());
         assert!(matches!(of("final-2026").expect("valid"), VersionChoice::Tag(_)));
+        assert_eq!(of("2.x").expect("valid"), VersionChoice::Major(MajorNumber(2)));
         assert!(matches!(of("valid").expect("valid"), VersionChoice::Tag(_)));
         for (text, expected) in [
             ("2026-03-01", "2026-03-01T00:00:00Z"),
@@ -167,9 +183,21 @@ mod tests {
         ] {
             assert_eq!(of(text).expect(text), VersionChoice::At(expected.parse().expect("a time")), "{text}");
         }
-        for text in
-            ["v0", "v7x", "v7.1", "7x", "2026-02-30", "2026-03-01T00:00", "20260301T00Z", "2026-03-01T00:00Z[UTC]"]
-        {
+        for text in [
+            "v0",
+            "v7x",
+            "v7.1",
+            "7x",
+            "v2.x",
+            "0.x",
+            "02.x",
+            "2.1.x",
+            ".x",
+            "2026-02-30",
+            "2026-03-01T00:00",
+            "20260301T00Z",
+            "2026-03-01T00:00Z[UTC]",
+        ] {
             assert!(of(text).is_err(), "{text}");
         }
     }

@@ -309,6 +309,8 @@ impl From<model::Version> for v1::Version {
             rolled_back_to: v.rolled_back_to.map(|number| number.0),
             tags: Vec::new(),
             notes: Vec::new(),
+            major: v.major.0,
+            valid_time: v.valid_time.map(|time| v1::ValidTime { from: time.from, to: time.to }),
         }
     }
 }
@@ -417,6 +419,7 @@ impl From<model::LayerOutcome> for v1::LayerOutcome {
         Self {
             dataset: o.dataset.into(),
             version: o.version.0,
+            major: o.major.0,
             status: v1::PushStatus::from(o.status).into(),
             rows_added: o.rows_added,
             rows_removed: o.rows_removed,
@@ -455,6 +458,8 @@ impl TryFrom<v1::LayerOutcome> for model::LayerOutcome {
             status: o.status().try_into()?,
             dataset: field("dataset", o.dataset.parse())?,
             version: model::VersionNumber(o.version),
+            // Hubs from before majors were counted say nothing.
+            major: model::MajorNumber(o.major.max(1)),
             rows_added: o.rows_added,
             rows_removed: o.rows_removed,
             rows_changed: o.rows_changed,
@@ -473,6 +478,7 @@ impl From<model::PushOutcome> for v1::PushOutcome {
             layers: map(o.layers),
             snapshot: o.snapshot.0,
             replayed: false,
+            dry_run: false,
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::rows::Place;
 use crate::search::read_rows;
 use crate::segments::{OpenSegment, SegmentCache};
 use crate::successor::by_segment;
+use crate::valid::ValidFilter;
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow_schema::{ArrowError, FieldRef, Fields, SchemaRef};
 use arrow_select::concat::concat_batches;
@@ -13,7 +14,7 @@ use roaring::RoaringBitmap;
 use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::thread;
-use ukimet_model::{DatasetUuid, Error, GEOMETRY_COLUMN, Result, RowQuery, SegmentRef, Sha256, Version};
+use ukimet_model::{Dataset, DatasetUuid, Error, GEOMETRY_COLUMN, Result, RowQuery, SegmentRef, Sha256, Version};
 
 /// Rows from which on it is worth to read on several processors.
 const ROWS_SHARED_MIN: u64 = 256;
@@ -27,6 +28,8 @@ pub(super) struct Side {
     pub(super) fields: Fields,
     /// Positions of those that are read, in order: what is given out, the key and the geometry.
     read: Vec<usize>,
+    /// Which rows were so when it is asked; `None` if that is not asked, or the version has no valid time.
+    pub(super) valid: Option<ValidFilter>,
 }
 
 /// The rows of some changes on one side, null where a change has none.
@@ -41,24 +44,46 @@ pub(super) fn failed(error: ArrowError) -> Error {
 }
 
 impl Side {
-    pub(super) fn new(version: &Version, query: &RowQuery, key: &[String]) -> Result<Self> {
+    pub(super) fn new(dataset: &Dataset, version: &Version, query: &RowQuery, key: &[String]) -> Result<Self> {
         let all = schema_of(&version.fields)?;
+        // A version from before there was valid time has no row that was so then.
+        let valid = query.valid.as_ref().filter(|_| version.valid_time.is_some());
+        let valid = valid.map(|query| ValidFilter::of(dataset, version, &all, query)).transpose()?;
         let is_wanted = |field: &FieldRef| query.columns.as_ref().is_none_or(|names| names.contains(field.name()));
         let is_read =
             |field: &FieldRef| is_wanted(field) || key.contains(field.name()) || field.name() == GEOMETRY_COLUMN;
         let fields = all.fields().iter().filter(|field| is_wanted(field)).cloned().collect();
-        let mut read: Vec<_> = (0..all.fields().len()).filter(|i| is_read(&all.fields()[*i])).collect();
+        let is_asked = |i: usize| {
+            let positions = valid.as_ref().map(ValidFilter::positions);
+            positions.is_some_and(|(from, to)| from == i || to == Some(i))
+        };
+        let mut read: Vec<_> =
+            (0..all.fields().len()).filter(|i| is_read(&all.fields()[*i]) || is_asked(*i)).collect();
         if read.is_empty() {
             // Rows are counted by what is read of them.
             read.push(0);
         }
         let segments = version.segments.iter().map(|segment| (segment.parquet, segment.clone())).collect();
-        Ok(Self { segments, all, fields, read })
+        Ok(Self { segments, all, fields, read, valid })
     }
 
     pub(super) fn column<'a>(&self, rows: &'a Rows, name: &str) -> Option<&'a ArrayRef> {
-        let position = self.all.index_of(name).ok()?;
+        self.column_at(rows, self.all.index_of(name).ok()?)
+    }
+
+    fn column_at<'a>(&self, rows: &'a Rows, position: usize) -> Option<&'a ArrayRef> {
         self.read.binary_search(&position).ok().map(|i| &rows.columns[i])
+    }
+
+    /// Which rows are there and were so when it is asked; none if that is not known.
+    pub(super) fn are_valid(&self, rows: &Rows) -> Result<Vec<bool>> {
+        let Some(valid) = &self.valid else { return Ok(vec![false; rows.are_there.len()]) };
+        let (from, to) = valid.positions();
+        let unread = || Error::internal("a column of valid time was not read");
+        let begins = self.column_at(rows, from).ok_or_else(unread)?;
+        let ends = to.map(|to| self.column_at(rows, to).ok_or_else(unread)).transpose()?;
+        let wanted = valid.wants(begins, ends)?;
+        Ok(wanted.into_iter().zip(rows.are_there.values()).map(|(is_so, is_there)| is_so && is_there).collect())
     }
 
     /// Reads the rows at some places, in the order of the places. `hashes` are the segments that the places count.

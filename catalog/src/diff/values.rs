@@ -6,6 +6,7 @@ use super::reading::{Rows, Side, failed};
 use crate::search::{Window, column_index};
 use crate::segments::SegmentCache;
 use crate::successor::is_same_key;
+use crate::valid::ValidFilter;
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, StructArray};
@@ -33,6 +34,8 @@ pub(super) struct Values {
     /// Names of the key's columns, where both versions have the same key.
     key: Vec<String>,
     window: Option<Window>,
+    /// Whether rows are asked for by their valid time.
+    asks_valid: bool,
     schema: SchemaRef,
 }
 
@@ -46,7 +49,10 @@ impl Values {
     ) -> Result<Self> {
         let key = to.key.as_ref().filter(|key| is_same_key(from.key.as_ref(), Some(key)));
         let key = key.map_or_else(Vec::new, |key| key.columns.clone());
-        let (before, after) = (Side::new(from, query, &key)?, Side::new(to, query, &key)?);
+        let (before, after) = (Side::new(dataset, from, query, &key)?, Side::new(dataset, to, query, &key)?);
+        if let Some(valid) = query.valid.as_ref().filter(|_| before.valid.is_none() && after.valid.is_none()) {
+            ValidFilter::of(dataset, to, &after.all, valid)?;
+        }
         for name in query.columns.iter().flatten() {
             if before.all.index_of(name).is_err() {
                 column_index(&after.all, name)?;
@@ -61,6 +67,7 @@ impl Values {
             after,
             key,
             window: query.bbox.as_ref().map(Window::new),
+            asks_valid: query.valid.is_some(),
             schema,
         })
     }
@@ -93,10 +100,12 @@ impl Values {
             are_kept.push(!both || count > 0);
         }
         let batch = self.batch(&before, &after, StringArray::from(operations), Arc::new(names_differing.finish()))?;
+        let (was_so, is_so) = (self.before.are_valid(&before)?, self.after.are_valid(&after)?);
+        let is_valid = |i: usize| !self.asks_valid || was_so[i] || is_so[i];
         let are_kept: BooleanArray = are_kept
             .into_iter()
             .enumerate()
-            .map(|(i, kept)| Some(kept && self.is_inside(&before, &after, i)))
+            .map(|(i, kept)| Some(kept && is_valid(i) && self.is_inside(&before, &after, i)))
             .collect();
         filter_record_batch(&batch, &are_kept).map_err(failed)
     }

@@ -3,14 +3,15 @@
 use super::{OperationIntent, OperationRecord};
 use crate::commit::{Drafted, Outcome, check_expected};
 use crate::log::{Change, Part, Requirement};
+use crate::majors::{breaks_of, major_after};
 use crate::options::CatalogOptions;
 use crate::selecting::select;
 use crate::state::{Damage, View};
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use ukimet_model::{
-    Action, Dataset, DatasetId, Error, Note, OperationOutcome, OperationStatus, Removal, Result, RetentionRule,
-    SnapshotId, Tag, TagName, Version, VersionChoice, VersionNumber,
+    Action, Dataset, DatasetId, Error, MajorNumber, Note, OperationOutcome, OperationStatus, Promise, Removal, Result,
+    RetentionRule, SnapshotId, Tag, TagName, Version, VersionChoice, VersionNumber,
 };
 
 /// Bytes of a reason at most: a sentence or two.
@@ -81,7 +82,7 @@ impl Draft<'_> {
             Action::SetTag { tag, version, is_move } => self.set_tag(tag, version.as_ref(), *is_move),
             Action::DeleteTag { tag } => self.delete_tag(tag),
             Action::AddNote { version, text } => self.add_note(version.as_ref(), text),
-            Action::RollBack { to, expected_version } => self.roll_back(to, *expected_version),
+            Action::RollBack { to, expected_version, new_major } => self.roll_back(to, *expected_version, *new_major),
             Action::SetRetention { rule } => self.set_retention(rule.as_ref()),
             Action::ApplyRetention => self.apply_retention(),
         }
@@ -185,20 +186,25 @@ impl Draft<'_> {
     }
 
     /// The same files under the next number: nothing is copied.
-    fn roll_back(&mut self, to: &VersionChoice, expected_version: Option<u64>) -> Result<()> {
+    fn roll_back(&mut self, to: &VersionChoice, expected_version: Option<u64>, new_major: bool) -> Result<()> {
         let newest = self.newest.number;
         check_expected(expected_version, newest.0)?;
         let old = self.select(Some(to))?;
         (self.outcome.version, self.outcome.before) = (Some(newest), Some(newest));
-        if old.root_hash == self.newest.root_hash {
+        let earlier = || Ok(self.view.versions(&self.dataset.id, None, usize::MAX)?);
+        let broken = breaks_of(&self.newest, &Promise::from(&old), &old.geometry_types, earlier)?;
+        let is_same = old.root_hash == self.newest.root_hash && old.valid_time == self.newest.valid_time;
+        if is_same && broken.is_empty() {
             return Ok(());
         }
+        let major = major_after(&self.dataset.id, Some(self.newest.major), &broken, new_major)?;
         let version = Version {
             number: VersionNumber(newest.0 + 1),
             snapshot: self.outcome.snapshot,
             committed: self.time,
             rolled_back_to: Some(old.number),
             changes: None,
+            major,
             ..old
         };
         self.outcome.version = Some(version.number);
@@ -236,8 +242,19 @@ pub(crate) fn not_kept(
     rule: &RetentionRule,
     now: Timestamp,
 ) -> Result<Vec<VersionNumber>, Damage> {
-    let versions = view.versions(id, None, usize::MAX)?;
-    let versions: Vec<_> = versions.iter().map(|version| (version.number, version.committed)).collect();
+    let versions_there = view.versions(id, None, usize::MAX)?;
+    let versions: Vec<_> = versions_there.iter().map(|version| (version.number, version.committed)).collect();
     let tagged: BTreeSet<_> = view.tags(id)?.into_iter().filter_map(|tag| tag.version).collect();
-    Ok(rule.not_kept(&versions, &tagged, now))
+    let kept = newest_of_each_major(&versions_there);
+    let not_kept = rule.not_kept(&versions, &tagged, now).into_iter();
+    Ok(not_kept.filter(|number| !kept.contains(number)).collect())
+}
+
+/// Majors are served side by side, so the newest version of each stays; versions are the newest first.
+fn newest_of_each_major(versions: &[Version]) -> BTreeSet<VersionNumber> {
+    let mut newest: BTreeMap<MajorNumber, VersionNumber> = BTreeMap::new();
+    for version in versions {
+        newest.entry(version.major).or_insert(version.number);
+    }
+    newest.into_values().collect()
 }

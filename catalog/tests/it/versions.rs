@@ -52,7 +52,7 @@ pub(crate) fn set_tag(tag: &str, version: Option<&str>, is_move: bool) -> Action
 }
 
 pub(crate) fn roll_back(to: &str, expected_version: Option<u64>) -> Action {
-    Action::RollBack { to: to.parse().expect("a choice"), expected_version }
+    Action::RollBack { to: to.parse().expect("a choice"), expected_version, new_major: false }
 }
 
 /// Pushes `almaty/schools` with `rows` points.

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 use jiff::Timestamp;
 use serde::Deserialize;
-use ukimet_model::{BoundingBox, Error, Result, SnapshotId, VersionSelector};
+use ukimet_model::{BoundingBox, Error, Result, SnapshotId, ValidQuery, VersionSelector};
 use ukimet_proto::v1;
 
 /// Answers what differs between two versions. Blocks on reads.
@@ -23,7 +23,9 @@ pub(super) fn get_diff(export: &Export, request: v1::GetDiffRequest) -> Result<v
         diff_from: Some(from),
         ..ExportRequest::all(request.dataset.parse::<VersionSelector>()?)
     };
-    let (heading, counts) = export.summarize_diff(rows, request.count)?;
+    let said = |text: &'_ String| (!text.is_empty()).then(|| text.clone());
+    let valid = ValidQuery::of(said(&request.valid_at).as_deref(), said(&request.valid_during).as_deref())?;
+    let (heading, counts) = export.summarize_diff(rows.valid(valid), request.count)?;
     Ok(v1::GetDiffResponse {
         snapshot: heading.snapshot.0,
         from: heading.from.0.0,
@@ -53,6 +55,8 @@ pub(super) struct Wishes {
     format: Option<String>,
     columns: Option<String>,
     bbox: Option<String>,
+    valid_at: Option<String>,
+    valid_during: Option<String>,
     limit: Option<u64>,
     snapshot: Option<u64>,
     lang: Option<String>,
@@ -81,14 +85,16 @@ async fn answer(pages: Pages, dataset: &str, wishes: Wishes, headers: &HeaderMap
 fn request(dataset: &str, wishes: Wishes) -> Result<ExportRequest> {
     let version = wishes.to.map(|to| to.parse()).transpose()?;
     let columns = wishes.columns.map(|names| names.split(',').map(str::to_owned).collect());
-    Ok(ExportRequest {
+    let valid = ValidQuery::of(wishes.valid_at.as_deref(), wishes.valid_during.as_deref())?;
+    let request = ExportRequest {
         columns,
         bbox: wishes.bbox.map(|bbox| bbox.parse()).transpose()?,
         limit: wishes.limit,
         snapshot: wishes.snapshot.map(SnapshotId),
         diff_from: Some(wishes.from.map_or(Ok(DiffFrom::default()), |from| from.parse())?),
         ..ExportRequest::all(VersionSelector { dataset: dataset.parse()?, version })
-    })
+    };
+    Ok(request.valid(valid))
 }
 
 fn own_headers(format: DiffFormat, file_name: &str) -> Result<HeaderMap> {

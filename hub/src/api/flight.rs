@@ -6,6 +6,7 @@ use crate::export::{Batches, Bound, DiffFrom, Export, ExportRequest};
 use crate::ingest::Ingested;
 use crate::metrics::Metrics;
 use crate::staging::{PushHeader, Upload};
+use crate::usage::{self, Client, Usage};
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_descriptor::DescriptorType;
@@ -39,6 +40,8 @@ pub struct Flight {
     pub pushes: Pushes,
     /// Counts what happens.
     pub metrics: Arc<Metrics>,
+    /// Remembers who reads which columns.
+    pub usage: Usage,
 }
 
 /// Largest message that goes out, bytes: below the 4 MiB that clients take by default.
@@ -127,7 +130,8 @@ fn info_of(bound: &Bound, descriptor: FlightDescriptor) -> Result<FlightInfo> {
 
 /// What was bound, for clients that asked for the newest or the one before.
 fn about(bound: &Bound) -> serde_json::Value {
-    let mut about = json!({ "dataset": bound.dataset.id, "version": bound.version.number.0 });
+    let version = &bound.version;
+    let mut about = json!({ "dataset": bound.dataset.id, "version": version.number.0, "major": version.major.0 });
     if let Some(heading) = bound.diff_heading() {
         about["diff_from"] = heading.from.0.0.into();
     }
@@ -149,6 +153,12 @@ struct PutCommand {
     metadata: DatasetMetadata,
     expected_version: Option<u64>,
     mapping: Option<String>,
+    #[serde(default)]
+    new_major: bool,
+    valid_from: Option<String>,
+    valid_to: Option<String>,
+    #[serde(default)]
+    dry_run: bool,
 }
 
 fn put_header(descriptor: &FlightDescriptor) -> Result<PushHeader> {
@@ -174,6 +184,10 @@ fn put_header(descriptor: &FlightDescriptor) -> Result<PushHeader> {
             metadata: DatasetMetadata::default(),
             expected_version: None,
             mapping: None,
+            new_major: false,
+            valid_from: None,
+            valid_to: None,
+            dry_run: false,
         },
     };
     command.mapping.as_deref().map(Mapping::parse).transpose()?;
@@ -195,6 +209,10 @@ fn put_header(descriptor: &FlightDescriptor) -> Result<PushHeader> {
         expected_version: command.expected_version,
         size_bytes: None,
         fixes: None,
+        new_major: command.new_major,
+        valid_from: command.valid_from,
+        valid_to: command.valid_to,
+        dry_run: command.dry_run,
     })
 }
 
@@ -240,6 +258,15 @@ impl Flight {
     async fn bind(&self, request: ExportRequest) -> Result<Bound, Status> {
         let export = self.export.clone();
         blocking(move || export.bind(request)).await
+    }
+
+    /// Takes a note of who reads which columns, once for all endpoints of a flight.
+    fn note(&self, bound: &Bound, client: Client) {
+        let request = &bound.request;
+        if request.table.is_none() && request.segments.is_none_or(|(from, _)| from == 0) {
+            let (dataset, columns) = (request.dataset.clone(), request.columns.clone());
+            self.usage.note(usage::Export { dataset, columns, client });
+        }
     }
 
     /// Keeps every message; the stream's true end is told from a cut by the body guard.
@@ -367,8 +394,10 @@ impl FlightService for Flight {
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
+        let client = Client::of(&request);
         let request = ExportRequest::from_json(&request.into_inner().ticket).map_err(|e| to_status(&e))?;
         let bound = self.bind(request).await?;
+        self.note(&bound, client);
         let schema = Arc::clone(&bound.schema);
         let batches = self.export.read(bound).map_err(|e| to_status(&e))?;
         Ok(Response::new(encode(schema, batches, Arc::clone(&self.metrics))))

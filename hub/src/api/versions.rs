@@ -94,7 +94,8 @@ impl VersionService for Operations {
         let request = request.into_inner();
         let intent = || {
             let (to, expected_version) = (request.to.parse()?, request.expected_version);
-            intent(request.operation, &bare(&request.dataset)?, Action::RollBack { to, expected_version })
+            let action = Action::RollBack { to, expected_version, new_major: request.new_major };
+            intent(request.operation, &bare(&request.dataset)?, action)
         };
         self.operate(intent()).await
     }

@@ -69,6 +69,13 @@ fn print_dataset(dataset: &v1::Dataset, report: &LayerReport) {
         let written = note.written.as_ref().map_or_else(String::new, time);
         output::line(&format!("  note of {}, {written}: {}", note.principal, note.text));
     }
+    if version.major > 1 {
+        output::line(&format!("  major {}; the one before is {}@{}.x", version.major, dataset.id, version.major - 1));
+    }
+    if let Some(time) = &version.valid_time {
+        let until = time.to.as_ref().map_or_else(String::new, |to| format!(" until before {to}"));
+        output::line(&format!("  valid from {}{until}", time.from));
+    }
     if let Some(b) = &version.bbox {
         output::line(&format!("  extent {} {} … {} {} (longitude latitude)", b.west, b.south, b.east, b.north));
     }

@@ -3,6 +3,7 @@
 mod asking;
 
 use crate::cli::output;
+use crate::cli::valid::ValidOptions;
 use crate::client::{Client, DEFAULT_HUB};
 use crate::diff::{DiffFormat, DiffHeading, PageLimits, PageOptions, RowWords, words};
 use crate::report::shown::shown;
@@ -35,6 +36,8 @@ pub struct DiffCommand {
     /// Only rows that share a place with this box before or after, degrees.
     #[arg(long, value_name = "WEST,SOUTH,EAST,NORTH", allow_hyphen_values = true)]
     bbox: Option<BoundingBox>,
+    #[command(flatten)]
+    valid: ValidOptions,
     /// Compare only these columns.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     columns: Option<Vec<String>>,
@@ -133,8 +136,8 @@ impl DiffCommand {
         }
     }
 
-    fn asked(&self) -> RowQuery {
-        RowQuery { columns: self.columns.clone(), bbox: self.bbox, limit: self.limit }
+    fn asked(&self) -> Result<RowQuery> {
+        Ok(RowQuery { columns: self.columns.clone(), bbox: self.bbox, valid: self.valid.query()?, limit: self.limit })
     }
 
     async fn show(&self, client: &Client, heading: &DiffHeading, counts: ChangeCounts) -> Result<()> {
@@ -146,7 +149,7 @@ impl DiffCommand {
             }
             return Ok(());
         }
-        let asked = RowQuery { limit: Some(self.limit.unwrap_or(TABLE_ROWS)), ..self.asked() };
+        let asked = RowQuery { limit: Some(self.limit.unwrap_or(TABLE_ROWS)), ..self.asked()? };
         let mut rows: Vec<RowWords> = Vec::new();
         asking::pull(
             client,

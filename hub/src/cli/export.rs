@@ -1,6 +1,7 @@
 //! `ukimet export`.
 
 use crate::cli::output;
+use crate::cli::valid::ValidOptions;
 use crate::client::{Client, DEFAULT_HUB};
 use crate::export::ExportRequest;
 use crate::files::RowFile;
@@ -30,6 +31,8 @@ pub struct ExportCommand {
     /// Only rows whose geometry shares a place with this box, degrees.
     #[arg(long, value_name = "WEST,SOUTH,EAST,NORTH", allow_hyphen_values = true)]
     bbox: Option<BoundingBox>,
+    #[command(flatten)]
+    valid: ValidOptions,
     /// Only these columns, in this order.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     columns: Option<Vec<String>>,
@@ -54,6 +57,7 @@ impl ExportCommand {
             snapshot: self.snapshot.map(SnapshotId),
             ..ExportRequest::all(self.dataset.clone())
         };
+        let request = request.valid(self.valid.query()?);
         let client = Client::connect(&self.hub).await?;
         let ending = self.output.extension().map(|ending| ending.to_string_lossy().to_lowercase());
         if ending.is_some_and(|ending| ["tif", "tiff"].contains(&ending.as_str())) {
@@ -73,9 +77,9 @@ impl ExportCommand {
 impl ExportCommand {
     /// Writes the dataset's raster, or a part of it.
     async fn raster(&self, client: &Client) -> Result<ExitCode> {
-        if self.columns.is_some() || self.limit.is_some() {
+        if self.columns.is_some() || self.limit.is_some() || self.valid.query()?.is_some() {
             return Err(Error::invalid_request(
-                "a raster is exported with --bbox or whole, without --columns and --limit",
+                "a raster is exported with --bbox or whole, without --columns, --limit and valid time",
             ));
         }
         let from_status = |status| ukimet_proto::status::from_status(&status);

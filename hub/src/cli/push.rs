@@ -59,6 +59,20 @@ pub struct Push {
     /// The column of an upsert that says which rows are deleted (true, 1, d, delete or deleted); it is not published.
     #[arg(long, value_name = "COLUMN")]
     delete_column: Option<String>,
+    /// Begin a new major: the push may break what readers rely on (types, units and names of columns, the declared key,
+    /// the dimension of geometries), and what they read stays as DATASET@1.x. Without it such a push is refused with a
+    /// list of what breaks and for whom.
+    #[arg(long)]
+    new_major: bool,
+    /// The column that says from which day or time a row was so in the world; the dataset keeps it.
+    #[arg(long, value_name = "COLUMN")]
+    valid_from: Option<String>,
+    /// The column with the first day or time at which it was so no longer; a row without one still is.
+    #[arg(long, value_name = "COLUMN", requires = "valid_from")]
+    valid_to: Option<String>,
+    /// Only tell what the push would do: what it would change, and what it would break and for whom.
+    #[arg(long, conflicts_with = "fixes")]
+    dry_run: bool,
     /// The media type, if the file's name and bytes do not tell.
     #[arg(long, value_name = "TYPE")]
     media_type: Option<String>,
@@ -109,12 +123,17 @@ impl From<Mode> for v1::PushMode {
 impl Push {
     /// Pushes and prints the outcome.
     pub async fn run(self) -> Result<ExitCode> {
-        let json = self.json;
+        let (json, dry_run) = (self.json, self.dry_run);
         match self.push().await {
             Ok((outcome, replayed)) => {
                 if json {
-                    output::document(&outcome_json(&outcome, replayed));
+                    let mut document = outcome_json(&outcome, replayed);
+                    document["dry_run"] = json!(dry_run);
+                    output::document(&document);
                 } else {
+                    if dry_run {
+                        output::line("nothing was done; the push would be:");
+                    }
                     print_outcome(&outcome, replayed);
                 }
                 Ok(ExitCode::SUCCESS)
@@ -180,6 +199,10 @@ impl Push {
             mapping: None,
             fixes: self.fixes.clone(),
             region: self.region.clone(),
+            new_major: self.new_major,
+            valid_from: self.valid_from.clone().unwrap_or_default(),
+            valid_to: self.valid_to.clone().unwrap_or_default(),
+            dry_run: self.dry_run,
         }
     }
 }
@@ -223,8 +246,12 @@ fn print_layer(layer: &LayerOutcome) {
     };
     let report = &layer.report;
     output::line(&format!(
-        "{word} {}@{} from layer {} ({})",
-        layer.dataset, layer.version, report.layer, report.format
+        "{word} {}@{}{} from layer {} ({})",
+        layer.dataset,
+        layer.version,
+        if layer.major.is_first() { String::new() } else { format!(" (major {})", layer.major) },
+        report.layer,
+        report.format
     ));
     output::line(&format!("  {}", counts(layer)));
     let source = [("CRS", &report.source_crs), ("encoding", &report.source_encoding)];

@@ -25,6 +25,9 @@ pub struct Renormalize {
     /// Only show what would differ.
     #[arg(long)]
     dry_run: bool,
+    /// Begin a new major where what is read now breaks what readers rely on; otherwise that dataset is left as it is.
+    #[arg(long, conflicts_with = "dry_run")]
+    new_major: bool,
     /// The version of the rules that the adapter must apply; refused if it applies others.
     #[arg(long, value_name = "VERSION")]
     rules: Option<String>,
@@ -47,6 +50,7 @@ impl Renormalize {
             rules: self.rules.clone().unwrap_or_default(),
             dry_run: self.dry_run,
             examples: self.examples,
+            new_major: self.new_major,
         };
         let mut ingest = Client::connect(&self.hub).await?.ingest();
         let mut answers = ingest.renormalize(request).await.map_err(|status| from_status(&status))?.into_inner();

@@ -18,6 +18,9 @@ pub struct Rollback {
     /// The newest version as you know it; if there is a newer one, nothing is done.
     #[arg(long, value_name = "NUMBER")]
     expected_version: Option<u64>,
+    /// Begin a new major: the old version may break what readers of the newest rely on.
+    #[arg(long)]
+    new_major: bool,
     #[command(flatten)]
     options: OperationOptions,
 }
@@ -30,6 +33,7 @@ impl Rollback {
             dataset: self.dataset.to_string(),
             to: self.to.to_string(),
             expected_version: self.expected_version,
+            new_major: self.new_major,
         };
         let answered = self.options.client().await?.roll_back(request).await;
         let (id, to) = (&self.dataset, &self.to);

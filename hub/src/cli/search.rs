@@ -111,6 +111,8 @@ pub fn version_json(version: &v1::Version) -> Value {
         "geometry_types": version.geometry_types,
         "size_bytes": version.size_bytes,
         "rolled_back_to": version.rolled_back_to,
+        "major": version.major,
+        "valid_time": version.valid_time.as_ref().map(|time| json!({ "from": time.from, "to": time.to })),
         "tags": version.tags,
         "notes": version.notes.iter().map(note_json).collect::<Vec<_>>(),
         "fields": version.fields.iter().map(field_json).collect::<Vec<_>>(),

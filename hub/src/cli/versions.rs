@@ -78,6 +78,9 @@ fn row(version: &v1::Version) -> Vec<String> {
 
 /// What is to be said of a version beside its line.
 fn print_said(version: &v1::Version) {
+    if version.major > 1 {
+        output::line(&format!("v{}: major {}", version.number, version.major));
+    }
     if let Some(number) = version.rolled_back_to {
         output::line(&format!("v{}: rolled back to v{number}", version.number));
     }

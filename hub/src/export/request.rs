@@ -5,7 +5,8 @@ use crate::report::ReportTable;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ukimet_model::{
-    BoundingBox, DatasetId, Error, PushId, Result, RowQuery, SnapshotId, VersionChoice, VersionSelector,
+    BoundingBox, DatasetId, Error, PushId, Result, RowQuery, SnapshotId, ValidMoment, ValidQuery, VersionChoice,
+    VersionSelector,
 };
 
 /// What is asked of one version, as a Flight command and inside a ticket: JSON.
@@ -30,6 +31,12 @@ pub struct ExportRequest {
     /// Rows whose geometry shares a place with this box, OGC:CRS84.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bbox: Option<BoundingBox>,
+    /// Rows that were so then in the world: a day or a time, as the columns of the dataset's valid time have them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_at: Option<ValidMoment>,
+    /// Rows that were so at some moment from the first to the second, which is excluded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_during: Option<(ValidMoment, ValidMoment)>,
     /// How many rows at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
@@ -56,6 +63,8 @@ impl ExportRequest {
             snapshot: None,
             columns: None,
             bbox: None,
+            valid_at: None,
+            valid_during: None,
             limit: None,
             segments: None,
             table: None,
@@ -82,9 +91,23 @@ impl ExportRequest {
         if request.columns.as_ref().is_some_and(Vec::is_empty) {
             return Err(Error::invalid_request("columns names at least one column, or is left out for all"));
         }
+        if request.valid_at.is_some() && request.valid_during.is_some() {
+            return Err(Error::invalid_request("rows are valid at a moment or during an interval, asked for both"));
+        }
         request.check_table()?;
         request.check_diff()?;
         Ok(request)
+    }
+
+    /// The same request for rows by the time in which they were so.
+    #[must_use]
+    pub fn valid(self, query: Option<ValidQuery>) -> Self {
+        let (valid_at, valid_during) = match query {
+            None => (None, None),
+            Some(ValidQuery::At(moment)) => (Some(moment), None),
+            Some(ValidQuery::During(from, to)) => (None, Some((from, to))),
+        };
+        Self { valid_at, valid_during, ..self }
     }
 
     /// The JSON form.
@@ -98,10 +121,11 @@ impl ExportRequest {
     ///
     /// `InvalidRequest` if it is asked for columns, a box, a limit or segments: a table of a push is read whole.
     pub fn check_table(&self) -> Result<()> {
-        let is_part = self.columns.is_some() || self.bbox.is_some() || self.limit.is_some() || self.segments.is_some();
+        let is_some_columns = self.columns.is_some() || self.limit.is_some() || self.segments.is_some();
+        let is_part = is_some_columns || self.bbox.is_some() || self.rows().valid.is_some();
         match (self.table, &self.push_id) {
             (Some(_), _) if is_part => Err(Error::invalid_request(
-                "a table of a push is read whole, without columns, bbox, limit and segments",
+                "a table of a push is read whole, without columns, bbox, valid time, limit and segments",
             )),
             (None, Some(_)) => Err(Error::invalid_request("push_id goes with table: verdicts or quarantine")),
             _ => Ok(()),
@@ -122,7 +146,9 @@ impl ExportRequest {
     }
 
     pub(super) fn rows(&self) -> RowQuery {
-        RowQuery { columns: self.columns.clone(), bbox: self.bbox, limit: self.limit }
+        let during = self.valid_during.map(|(from, to)| ValidQuery::During(from, to));
+        let valid = self.valid_at.map(ValidQuery::At).or(during);
+        RowQuery { columns: self.columns.clone(), bbox: self.bbox, valid, limit: self.limit }
     }
 }
 
@@ -152,6 +178,8 @@ mod tests {
         for (command, version) in [
             (r#"{"dataset":"a/b@final"}"#, "final"),
             (r#"{"dataset":"a/b","version":"v2","snapshot":3}"#, "v2"),
+            (r#"{"dataset":"a/b@2.x","valid_at":"2026-03-01"}"#, "2.x"),
+            (r#"{"dataset":"a/b@2.x","valid_during":["2026-03-01","2026-03-01T10:00:00Z"]}"#, "2.x"),
             (r#"{"dataset":"a/b","version":"2026-03-01"}"#, "2026-03-01T00:00:00Z"),
         ] {
             let request = ExportRequest::from_json(command.as_bytes()).expect(command);
@@ -181,6 +209,10 @@ mod tests {
             r#"{"dataset":"a/b","table":"rows"}"#,
             r#"{"dataset":"a/b","table":"verdicts","limit":1}"#,
             r#"{"dataset":"a/b","push_id":"p"}"#,
+            r#"{"dataset":"a/b","valid_at":"today"}"#,
+            r#"{"dataset":"a/b","valid_during":["2026-03-01"]}"#,
+            r#"{"dataset":"a/b","valid_at":"2026-03-01","valid_during":["2026-03-01","2026-03-02"]}"#,
+            r#"{"dataset":"a/b","table":"verdicts","valid_at":"2026-03-01"}"#,
             "",
         ] {
             assert!(ExportRequest::from_json(invalid.as_bytes()).is_err(), "{invalid}");

@@ -2,7 +2,9 @@
 
 use super::COG_MEDIA_TYPE;
 use super::beside::DeleteMark;
+use super::kept::{self, KeptType};
 use crate::registers::Register;
+use std::collections::BTreeMap;
 use ukimet_catalog::{LayerWriter, Transaction};
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, LayerReport, QuarantinedRow, Result, Severity, Verdict};
@@ -16,6 +18,28 @@ pub(super) struct OpenLayer {
     pub(super) schema: arrow_schema::SchemaRef,
     pub(super) source_columns: Vec<String>,
     pub(super) told: Told,
+    /// Columns that are read as the dataset has them, though their values alone would have another type.
+    pub(super) kept: Vec<KeptType>,
+}
+
+/// Values of one column that do not fit the type that rows have to have.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Misfit {
+    /// How many.
+    pub(super) count: u64,
+    /// The first few: the row's number in the layer, from 0, and the value.
+    pub(super) examples: Vec<(u64, String)>,
+}
+
+impl Misfit {
+    const EXAMPLES_MAX: usize = 3;
+
+    fn add(&mut self, row: u64, found: &str) {
+        self.count += 1;
+        if self.examples.len() < Self::EXAMPLES_MAX {
+            self.examples.push((row, found.to_owned()));
+        }
+    }
 }
 
 impl OpenLayer {
@@ -30,6 +54,9 @@ impl OpenLayer {
                 )));
             }
             self.told.row_last = self.told.row_last.max(verdict.row);
+            if let (MISFIT, Some(field), Some(row)) = (verdict.rule.as_str(), &verdict.field, verdict.row) {
+                self.told.misfits.entry(field.clone()).or_default().add(row, &verdict.found);
+            }
             self.told.errors += u64::from(verdict.severity == Severity::Error);
             self.writer.add_verdict(&verdict)?;
         }
@@ -62,6 +89,8 @@ pub(super) struct Told {
     row_last: Option<u64>,
     errors: u64,
     quarantined: u64,
+    /// By the name of the column in the source.
+    pub(super) misfits: BTreeMap<String, Misfit>,
 }
 
 impl Told {
@@ -86,6 +115,9 @@ impl Told {
 /// The rule that says that there were more verdicts than an adapter lists.
 const UNLISTED: &str = "verdicts.unlisted";
 
+/// The rule that says that a value does not fit the type that its column has to have.
+const MISFIT: &str = "types.expected";
+
 pub(super) fn end_layer(
     transaction: &mut Transaction,
     mut layer: OpenLayer,
@@ -109,6 +141,9 @@ pub(super) fn end_layer(
         return Err(Error::internal(format!("layer {name}: the geometry is column {at} of {columns}, from 0")));
     }
     if let Some(verdict) = register.and_then(|register| register.tell(&layer.schema, &mut report)) {
+        layer.writer.add_verdict(&verdict)?;
+    }
+    for verdict in kept::tell(&layer.kept, &mut report) {
         layer.writer.add_verdict(&verdict)?;
     }
     transaction.end_layer(layer.writer, report)

@@ -2,16 +2,18 @@
 
 use super::asset_sha256;
 use super::beside::DeleteMark;
-use super::layer::{OpenLayer, Told, end_layer};
+use super::kept::{Broken, Found, KeptType};
+use super::layer::{Misfit, OpenLayer, Told, end_layer};
 use crate::registers::Register;
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use ukimet_catalog::{Catalog, PushIntent, Transaction};
 use ukimet_model::error::quoted;
-use ukimet_model::{Batch, DatasetId, Error, LayerSelection, PushOutcome, Result};
+use ukimet_model::{Batch, COLUMNS_KEY, DatasetId, Error, LayerSelection, PushOutcome, Result};
 use ukimet_proto::ipc::{self, IpcLimits};
 use ukimet_proto::v1;
 use ukimet_proto::v1::read_response::Message;
@@ -26,7 +28,19 @@ pub(super) struct Writer {
     pub(super) delete_column: Option<String>,
     pub(super) rows: Arc<AtomicU64>,
     pub(super) register: Option<Register>,
+    /// Columns that are read as the dataset has them; a value that does not fit is then no row's fault.
+    pub(super) kept: Vec<KeptType>,
+    /// Whether it is only told what the push would do.
+    pub(super) dry_run: bool,
     pub(super) stop: CancellationToken,
+}
+
+/// How a reading ended.
+pub(super) enum Written {
+    /// The push has ended, or would end so.
+    Outcome(PushOutcome),
+    /// It would break what readers rely on; nothing was done.
+    Broken(Box<Broken>),
 }
 
 /// What has come so far, to be compared with what the adapter says came.
@@ -38,10 +52,11 @@ struct Counts {
 }
 
 impl Writer {
-    pub(super) fn write(self, intent: PushIntent, mut messages: mpsc::Receiver<Message>) -> Result<PushOutcome> {
+    pub(super) fn write(self, intent: PushIntent, mut messages: mpsc::Receiver<Message>) -> Result<Written> {
         let mut transaction = self.catalog.begin(intent)?;
         let mut layer = None;
         let mut counts = Counts::default();
+        let (mut found, mut misfits) = (None, BTreeMap::new());
         while let Some(message) = messages.blocking_recv() {
             self.check_wanted()?;
             match message {
@@ -59,17 +74,37 @@ impl Writer {
                 }
                 Message::LayerEnd(report) => {
                     let open = layer.take().ok_or_else(|| out_of_order("a layer's end before its begin"))?;
+                    found = Some((Arc::clone(&open.schema), decided(&report)));
+                    misfits.clone_from(&open.told.misfits);
                     end_layer(&mut transaction, open, report, self.register.as_ref())?;
                 }
                 Message::Summary(summary) => {
                     no_layer_is_open(layer.as_ref())?;
                     check_summary(&counts, &summary)?;
                     self.check_wanted()?;
-                    return Ok(transaction.commit()?.0);
+                    let found = found.filter(|_| counts.layers == 1);
+                    return self.end(transaction, found, misfits);
                 }
             }
         }
         Err(Error::data_loss(format!("the adapter's answer ended without a summary after {counts:?}")))
+    }
+
+    /// Commits, unless that would break what readers rely on, or nothing is to be done.
+    fn end(
+        &self,
+        transaction: Transaction,
+        found: Option<Found>,
+        misfits: BTreeMap<String, Misfit>,
+    ) -> Result<Written> {
+        let breaks = transaction.breaks();
+        if !breaks.is_empty() || (!self.kept.is_empty() && !misfits.is_empty()) {
+            return Ok(Written::Broken(Box::new(Broken { breaks, found, misfits })));
+        }
+        if self.dry_run {
+            return transaction.preview().map(Written::Outcome);
+        }
+        Ok(Written::Outcome(transaction.commit()?.0))
     }
 
     /// Whether anyone still waits for the outcome.
@@ -96,7 +131,8 @@ impl Writer {
         let writer = transaction.begin_layer(dataset, published)?;
         counts.layers += 1;
         let (name, source_columns) = (begin.layer.clone(), begin.source_columns.clone());
-        Ok(OpenLayer { name, writer, deletes, schema, source_columns, told: Told::default() })
+        let (told, kept) = (Told::default(), self.kept.clone());
+        Ok(OpenLayer { name, writer, deletes, schema, source_columns, told, kept })
     }
 
     fn append(&self, layer: &mut OpenLayer, batch: &Bytes, counts: &mut Counts) -> Result<()> {
@@ -121,6 +157,12 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// What the rules decided about the columns, as the receipt has it.
+fn decided(report: &v1::LayerReport) -> Option<String> {
+    let step = report.steps.iter().find(|step| step.step == "types")?;
+    step.parameters.get(COLUMNS_KEY).cloned()
 }
 
 fn open_layer(layer: &mut Option<OpenLayer>) -> Result<&mut OpenLayer> {

@@ -86,6 +86,11 @@ impl Subject {
             metadata: DatasetMetadata::default(),
             expected_version: Some(self.version.number.0),
             fixes: None,
+            new_major: false,
+            // Declared once more they stay; a dataset that lost them is not given them back.
+            valid_from: self.version.valid_time.as_ref().map(|time| time.from.clone()),
+            valid_to: self.version.valid_time.as_ref().and_then(|time| time.to.clone()),
+            dry_run: false,
             size_bytes: Some(self.file.asset.size_bytes),
         })
     }

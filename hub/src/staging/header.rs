@@ -43,6 +43,18 @@ pub struct PushHeader {
     pub size_bytes: Option<u64>,
     /// The push whose refused rows come back corrected.
     pub fixes: Option<PushId>,
+    /// Whether the version begins a new major.
+    #[serde(default)]
+    pub new_major: bool,
+    /// The column that says from when a row was so in the world.
+    #[serde(default)]
+    pub valid_from: Option<String>,
+    /// The column that says from when it was so no longer.
+    #[serde(default)]
+    pub valid_to: Option<String>,
+    /// Whether it is only told what the push would do.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 impl PushHeader {
@@ -57,6 +69,9 @@ impl PushHeader {
             mode: self.mode,
             key: self.key.clone(),
             delete_column: self.delete_column.clone(),
+            new_major: self.new_major,
+            valid_from: self.valid_from.clone(),
+            valid_to: self.valid_to.clone(),
             ..Declarations::default()
         }
     }
@@ -77,6 +92,10 @@ impl PushHeader {
             ("region", self.region.as_deref()),
             ("mapping", self.mapping.as_deref()),
             ("fixes", self.fixes.as_ref().map(PushId::as_str)),
+            ("new_major", self.new_major.then_some("")),
+            ("valid_from", self.valid_from.as_deref()),
+            ("valid_to", self.valid_to.as_deref()),
+            ("dry_run", self.dry_run.then_some("")),
         ];
         for (what, text) in later.into_iter().filter_map(|(what, text)| Some((what, text?))) {
             for part in [what, text] {

@@ -49,7 +49,7 @@ fn steps() -> Vec<Step> {
         Step::Push(Push::new("p1", DATASET, 0..3)),
         Step::Push(Push::new("p2", DATASET, 0..9)),
         Step::Operate("t", Action::SetTag { tag: tag(), version: Some(version("v1")), is_move: false }),
-        Step::Operate("r", Action::RollBack { to: version("v1"), expected_version: Some(2) }),
+        Step::Operate("r", Action::RollBack { to: version("v1"), expected_version: Some(2), new_major: false }),
         Step::Push(Push::new("p3", DATASET, 0..5)),
         Step::Operate("k", Action::SetRetention { rule: Some(rule) }),
         // Versions 2 and 3 go; version 1, whose files version 3 has too, has a tag.

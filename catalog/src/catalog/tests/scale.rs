@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use ukimet_model::{
-    Asset, Dataset, DatasetId, DatasetMetadata, DatasetUuid, Declarations, LayerOutcome, LayerReport, PushOutcome,
-    PushStatus, SegmentRef, Sha256, SnapshotId, SystemClock, Version, VersionNumber,
+    Asset, Dataset, DatasetId, DatasetMetadata, DatasetUuid, Declarations, LayerOutcome, LayerReport, MajorNumber,
+    PushOutcome, PushStatus, SegmentRef, Sha256, SnapshotId, SystemClock, Version, VersionNumber,
 };
 
 /// Pushes in one commit.
@@ -65,6 +65,8 @@ fn version(dataset: u64, number: u64, snapshot: u64) -> Version {
         assets: Vec::new(),
         key: None,
         changes: None,
+        major: MajorNumber::FIRST,
+        valid_time: None,
     }
 }
 
@@ -95,6 +97,7 @@ fn push(dataset: u64, number: u64, sequence: u64) -> Part {
         layers: vec![LayerOutcome {
             dataset: id(dataset),
             version: version.number,
+            major: version.major,
             status: PushStatus::Published,
             rows_changed: 0,
             key: None,

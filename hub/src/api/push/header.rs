@@ -29,6 +29,10 @@ pub(super) fn push_header(header: v1::PushHeader) -> Result<PushHeader> {
         expected_version: header.expected_version,
         size_bytes: header.size_bytes,
         fixes: header.fixes.map(|id| id.parse()).transpose()?,
+        new_major: header.new_major,
+        valid_from: Some(header.valid_from).filter(|text| !text.is_empty()),
+        valid_to: Some(header.valid_to).filter(|text| !text.is_empty()),
+        dry_run: header.dry_run,
     })
 }
 
@@ -37,6 +41,11 @@ fn check_fixes(header: &v1::PushHeader) -> Result<()> {
     let is_there = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     let declared =
         [("crs", is_there(&header.crs)), ("region", is_there(&header.region)), ("mapping", header.mapping.is_some())];
+    if header.fixes.is_some() && header.dry_run {
+        return Err(Error::invalid_request(
+            "corrected rows are taken or refused row by row, not tried; leave dry_run out",
+        ));
+    }
     match declared.into_iter().find(|(_, is_there)| header.fixes.is_some() && *is_there) {
         Some((what, _)) => Err(Error::invalid_request(format!(
             "corrected rows are read as the push that refused them declared, found a {what} of their own; leave it out"

@@ -33,10 +33,12 @@ impl DiffCommand {
             bbox: self.bbox.map(Into::into),
             count,
             snapshot: self.snapshot,
+            valid_at: self.valid.valid_at.clone().unwrap_or_default(),
+            valid_during: self.valid.valid_during.clone().unwrap_or_default(),
         };
         let answer = client.catalog().get_diff(request).await.map_err(|status| from_status(&status))?.into_inner();
         let counts = answer.counts.map(Into::into);
-        Ok((heading(to, answer, self.asked())?, counts))
+        Ok((heading(to, answer, self.asked()?)?, counts))
     }
 
     /// The version that is compared with; the newest is asked for by its number.
@@ -86,7 +88,7 @@ pub(super) async fn pull(
         limit: asked.limit,
         ..ExportRequest::all(heading.dataset.clone().into())
     };
-    client.pull(request.to_json(), |schema, _| begin(schema), take).await
+    client.pull(request.valid(asked.valid).to_json(), |schema, _| begin(schema), take).await
 }
 
 /// A difference that was written.

@@ -86,6 +86,9 @@ impl Text<'_> {
             let place = format!("{}, {}, {}, {}", bbox.west, bbox.south, bbox.east, bbox.north);
             sentences.push(self.say("diff_only_box", &[("box", Words(&place))]));
         }
+        if let Some(valid) = asked.valid {
+            sentences.push(self.say("diff_only_valid", &[("time", Words(&valid.to_string()))]));
+        }
         if let Some(limit) = asked.limit {
             sentences.push(self.say("diff_only_first", &[("n", Number(limit))]));
         }
