@@ -54,7 +54,10 @@ pub(crate) fn major_after(
 
 fn refusal(dataset: &DatasetId, major: MajorNumber, broken: &[SchemaBreak]) -> Error {
     let listed: Vec<String> = broken.iter().map(ToString::to_string).collect();
-    Error::undeclared(format!("{dataset}: what readers of major {major} rely on breaks: {}", listed.join("; ")))
+    let (listed, next) = (listed.join("; "), major.next());
+    Error::undeclared(format!(
+        "{dataset}: this would break what readers of major {major} rely on: {listed}; new_major begins major {next}"
+    ))
 }
 
 /// The columns of a version after another: a unit that is not said stays as it was, as a title does.

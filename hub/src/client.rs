@@ -65,6 +65,8 @@ impl Client {
         let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|e| {
             Error::invalid_request(format!("a hub's URL is http://HOST:PORT, found {url}")).caused_by(e)
         })?;
+        let named = endpoint.user_agent(concat!("ukimet/", env!("CARGO_PKG_VERSION")));
+        let endpoint = named.map_err(|e| Error::internal("naming this program").caused_by(e))?;
         let channel = endpoint
             .connect_timeout(Duration::from_secs(10))
             .initial_stream_window_size(8 << 20)

@@ -292,7 +292,8 @@ async fn routes(
         draining: draining.clone(),
         metrics: Arc::clone(&metrics),
     };
-    let flight = Flight { export: export.clone(), pushes: pushes.clone(), metrics: Arc::clone(&metrics), usage };
+    let flight =
+        Flight { export: export.clone(), pushes: pushes.clone(), metrics: Arc::clone(&metrics), usage: usage.clone() };
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<IngestServiceServer<Pushes>>().await;
     health.set_serving::<CatalogServiceServer<Questions>>().await;
@@ -317,7 +318,7 @@ async fn routes(
     let routes = Routes::from(router(pages))
         .add_service(IngestServiceServer::new(pushes).max_decoding_message_size(message_bytes_max))
         .add_service(CatalogServiceServer::new(Questions { export, coverages }))
-        .add_service(VersionServiceServer::new(Operations { catalog: catalog.clone() }))
+        .add_service(VersionServiceServer::new(Operations { catalog: catalog.clone(), usage: usage.clone() }))
         .add_service(FlightServiceServer::new(flight).max_decoding_message_size(message_bytes_max))
         .add_service(health_service)
         .add_service(reflection)

@@ -89,8 +89,9 @@ impl Usage {
         }
     }
 
-    /// The readers that something breaks for, a line each, the last that read first; a line that says so if there are none.
-    pub fn readers_of(&self, dataset: &DatasetId, breaks: &[SchemaBreak]) -> Vec<String> {
+    /// The readers that something breaks for, all of them if it is not known what breaks: a line each, the last that read
+    /// first; a line that says so if there are none.
+    pub fn readers_of(&self, dataset: &DatasetId, breaks: Option<&[SchemaBreak]>) -> Vec<String> {
         const SHOWN_MAX: usize = 20;
         let limits = &self.seen.limits;
         if limits.usage_readers_max == 0 {
@@ -98,7 +99,9 @@ impl Usage {
         }
         let now = self.seen.clock.now();
         let record = self.seen.record.lock().unwrap_or_else(PoisonError::into_inner);
-        let concerns = |reader: &&Reader| reader.is_remembered(now, limits) && reader.is_concerned(breaks);
+        let concerns = |reader: &&Reader| {
+            reader.is_remembered(now, limits) && breaks.is_none_or(|breaks| reader.is_concerned(breaks))
+        };
         let mut readers: Vec<&Reader> = record.readers(dataset).filter(concerns).collect();
         if readers.is_empty() {
             let days = limits.usage_keep.as_secs() / 86_400;

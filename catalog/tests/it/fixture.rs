@@ -12,7 +12,8 @@ use std::sync::Arc;
 use ukimet_catalog::{Catalog, CatalogOptions, PushIntent, Snapshot, VerifyOptions};
 use ukimet_model::batch::{attribute_field, geometry_field};
 use ukimet_model::{
-    Asset, Batch, BoundingBox, DatasetMetadata, LayerReport, PushOutcome, Result, RowQuery, Sha256, SystemClock,
+    Asset, Batch, BoundingBox, DatasetMetadata, Declarations, LayerReport, PushOutcome, Result, RowQuery, Sha256,
+    SystemClock,
 };
 
 /// A geometry with the box around it.
@@ -89,6 +90,7 @@ pub(crate) struct Push {
     pub(crate) metadata: DatasetMetadata,
     pub(crate) expected_version: Option<u64>,
     pub(crate) bytes: Vec<u8>,
+    pub(crate) declared: Declarations,
 }
 
 impl Push {
@@ -104,6 +106,7 @@ impl Push {
             batches,
             metadata: DatasetMetadata::default(),
             expected_version: None,
+            declared: Declarations::default(),
         }
     }
 
@@ -127,13 +130,26 @@ impl Push {
             raw: raw.to_owned(),
             metadata: self.metadata.clone(),
             expected_version: self.expected_version,
-            declared: ukimet_model::Declarations::default(),
+            declared: self.declared.clone(),
             mapping: ukimet_model::MappingChange::Keep,
         }
     }
 
     pub(crate) fn send(&self, catalog: &Catalog) -> Result<(PushOutcome, Snapshot)> {
         self.send_between(catalog, || ())
+    }
+
+    /// Rows by geometry type: points and polygons are told apart by the code in their little-endian WKB.
+    fn kinds(&self) -> BTreeMap<String, u64> {
+        let mut kinds = BTreeMap::new();
+        for batch in &self.batches {
+            let places = batch.rows().column_by_name("geometry").map(|column| column.as_binary::<i32>().clone());
+            for wkb in places.iter().flatten().flatten() {
+                let kind = if wkb[1] == 1 { "Point" } else { "Polygon" };
+                *kinds.entry(kind.to_owned()).or_default() += 1;
+            }
+        }
+        kinds
     }
 
     /// Sends, and does something when all rows are there and compared, before the commit.
@@ -147,7 +163,7 @@ impl Push {
             layer.append(batch.clone())?;
         }
         let rows = layer.rows();
-        let geometry_types = BTreeMap::from([("Point".to_owned(), rows)]);
+        let geometry_types = self.kinds();
         let report = LayerReport { rows_read: rows, rows_taken: rows, geometry_types, ..LayerReport::default() };
         transaction.end_layer(layer, report)?;
         between();

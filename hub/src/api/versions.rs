@@ -1,9 +1,10 @@
 //! `ukimet.v1.VersionService`: what is done to datasets and their versions without a push.
 
 use crate::api::body::incident;
+use crate::usage::Usage;
 use tonic::{Request, Response, Status};
 use ukimet_catalog::{Catalog, OperationIntent};
-use ukimet_model::{Action, Error, Result, VersionSelector};
+use ukimet_model::{Action, Error, ErrorKind, Result, VersionSelector};
 use ukimet_proto::status::to_status;
 use ukimet_proto::v1;
 use ukimet_proto::v1::version_service_server::VersionService;
@@ -13,6 +14,8 @@ use ukimet_proto::v1::version_service_server::VersionService;
 pub struct Operations {
     /// What is changed.
     pub catalog: Catalog,
+    /// Who reads what, so that it is told whom a rollback breaks.
+    pub usage: Usage,
 }
 
 /// Who does it, until callers say who they are.
@@ -47,12 +50,24 @@ impl Operations {
 
     async fn operate(&self, intent: Result<OperationIntent>) -> Result<Response<v1::OperationResponse>, Status> {
         let intent = intent.map_err(|error| to_status(&error))?;
-        self.blocking(|catalog| {
-            let (outcome, replayed, _) = catalog.operate(intent)?;
+        let usage = self.usage.clone();
+        self.blocking(move |catalog| {
+            let dataset = intent.dataset.clone();
+            let (outcome, replayed, _) =
+                catalog.operate(intent).map_err(|error| with_readers(error, &dataset, &usage))?;
             Ok(v1::OperationResponse { replayed, ..outcome.into() })
         })
         .await
     }
+}
+
+/// The only thing that an operation leaves to be declared is a new major: who is concerned is told with it.
+fn with_readers(error: Error, dataset: &ukimet_model::DatasetId, usage: &Usage) -> Error {
+    if error.kind() != ErrorKind::Undeclared {
+        return error;
+    }
+    let readers: Vec<String> = usage.readers_of(dataset, None);
+    Error::undeclared(format!("{error}\n  {}", readers.join("\n  ")))
 }
 
 #[tonic::async_trait]

@@ -19,7 +19,7 @@ fn of_layer(broken: &Broken, layer: &LayerBreaks, usage: &Usage) -> String {
     for found in &layer.breaks {
         line(format!("{found}{}", misfits(broken, found)));
     }
-    usage.readers_of(&layer.dataset, &layer.breaks).into_iter().for_each(&mut line);
+    usage.readers_of(&layer.dataset, Some(&layer.breaks)).into_iter().for_each(&mut line);
     line(ways_out(layer));
     text
 }

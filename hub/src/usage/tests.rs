@@ -30,7 +30,7 @@ fn broken(column: Option<&str>) -> Vec<SchemaBreak> {
 }
 
 fn lines(usage: &Usage, column: Option<&str>) -> Vec<String> {
-    usage.readers_of(&"a/b".parse().expect("valid"), &broken(column))
+    usage.readers_of(&"a/b".parse().expect("valid"), Some(&broken(column)))
 }
 
 #[tokio::test]

@@ -61,7 +61,9 @@ fn a_mapping_stays_with_its_dataset_until_it_is_taken_away() {
     assert_eq!(second["layers"][0]["rows_taken"], 2, "the dataset's own mapping is in force: {second:#}");
     assert_eq!(printed(&hub, &["mapping", "show", "almaty/schools"]).trim_end(), MAPPING.trim_end());
 
-    hub.publish(Path::new(&more), "almaty/schools", &["--no-mapping"]);
+    let (_, message) = hub.refused(Path::new(&more), "almaty/schools", &["--no-mapping"]);
+    assert!(message.contains("column name_ru: expected type Utf8, found no such column (renamed to"), "{message}");
+    hub.publish(Path::new(&more), "almaty/schools", &["--no-mapping", "--new-major"]);
     let output = ukimet().args(["mapping", "show", "almaty/schools", "--hub", &hub.url]).output().expect("runs");
     assert!(String::from_utf8_lossy(&output.stderr).contains("has no mapping"));
     let of_version = printed(&hub, &["mapping", "show", "almaty/schools@v2"]);
