@@ -3,7 +3,7 @@
 use crate::fixture::{Place, Push, options, points, sorted, window};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{Array, ArrayRef, BinaryArray, Date32Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow_array::{ArrayRef, BinaryArray, Date32Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Schema, TimeUnit};
 use proptest::prelude::*;
 use std::sync::Arc;

@@ -86,7 +86,7 @@ fn a_register_that_does_not_serve_is_said_at_the_start_and_in_reports_and_stops_
         ("code,valid_to\n750000000,soon\n".to_owned(), "valid_to is a day such as 2022-06-08, found \"soon\""),
         (format!("code,name\n{long}"), "at most 4096 bytes"),
     ] {
-        hub.publish(&write(dir.path(), "kato.csv", &register), "kz/kato", &[]);
+        hub.publish(&write(dir.path(), "kato.csv", &register), "kz/kato", &["--new-major"]);
         let (_, outcome) = hub.push(&schools, "almaty/schools", &[]);
         let said = found(&outcome, "codes.no_register");
         assert!(said.len() == 1 && said[0].contains(why), "{said:?} should say {why}");
