@@ -157,15 +157,14 @@ impl Scan {
             return self.bbox.as_ref().map_or(Ok(Vec::new()), |window| self.rows_in(segment, window, self.rows_left));
         };
         let open = self.cache.segment(&self.dataset, segment)?;
-        let rows: Vec<u32> = match &self.bbox {
-            Some(window) => self.rows_in(segment, window, u64::MAX)?,
-            None => {
-                let candidates = valid.candidates(&open)?;
-                match self.cache.deletes(&self.dataset, segment)? {
-                    Some(deletes) => (candidates - &*deletes).iter().collect(),
-                    None => candidates.iter().collect(),
-                }
+        let rows: Vec<u32> = if let Some(window) = &self.bbox {
+            self.rows_in(segment, window, u64::MAX)?
+        } else {
+            let mut candidates = valid.candidates(&open)?;
+            if let Some(deletes) = self.cache.deletes(&self.dataset, segment)? {
+                candidates -= &*deletes;
             }
+            candidates.iter().collect()
         };
         valid.among(&open, &rows, segment.rows, self.rows_left)
     }

@@ -162,7 +162,8 @@ impl Seen {
     /// Writes the record beside itself, then puts it in place: a reader of the file finds all of it or the one before.
     fn write(&self) -> Result<()> {
         let failed = |e: std::io::Error| Error::unavailable("writing the record of readers").caused_by(e);
-        let text = self.record.lock().unwrap_or_else(PoisonError::into_inner).to_text(self.clock.now(), &self.limits);
+        let text =
+            self.record.lock().unwrap_or_else(PoisonError::into_inner).remembered(self.clock.now(), &self.limits);
         let folder = self.path.parent().ok_or_else(|| Error::internal("the record of readers has no folder"))?;
         let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
         file.write_all(&text).map_err(failed)?;

@@ -57,8 +57,7 @@ impl Side {
             let positions = valid.as_ref().map(ValidFilter::positions);
             positions.is_some_and(|(from, to)| from == i || to == Some(i))
         };
-        let mut read: Vec<_> =
-            (0..all.fields().len()).filter(|i| is_read(&all.fields()[*i]) || is_asked(*i)).collect();
+        let mut read: Vec<_> = (0..all.fields().len()).filter(|i| is_read(&all.fields()[*i]) || is_asked(*i)).collect();
         if read.is_empty() {
             // Rows are counted by what is read of them.
             read.push(0);

@@ -16,6 +16,9 @@ use ukimet_model::{
 /// From when, until when, in days since 1970.
 type Life = (Option<i32>, Option<i32>);
 
+/// What is asked, and the numbers of the rows that are so then.
+type Asked<'a> = &'a [(&'a str, &'a [i64])];
+
 fn layer(lives: &[Life]) -> Batch {
     let schema = Schema::new(vec![
         attribute_field("n", "n", DataType::Int64),
@@ -164,7 +167,7 @@ fn times_are_asked_as_their_column_says() {
     let dir = tempfile::tempdir().expect("a directory");
     let catalog = Catalog::open(dir.path(), options(), Arc::new(SystemClock)).expect("a new store");
     let hour = 3_600_000_000_i64;
-    let times: [(&str, Option<&str>, &[(&str, &[i64])]); 2] = [
+    let times: [(&str, Option<&str>, Asked<'_>); 2] = [
         (
             "a/instants",
             Some("UTC"),

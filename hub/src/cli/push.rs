@@ -59,20 +59,8 @@ pub struct Push {
     /// The column of an upsert that says which rows are deleted (true, 1, d, delete or deleted); it is not published.
     #[arg(long, value_name = "COLUMN")]
     delete_column: Option<String>,
-    /// Begin a new major: the push may break what readers rely on (types, units and names of columns, the declared key,
-    /// the dimension of geometries), and what they read stays as DATASET@1.x. Without it such a push is refused with a
-    /// list of what breaks and for whom.
-    #[arg(long)]
-    new_major: bool,
-    /// The column that says from which day or time a row was so in the world; the dataset keeps it.
-    #[arg(long, value_name = "COLUMN")]
-    valid_from: Option<String>,
-    /// The column with the first day or time at which it was so no longer; a row without one still is.
-    #[arg(long, value_name = "COLUMN", requires = "valid_from")]
-    valid_to: Option<String>,
-    /// Only tell what the push would do: what it would change, and what it would break and for whom.
-    #[arg(long, conflicts_with = "fixes")]
-    dry_run: bool,
+    #[command(flatten)]
+    schema: SchemaOptions,
     /// The media type, if the file's name and bytes do not tell.
     #[arg(long, value_name = "TYPE")]
     media_type: Option<String>,
@@ -100,6 +88,25 @@ pub struct Push {
     json: bool,
 }
 
+/// What the push may do to what readers rely on.
+#[derive(Args)]
+struct SchemaOptions {
+    /// Begin a new major: the push may break what readers rely on (types, units and names of columns, the declared key,
+    /// the dimension of geometries), and what they read stays as DATASET@1.x. Without it such a push is refused with a
+    /// list of what breaks and for whom.
+    #[arg(long)]
+    new_major: bool,
+    /// The column that says from which day or time a row was so in the world; the dataset keeps it.
+    #[arg(long, value_name = "COLUMN")]
+    valid_from: Option<String>,
+    /// The column with the first day or time at which it was so no longer; a row without one still is.
+    #[arg(long, value_name = "COLUMN", requires = "valid_from")]
+    valid_to: Option<String>,
+    /// Only tell what the push would do: what it would change, and what it would break and for whom.
+    #[arg(long, conflicts_with = "fixes")]
+    dry_run: bool,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Mode {
     /// The rows are the full new state.
@@ -123,7 +130,7 @@ impl From<Mode> for v1::PushMode {
 impl Push {
     /// Pushes and prints the outcome.
     pub async fn run(self) -> Result<ExitCode> {
-        let (json, dry_run) = (self.json, self.dry_run);
+        let (json, dry_run) = (self.json, self.schema.dry_run);
         match self.push().await {
             Ok((outcome, replayed)) => {
                 if json {
@@ -199,10 +206,10 @@ impl Push {
             mapping: None,
             fixes: self.fixes.clone(),
             region: self.region.clone(),
-            new_major: self.new_major,
-            valid_from: self.valid_from.clone().unwrap_or_default(),
-            valid_to: self.valid_to.clone().unwrap_or_default(),
-            dry_run: self.dry_run,
+            new_major: self.schema.new_major,
+            valid_from: self.schema.valid_from.clone().unwrap_or_default(),
+            valid_to: self.schema.valid_to.clone().unwrap_or_default(),
+            dry_run: self.schema.dry_run,
         }
     }
 }

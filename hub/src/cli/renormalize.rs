@@ -15,6 +15,7 @@ use ukimet_proto::v1::renormalize_response::Result as Answer;
 /// With --dry-run it only shows what would differ; without, each dataset whose rows differ gets a new version. One that
 /// cannot be read again is told and does not stop the others.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of the command line, each of its own")]
 pub struct Renormalize {
     /// The dataset.
     #[arg(value_name = "AGENCY/NAME", required_unless_present = "all")]

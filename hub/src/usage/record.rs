@@ -42,8 +42,8 @@ impl Record {
         }
     }
 
-    /// The record as a file has it, without what is forgotten.
-    pub(super) fn to_text(&mut self, now: Timestamp, limits: &UsageLimits) -> Vec<u8> {
+    /// Forgets who has not read for long; what is left, as a file has it.
+    pub(super) fn remembered(&mut self, now: Timestamp, limits: &UsageLimits) -> Vec<u8> {
         for readers in self.datasets.values_mut() {
             readers.retain(|reader| reader.is_remembered(now, limits));
         }

@@ -111,7 +111,9 @@ impl Dataset {
                 self.push(number, PushMode::Upsert, rows, &deletes)
             }
             Action::Append(rows) => self.push(number, PushMode::Append, rows, &Rows::new()),
-            Action::RollBack(pick) => operate(Asked::RollBack { to: version(pick), expected_version: None }),
+            Action::RollBack(pick) => {
+                operate(Asked::RollBack { to: version(pick), expected_version: None, new_major: false })
+            }
             Action::SetTag(name, pick, is_move) => {
                 operate(Asked::SetTag { tag: tag(*name), version: Some(version(pick)), is_move: *is_move })
             }
