@@ -17,7 +17,9 @@ use arrow_schema::{ArrowError, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 pub(crate) use exact::Window;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection};
+use parquet::arrow::arrow_reader::{
+    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelectionPolicy,
+};
 use roaring::RoaringBitmap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -239,7 +241,10 @@ pub(crate) fn reader(
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(open.object.clone(), footer);
     let builder = builder.with_projection(mask).with_batch_size(batch_rows);
     let builder = match selection {
-        Some(selection) => builder.with_row_selection(selection),
+        // Rows that are passed over are never decoded, however near each other the others lie.
+        Some(selection) => {
+            builder.with_row_selection(selection).with_row_selection_policy(RowSelectionPolicy::Selectors)
+        }
         None => builder,
     };
     builder.build().map_err(parquet_error)
@@ -253,7 +258,7 @@ pub(crate) fn read_rows(
     rows_in_segment: u64,
 ) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
     let rows: Vec<u32> = rows.iter().collect();
-    let reader = reader(open, columns, Some(selection(&rows, rows_in_segment)), BATCH_ROWS)?;
+    let reader = reader(open, columns, Some(selection(&rows, rows_in_segment)), rows.len().clamp(1, BATCH_ROWS))?;
     Ok(reader.map(|batch| batch.map_err(read_error)))
 }
 

@@ -57,6 +57,11 @@ struct Push<'a> {
 
 impl Push<'_> {
     fn send(&self, catalog: &Catalog) -> Result<LayerOutcome> {
+        self.send_between(catalog, || ())
+    }
+
+    /// Sends, and does something when all rows are there and compared, before the commit.
+    fn send_between(&self, catalog: &Catalog, between: impl FnOnce()) -> Result<LayerOutcome> {
         let mut raw = tempfile::NamedTempFile::new().expect("a temporary file");
         raw.write_all(self.id.as_bytes()).expect("room");
         let mut transaction = catalog.begin(self.intent(raw.path()))?;
@@ -73,6 +78,7 @@ impl Push<'_> {
         let geometry_types = BTreeMap::from([("Point".to_owned(), self.rows.len() as u64)]);
         let report = LayerReport { rows_read: count, rows_taken: count, geometry_types, ..LayerReport::default() };
         transaction.end_layer(layer, report)?;
+        between();
         Ok(transaction.commit()?.0.layers.remove(0))
     }
 
@@ -284,6 +290,49 @@ fn pushes_that_overtake_each_other_lose_nothing() {
     assert_eq!(newest.number.0, 21);
     assert_eq!(rows_of(&catalog, 21, &RowQuery::default()), expected);
     assert_eq!(diff_of(&catalog, 1, 21, &RowQuery::default()).len(), 80);
+}
+
+#[test]
+fn rows_that_another_push_brought_meanwhile_are_there_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let catalog = open(dir.path());
+    let mut rows = numbered(0..20, 0);
+    replace("p0", Some("number"), &rows).send(&catalog).expect("taken");
+    for (round, mode) in [PushMode::Upsert, PushMode::Append].into_iter().enumerate() {
+        let from = 100 + round as i64 * 10;
+        // The other push brings two of the three rows, and one of its own.
+        let slow = beside(&format!("slow-{round}"), mode, &numbered(from..from + 3, 7), &[]);
+        let other = beside(&format!("other-{round}"), mode, &numbered(from + 1..from + 4, 7), &[]);
+        let overtake = || assert_eq!(other.send(&catalog).expect("taken").rows_added, 3);
+        let outcome = slow.send_between(&catalog, overtake).expect("taken");
+        assert_eq!((outcome.rows_added, outcome.rows_changed, outcome.rows_removed), (1, 0, 0), "{mode:?}");
+        rows.extend(numbered(from..from + 4, 7));
+        let newest = outcome.version.0;
+        assert_eq!(rows_of(&catalog, newest, &RowQuery::default()), values(&rows), "{mode:?}");
+        assert_eq!(diff_of(&catalog, newest - 1, newest, &RowQuery::default()).len(), 1, "{mode:?}");
+        let (_, version) = catalog.snapshot().dataset(&DATASET.parse().expect("valid")).expect("there");
+        let east = rows.keys().map(|n| 70.0 + *n as f64 / 100.0).fold(f64::MIN, f64::max);
+        assert_eq!(version.bbox, Some([70.0, 43.0, east, 43.0].into()), "{mode:?}");
+        assert_eq!(version.geometry_types["Point"], rows.len() as u64, "{mode:?}");
+    }
+    assert_eq!(verify(dir.path(), &deep(), &mut |_| ()).expect("a store").findings, vec![]);
+}
+
+#[test]
+fn a_deleted_key_that_another_push_changed_meanwhile_is_gone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let catalog = open(dir.path());
+    let mut rows = numbered(0..20, 0);
+    replace("p0", Some("number"), &rows).send(&catalog).expect("taken");
+    let slow = beside("slow", PushMode::Upsert, &numbered(5..6, 3), &[7, 8]);
+    let overtake = || drop(beside("other", PushMode::Upsert, &numbered(7..10, 9), &[6]).send(&catalog).expect("taken"));
+    slow.send_between(&catalog, overtake).expect("taken");
+    rows.extend(numbered(5..6, 3));
+    rows.extend(numbered(9..10, 9));
+    rows.retain(|number, _| !(6..9).contains(number));
+    assert_eq!(rows_of(&catalog, 3, &RowQuery::default()), values(&rows));
+    assert_eq!(diff_of(&catalog, 1, 3, &RowQuery::default()), expected_diff(&numbered(0..20, 0), &rows));
+    assert_eq!(verify(dir.path(), &deep(), &mut |_| ()).expect("a store").findings, vec![]);
 }
 
 #[test]
