@@ -1,6 +1,7 @@
 //! Versions that follow each other: what they cost, what they hold, and how they differ, compared with a model.
 
 use crate::fixture::{Place, deep, files, open, sha256, window};
+use crate::versions::set_tag;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch, StructArray};
@@ -10,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use ukimet_catalog::{Catalog, PushIntent, verify};
+use ukimet_catalog::{Catalog, OperationIntent, PushIntent, verify};
 use ukimet_model::batch::{attribute_field, geometry_field};
 use ukimet_model::{
-    Asset, Batch, DatasetMetadata, Declarations, Error, ErrorKind, LayerOutcome, LayerReport, MappingChange, PushMode,
-    PushStatus, Result, RowQuery, VersionSelector,
+    Action, Asset, Batch, DatasetMetadata, Declarations, Error, ErrorKind, LayerOutcome, LayerReport, MappingChange,
+    PushMode, PushStatus, Result, RetentionRule, RowQuery, VersionNumber, VersionSelector,
 };
 
 const DATASET: &str = "almaty/parcels";
@@ -316,6 +317,33 @@ fn rows_that_another_push_brought_meanwhile_are_there_once() {
         assert_eq!(version.geometry_types["Point"], rows.len() as u64, "{mode:?}");
     }
     assert_eq!(verify(dir.path(), &deep(), &mut |_| ()).expect("a store").findings, vec![]);
+}
+
+#[test]
+fn a_difference_over_a_removed_version_misses_none_of_its_changes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let catalog = open(dir.path());
+    let mut rows = numbered(0..20, 0);
+    let first = rows.clone();
+    replace("p1", Some("number"), &rows).send(&catalog).expect("taken");
+    for (version, number) in [(2, 3), (3, 7)] {
+        rows.insert(number, (version, number));
+        replace(&format!("p{version}"), None, &rows).send(&catalog).expect("taken");
+    }
+    let rule = RetentionRule { keep_newest: Some(1), keep_months: None, keep_tagged: true, keep_raw: false };
+    for (id, action) in [("t", set_tag("kept", Some("v1"), false)), ("k", Action::SetRetention { rule: Some(rule) })] {
+        let intent = OperationIntent {
+            id: id.parse().expect("valid"),
+            principal: "tester".to_owned(),
+            why: String::new(),
+            dataset: DATASET.parse().expect("valid"),
+            action,
+        };
+        catalog.operate(intent).expect("done");
+    }
+    assert_eq!(catalog.apply_retention("tester").expect("removed")[0].1, [VersionNumber(2)]);
+    assert_eq!(diff_of(&catalog, 1, 3, &RowQuery::default()), expected_diff(&first, &rows));
+    assert_eq!(diff_of(&catalog, 3, 1, &RowQuery::default()), expected_diff(&rows, &first));
 }
 
 #[test]
