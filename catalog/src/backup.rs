@@ -10,14 +10,12 @@ mod store;
 pub(crate) use marks::Marks;
 
 use crate::catalog::{DirectoryLock, create_durably};
-use crate::disk::RealDisk;
 use crate::objects::Objects;
 use crate::paths;
+use crate::place::{OpenPlace, Place};
 use crate::progress::Progress;
 use crate::verify::{VerifyOptions, VerifyReport, verify_objects};
 use copy::{Copy, check_target};
-use std::path::Path;
-use std::sync::Arc;
 use ukimet_model::{Clock, Error, Result};
 
 /// What a copy did.
@@ -46,7 +44,7 @@ pub struct Copied {
     pub bytes: u64,
 }
 
-/// Makes or continues a backup of the store in `from`, as of its newest snapshot, in the directory `to`.
+/// Makes or continues a backup of the store in `from`, as of its newest snapshot, in `to`.
 ///
 /// Copies what the target does not have, compared by name and size; with `checks_hashes` what the target has is read
 /// and hashed as well, and copied again if it is damaged. Reads the source only and takes no lock there, so a hub may
@@ -58,14 +56,14 @@ pub struct Copied {
 /// catalog, `DataLoss` naming objects that are missing or damaged in the source, `LimitReached` if the target's disk is
 /// full, `Unavailable` if another process has the target.
 pub fn backup(
-    from: &Path,
-    to: &Path,
+    from: impl Into<Place>,
+    to: impl Into<Place>,
     checks_hashes: bool,
     clock: &dyn Clock,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<BackupReport> {
-    let target = Target::open(from, to)?;
-    back_up(&objects_of(from), &target.objects, checks_hashes, clock, progress)
+    let (source, target) = open_both(&from.into(), &to.into())?;
+    back_up(&source.objects, &target.place.objects, checks_hashes, clock, progress)
 }
 
 pub(crate) fn back_up(
@@ -86,8 +84,7 @@ pub(crate) fn back_up(
     Ok(copy.report)
 }
 
-/// Restores the store in `from`, a backup or any other store, into the directory `to`, which is empty or has the
-/// beginnings of the same restore; then verifies what is there.
+/// Restores the store in `from`, a backup or any other store, into `to`, which is empty or has the beginnings of the same restore; then verifies what is there.
 ///
 /// `snapshot` says which one; without it, it is the one that the backup is complete up to.
 ///
@@ -97,14 +94,14 @@ pub(crate) fn back_up(
 /// objects of it that the source does not have any more, or that are damaged. What the verification finds is in its
 /// report; the target then stays marked as unfinished.
 pub fn restore(
-    from: &Path,
-    to: &Path,
+    from: impl Into<Place>,
+    to: impl Into<Place>,
     snapshot: Option<u64>,
     clock: &dyn Clock,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<(BackupReport, VerifyReport)> {
-    let target = Target::open(from, to)?;
-    restore_objects(&objects_of(from), &target.objects, snapshot, clock, progress)
+    let (source, target) = open_both(&from.into(), &to.into())?;
+    restore_objects(&source.objects, &target.place.objects, snapshot, clock, progress)
 }
 
 pub(crate) fn restore_objects(
@@ -144,28 +141,28 @@ fn begin(from: &Objects, to: &Objects) -> Result<ukimet_model::Sha256> {
     Ok(catalog)
 }
 
-fn objects_of(dir: &Path) -> Objects {
-    Objects::new(Arc::new(RealDisk::new(dir)))
-}
-
-/// A directory that is being written, held for this process.
+/// A store that is being written; a directory is held for this process.
 struct Target {
-    objects: Objects,
-    _lock: DirectoryLock,
+    place: OpenPlace,
+    _lock: Option<DirectoryLock>,
 }
 
-impl Target {
-    fn open(from: &Path, to: &Path) -> Result<Self> {
-        let is_store = objects_of(from).exists(paths::FORMAT)? || !Marks::read(&objects_of(from))?.is_empty();
-        if !is_store {
-            let message = format!("there is no store in {}: object {} is missing", from.display(), paths::FORMAT);
-            return Err(Error::not_found(message));
-        }
-        if std::path::absolute(from).ok() == std::path::absolute(to).ok() {
-            return Err(Error::invalid_request("a store cannot be copied to itself"));
-        }
-        create_durably(to).map_err(|e| Error::unavailable("creating the target directory failed").caused_by(e))?;
-        let lock = DirectoryLock::take(to)?;
-        Ok(Self { objects: objects_of(to), _lock: lock })
+fn open_both(from: &Place, to: &Place) -> Result<(OpenPlace, Target)> {
+    let source = from.open()?;
+    let is_store = source.objects.exists(paths::FORMAT)? || !Marks::read(&source.objects)?.is_empty();
+    if !is_store {
+        let message = format!("there is no store in {from}: object {} is missing", paths::FORMAT);
+        return Err(Error::not_found(message));
     }
+    if from.is(to) {
+        return Err(Error::invalid_request("a store cannot be copied to itself"));
+    }
+    let lock = match to {
+        Place::Directory(dir) => {
+            create_durably(dir).map_err(|e| Error::unavailable("creating the target directory failed").caused_by(e))?;
+            Some(DirectoryLock::take(dir)?)
+        }
+        Place::Bucket(_) => None,
+    };
+    Ok((source, Target { place: to.open_for_writing()?, _lock: lock }))
 }

@@ -1,10 +1,12 @@
 //! The catalog: opens a store, hands out snapshots, takes pushes.
 
+use crate::bucket::{Bucket, BucketDisk, BucketOptions, S3, check_fitness};
 use crate::checkpoint;
 use crate::claims::Claims;
 use crate::collect::{Collected, collect_now, would_collect};
 use crate::commit::{Answer, Committer};
 use crate::disk::RealDisk;
+use crate::follow::follow;
 use crate::index::text::PastIndexes;
 use crate::objects::Objects;
 use crate::opening::{OpeningReport, Projections, open_parts};
@@ -13,25 +15,25 @@ use crate::options::CatalogOptions;
 use crate::paths;
 use crate::push::PushIntent;
 use crate::readers::Readers;
+use crate::seal::sha256;
 use crate::segments::SegmentCache;
 use crate::snapshot::{Snapshot, Sources};
 use crate::state::StateSlot;
 use crate::transaction::Transaction;
 use jiff::Timestamp;
-use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use ukimet_model::{Clock, DatasetId, DatasetUuid, Error, OperationOutcome, Result, Version};
+use std::sync::{Arc, Mutex};
+use ukimet_model::{Clock, DatasetId, DatasetUuid, Error, OperationOutcome, Result, Sha256, Version};
 
 /// Versioned state over one data directory. Cheap to clone; all clones are one catalog.
 ///
 /// All calls block: on the disk, and commits on each other.
 #[derive(Clone)]
 pub struct Catalog {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// What transactions, snapshots and commits share.
@@ -50,8 +52,8 @@ pub(crate) struct Shared {
     is_closing: AtomicBool,
     pub(crate) past_indexes: Arc<PastIndexes>,
     pub(crate) report: OpeningReport,
-    /// Folder names of datasets that a push is about to create, so that two such pushes use one folder.
-    reserved: Mutex<HashMap<DatasetId, DatasetUuid>>,
+    /// Hash of the catalog's identity.
+    identity: Sha256,
     scratch: PathBuf,
     _lock: Option<DirectoryLock>,
 }
@@ -75,6 +77,36 @@ impl Catalog {
         Self::open_with(objects, projections, options, clock, dir.join(paths::SCRATCH), Some(lock))
     }
 
+    /// Opens the catalog in a bucket, which other nodes may have open as well; in an empty bucket makes an empty catalog.
+    /// What this node keeps for itself, projections and copies of objects, is in the directory `dir`.
+    ///
+    /// The bucket is tried out first: it must give a key once, whoever asks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Catalog::open`]; `InvalidRequest` if the bucket is not fit for commits, or the directory holds a catalog of
+    /// its own; `Unavailable` if the bucket does not answer.
+    pub fn open_bucket(
+        dir: &Path,
+        bucket: &BucketOptions,
+        options: CatalogOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        create_durably(dir).map_err(|e| Error::unavailable("creating the node's directory failed").caused_by(e))?;
+        let lock = DirectoryLock::take(dir)?;
+        if dir.join(paths::FORMAT).exists() {
+            let message = format!("{} holds a catalog of its own: give the node another directory", dir.display());
+            return Err(Error::invalid_request(message));
+        }
+        let store: Arc<dyn Bucket> = Arc::new(S3::new(bucket)?);
+        check_fitness(&*store, &bucket.url(), uuid::Uuid::new_v4().as_u128())?;
+        let disk = BucketDisk::caching(store, dir, bucket.cache_bytes)
+            .map_err(|e| Error::unavailable("opening the copies of objects failed").caused_by(e))?;
+        let projections = Projections::OnDisk(dir.join(paths::PROJECTION));
+        let scratch = dir.join(paths::SCRATCH);
+        Self::open_with(Objects::new(Arc::new(disk)), projections, options, clock, scratch, Some(lock))
+    }
+
     /// Opens a catalog over any disk and with any projections.
     pub(crate) fn open_with(
         objects: Objects,
@@ -96,7 +128,7 @@ impl Catalog {
             is_closing: AtomicBool::new(false),
             past_indexes: Arc::new(PastIndexes::new(options.past_indexes_max)),
             report: opened.report,
-            reserved: Mutex::default(),
+            identity: opened.identity,
             scratch,
             objects,
             options,
@@ -238,15 +270,24 @@ impl Shared {
         self.state.read(sequence, |view| view.newest_version(dataset))
     }
 
-    /// The folder name of a dataset, chosen now if it does not exist yet.
+    /// The folder name of a dataset. One that does not exist yet gets the same one from whoever asks, so that pushes
+    /// that create it at the same time write to one folder.
     pub(crate) fn uuid_of(&self, dataset: &DatasetId) -> DatasetUuid {
         let sequence = self.state.watermark().sequence;
         if let Ok(Some(dataset)) = self.state.read(sequence, |view| view.dataset(dataset)) {
             return dataset.uuid;
         }
-        let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || DatasetUuid::from_random(uuid::Uuid::new_v4().as_u128());
-        reserved.entry(dataset.clone()).or_insert_with(new).clone()
+        let hash = sha256(format!("{} {dataset}", self.identity).as_bytes());
+        let bits = hash.0.iter().take(16).fold(0, |bits, byte| bits << 8 | u128::from(*byte));
+        DatasetUuid::from_random(bits)
+    }
+
+    /// Applies what other nodes have committed.
+    pub(crate) fn follow(self: &Arc<Self>) -> Result<()> {
+        if self.objects.is_shared() {
+            follow(self, &mut *self.committer.turn(self)?)?;
+        }
+        Ok(())
     }
 
     /// Writes a checkpoint. It is not the truth, so a failure is only told.

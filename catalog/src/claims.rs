@@ -41,7 +41,8 @@ impl Claims {
         if let Some(claim) = held.claims.get_mut(&key) {
             claim.holders += 1;
         } else {
-            let is_committed = self.objects.exists(&key)?;
+            // On a shared store it is others as well that may need the object: whoever writes it finds out.
+            let is_committed = !self.objects.is_shared() && self.objects.exists(&key)?;
             held.claims.insert(key.clone(), Claim { holders: 1, is_committed });
         }
         if let Some(claimed) = &mut held.since_collection {
@@ -107,6 +108,11 @@ impl ObjectClaim {
         self.claims.held().claims.get(&self.key).is_some_and(|claim| claim.is_committed)
     }
 
+    /// Whether the object need not be written.
+    pub(crate) fn is_there(&self) -> Result<bool> {
+        if self.claims.objects.is_shared() { self.claims.objects.exists(&self.key) } else { Ok(self.is_committed()) }
+    }
+
     /// A commit names the object now, so it stays.
     pub(crate) fn commit(&self) {
         if let Some(claim) = self.claims.held().claims.get_mut(&self.key) {
@@ -125,8 +131,9 @@ impl Drop for ObjectClaim {
         }
         let is_committed = claim.is_committed;
         held.claims.remove(&self.key);
-        // After an unknown write error the commit may exist on the disk: then the collector decides at the next open.
-        if !is_committed && self.claims.objects.check_writable().is_ok() {
+        // After an unknown write error the commit may exist on the disk: then the collector decides at the next open. On a
+        // shared store another node may rely on the object by now: it always decides there.
+        if !is_committed && !self.claims.objects.is_shared() && self.claims.objects.check_writable().is_ok() {
             self.claims.objects.delete(&self.key).ok();
         }
     }

@@ -1,10 +1,13 @@
 //! Objects that nobody needs: what a crash leaves between writing and committing, and what removed versions leave.
 
+mod among_nodes;
+
 use crate::catalog::Shared;
 use crate::needs::{KeySet, Needs};
 use crate::objects::Objects;
 use crate::paths;
 use crate::state::{Damage, StateSlot, each_record};
+use std::sync::Arc;
 use ukimet_model::{Error, Result};
 
 /// Objects that were removed, or would be.
@@ -25,11 +28,14 @@ pub struct Collected {
 ///
 /// `Unavailable` after a disk failure, while another collection runs, or once the catalog is closed: what was removed
 /// by then stays removed, the rest is left for another time.
-pub(crate) fn collect_now(shared: &Shared) -> Result<Collected> {
+pub(crate) fn collect_now(shared: &Arc<Shared>) -> Result<Collected> {
     let _only = shared.collecting.try_lock().map_err(|_| Error::unavailable("another collection is running"))?;
     shared.objects.check_writable()?;
+    if shared.objects.is_shared() {
+        return among_nodes::collect(shared);
+    }
     let collection = shared.claims.begin_collection();
-    let needed = needed(shared, shared.readers.oldest())?;
+    let needed = needed(shared, &Needs::new(shared.readers.oldest()))?;
     let mut collected = Collected::default();
     each_stored(&shared.objects, &mut |key| {
         shared.check_open()?;
@@ -57,7 +63,10 @@ fn size(objects: &Objects, key: &str) -> Result<Option<u64>> {
 
 /// What a collection would remove now.
 pub(crate) fn would_collect(shared: &Shared) -> Result<Collected> {
-    let needed = needed(shared, shared.readers.oldest())?;
+    if shared.objects.is_shared() {
+        return among_nodes::would_collect(shared);
+    }
+    let needed = needed(shared, &Needs::new(shared.readers.oldest()))?;
     let mut collected = Collected::default();
     each_stored(&shared.objects, &mut |key| {
         if !needed.contains(key) && !shared.claims.is_claimed(key) {
@@ -69,10 +78,11 @@ pub(crate) fn would_collect(shared: &Shared) -> Result<Collected> {
     Ok(collected)
 }
 
-fn needed(shared: &Shared, oldest_reader: u64) -> Result<KeySet> {
+/// The keys of the objects that a state and its readers need; `needs` says which readers there are.
+fn needed(shared: &Shared, needs: &Needs) -> Result<KeySet> {
     let state: &StateSlot = &shared.state;
     let needed = state.read_pairs(|pairs| {
-        let mut needs = Needs::new(oldest_reader);
+        let mut needs = needs.clone();
         let mut stopped = Ok(());
         // Keys are in the order in which needs are gathered.
         let walked = each_record(pairs, &mut |_, record| {

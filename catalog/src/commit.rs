@@ -1,9 +1,12 @@
 //! The commit itself: proposals that arrive together become one log entry, each judged on its own.
 
 use crate::catalog::Shared;
+use crate::checkpoint;
+use crate::collecting::Condemned;
+use crate::follow::follow;
 use crate::index::text::TextIndex;
 use crate::invariants;
-use crate::log::{self, Change, Entry, Part, Requirement};
+use crate::log::{self, Appended, Change, Entry, Part, Requirement};
 use crate::operation::{OperationIntent, draft_operation};
 use crate::push::{PushIntent, PushRecord};
 use crate::snapshot::{Published, Snapshot};
@@ -14,8 +17,11 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use ukimet_model::{
     Dataset, DatasetId, Error, ErrorKind, LayerOutcome, MappingChange, OperationOutcome, PushOutcome, PushStatus,
-    Result, SnapshotId, Version, VersionNumber,
+    Result, Sha256, SnapshotId, Version, VersionNumber,
 };
+
+/// How often an entry is drafted again because another node was first.
+const ATTEMPTS_MAX: usize = 64;
 
 /// What a transaction asks to become true.
 pub(crate) struct Proposal {
@@ -95,6 +101,10 @@ impl Request {
         self.answer.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(answer);
     }
 
+    fn is_answered(&self) -> bool {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     fn take(&self) -> Option<Result<Answer>> {
         self.answer.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -111,6 +121,8 @@ pub(crate) struct Turn {
     pub(crate) text: Option<TextIndex>,
     pub(crate) checkpointed: u64,
     pub(crate) is_closed: bool,
+    /// What other nodes are about to remove.
+    pub(crate) condemned: Condemned,
 }
 
 /// A drafted part of an entry.
@@ -165,19 +177,38 @@ fn commit_group(shared: &Arc<Shared>, turn: &mut Turn, group: &[Arc<Request>]) -
     if turn.is_closed {
         return Err(Error::unavailable("the catalog is closed"));
     }
-    read_ahead(shared, group)?;
-    let before = shared.state.watermark();
-    let (entry, drafts) = shared.state.read_pairs(|pairs| Ok(draft_entry(shared, group, pairs, &before)))??;
-    if !drafts.is_empty() {
-        let hash = log::append(&shared.objects, &entry)?;
-        publish(shared, turn, &entry, &hash)?;
+    for _ in 0..ATTEMPTS_MAX {
+        follow(shared, turn)?;
+        turn.condemned.look(&shared.objects)?;
+        read_ahead(shared, group)?;
+        let before = shared.state.watermark();
+        let condemned = &turn.condemned;
+        let drafted = shared.state.read_pairs(|pairs| Ok(draft_entry(shared, group, pairs, &before, condemned)))?;
+        let (entry, drafts, answers) = drafted?;
+        if !drafts.is_empty() {
+            // Whoever collects waits only for commits that looked in time.
+            if shared.objects.is_shared() && !turn.condemned.is_recent(shared.options.sharing.settling / 3) {
+                continue;
+            }
+            match log::append(&shared.objects, &entry)? {
+                Appended::Committed(hash) => {
+                    publish(shared, turn, &[(entry, hash)])?;
+                    checkpoint_if_due(shared, turn);
+                }
+                Appended::Overtaken => continue,
+            }
+        }
+        let snapshot = shared.snapshot();
+        for draft in drafts {
+            let answer = if draft.is_replay { Answer::Replayed } else { Answer::Recorded };
+            draft.request.answer(Ok(answer(draft.outcome, snapshot.clone())));
+        }
+        for (request, answer) in answers {
+            request.answer(answer);
+        }
+        return Ok(());
     }
-    let snapshot = shared.snapshot();
-    for draft in drafts {
-        let answer = if draft.is_replay { Answer::Replayed } else { Answer::Recorded };
-        draft.request.answer(Ok(answer(draft.outcome, snapshot.clone())));
-    }
-    Ok(())
+    Err(Error::unavailable(format!("other nodes committed first {ATTEMPTS_MAX} times in a row: try again")))
 }
 
 /// Reads what drafting will read, so that a damaged state is rebuilt before a commit builds on it.
@@ -206,41 +237,59 @@ fn read_ahead(shared: &Shared, group: &[Arc<Request>]) -> Result<()> {
     Ok(())
 }
 
-/// Applies an entry to every projection, then shows it to readers. The entry is in the log: nothing here undoes it.
-fn publish(shared: &Arc<Shared>, turn: &mut Turn, entry: &Entry, hash: &ukimet_model::Sha256) -> Result<()> {
-    if let Err(error) = shared.state.apply(entry, hash) {
-        shared.objects.stop(format!("commit {} is durable but was not applied: {error}", entry.sequence));
-        return Err(error);
+/// Applies entries to every projection, then shows the last to readers. They are in the log: nothing here undoes them.
+pub(crate) fn publish(shared: &Arc<Shared>, turn: &mut Turn, entries: &[(Entry, Sha256)]) -> Result<()> {
+    let mut datasets: BTreeSet<DatasetId> = BTreeSet::new();
+    for (entry, hash) in entries {
+        if let Err(error) = shared.state.apply(entry, hash) {
+            shared.objects.stop(format!("commit {} is durable but was not applied: {error}", entry.sequence));
+            return Err(error);
+        }
+        datasets.extend(entry.datasets().cloned());
     }
     let watermark = shared.state.watermark();
-    let datasets: BTreeSet<DatasetId> = entry.datasets().cloned().collect();
     let text = turn.text.as_mut().and_then(|text| text.advance(&shared.state, &watermark, &datasets));
     shared.readers.publish(Published { sequence: watermark.sequence, datasets: watermark.datasets, text });
-    if watermark.sequence - turn.checkpointed >= shared.options.checkpoint_every {
-        turn.checkpointed = watermark.sequence;
-        shared.write_checkpoint();
-    }
     Ok(())
 }
 
-/// Drafts an entry of the proposals that can be committed, and answers the others.
+/// Writes a checkpoint when enough commits came since the last, whichever node wrote it.
+fn checkpoint_if_due(shared: &Arc<Shared>, turn: &mut Turn) {
+    let sequence = shared.state.watermark().sequence;
+    let is_due = |turn: &Turn| sequence.saturating_sub(turn.checkpointed) >= shared.options.checkpoint_every;
+    if is_due(turn) && shared.objects.is_shared() {
+        let written = checkpoint::list(&shared.objects).unwrap_or_default();
+        turn.checkpointed = written.last().map_or(0, |(sequence, _)| *sequence).max(turn.checkpointed);
+    }
+    if is_due(turn) {
+        turn.checkpointed = sequence;
+        shared.write_checkpoint();
+    }
+}
+
+/// Answers that are given once the entry is durable.
+type Answers = Vec<(Arc<Request>, Result<Answer>)>;
+
+/// Drafts an entry of the proposals that can be committed, and answers for the others.
 fn draft_entry(
     shared: &Shared,
     group: &[Arc<Request>],
     pairs: &dyn Read,
     before: &Watermark,
-) -> Result<(Entry, Vec<Draft>)> {
+    condemned: &Condemned,
+) -> Result<(Entry, Vec<Draft>, Answers)> {
     let sequence = before.sequence + 1;
     let now = shared.clock.now();
     // Whatever the clock says: a version is found by its time because commits never go back in time.
     let time = before.time.map_or(now, |before| before.max(now));
     let mut entry = Entry { sequence, previous: before.hash, time, parts: Vec::new() };
-    let (mut staged, mut drafts) = (Staged::new(pairs), Vec::new());
-    for request in group {
+    let (mut staged, mut drafts, mut answers) = (Staged::new(pairs), Vec::new(), Vec::new());
+    for request in group.iter().filter(|request| !request.is_answered()) {
         let view = View::new(&staged, sequence);
         let drafted = draft(shared, &request.asked, &view, SnapshotId(sequence), time).and_then(|drafted| {
             if let Drafted::Commit(part, _) = &drafted {
                 invariants::check(part, &view, sequence, &shared.objects)?;
+                condemned.check(&invariants::referenced(part, &view)?)?;
             }
             Ok(drafted)
         });
@@ -256,11 +305,12 @@ fn draft_entry(
                 drafts.push(Draft { request: Arc::clone(request), outcome, is_replay: true });
             }
             Ok(Drafted::Replay(outcome)) => request.answer(Ok(Answer::Replayed(outcome, shared.snapshot()))),
-            Ok(Drafted::Moved) => request.answer(Ok(Answer::Moved)),
-            Err(error) => request.answer(Err(error)),
+            // What an entry of this group did to these is true once that is durable.
+            Ok(Drafted::Moved) => answers.push((Arc::clone(request), Ok(Answer::Moved))),
+            Err(error) => answers.push((Arc::clone(request), Err(error))),
         }
     }
-    Ok((entry, drafts))
+    Ok((entry, drafts, answers))
 }
 
 /// What a request comes to.

@@ -1,6 +1,7 @@
 //! The few things that the store asks of a disk, so that tests can cut the power at any of them.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
@@ -37,6 +38,35 @@ pub(crate) trait Disk: Send + Sync {
     fn remove_dir(&self, path: &str) -> io::Result<()>;
     /// Bytes that may still be written.
     fn free_bytes(&self) -> io::Result<u64>;
+
+    /// All bytes of a file.
+    fn read(&self, path: &str) -> io::Result<Bytes> {
+        let file = self.open(path)?;
+        file.read_at(0, file.size() as usize)
+    }
+
+    /// What is known of a file; `None` if it is not there.
+    fn stat(&self, path: &str) -> io::Result<Option<Stat>> {
+        match self.open(path) {
+            Ok(file) => Ok(Some(Stat { size_bytes: file.size(), modified: None })),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Whether other processes write here as well. Then an operation that failed may still have its effect later, and
+    /// what is there now is known only by asking again.
+    fn is_shared(&self) -> bool {
+        false
+    }
+}
+
+/// What is known of a file without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub(crate) size_bytes: u64,
+    /// When it was written, by the clock of the store; `None` if the disk does not tell.
+    pub(crate) modified: Option<Timestamp>,
 }
 
 /// One name in a directory.
@@ -95,9 +125,7 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, path: &str) -> io::Result<Arc<dyn ReadAt>> {
-        let file = File::open(self.root.join(path))?;
-        let size = file.metadata()?.len();
-        Ok(Arc::new(RealFile { file, size }))
+        Ok(Arc::new(RealFile::new(File::open(self.root.join(path))?)?))
     }
 
     fn link(&self, from: &str, to: &str) -> io::Result<()> {
@@ -124,9 +152,17 @@ impl DiskFile for File {
     }
 }
 
-struct RealFile {
+/// A file of the machine, open for reading: what it holds can be read even after its name is gone.
+pub(crate) struct RealFile {
     file: File,
     size: u64,
+}
+
+impl RealFile {
+    pub(crate) fn new(file: File) -> io::Result<Self> {
+        let size = file.metadata()?.len();
+        Ok(Self { file, size })
+    }
 }
 
 impl ReadAt for RealFile {

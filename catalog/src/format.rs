@@ -1,6 +1,6 @@
 //! `ukimet.json`: which format the store has and which catalog it is.
 
-use crate::objects::Objects;
+use crate::objects::{Objects, Put};
 use crate::paths;
 use crate::seal::{seal, unseal};
 use serde::{Deserialize, Serialize};
@@ -40,11 +40,13 @@ fn check_format(bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// Writes the identity of a new store.
+/// Writes the identity of a new store; the one that is there counts if somebody else was first.
 pub(crate) fn write_identity(objects: &Objects, random: u128) -> Result<Sha256> {
     let identity = Identity { format: FORMAT, catalog: DatasetUuid::from_random(random) };
     let json = serde_json::to_vec(&identity).map_err(|e| Error::internal("writing the identity").caused_by(e))?;
     let (sealed, hash) = seal(&json);
-    objects.put_if_absent(paths::FORMAT, &sealed)?;
-    Ok(hash)
+    match objects.put_if_absent(paths::FORMAT, &sealed)? {
+        Put::Created => Ok(hash),
+        Put::Existed => read_identity(objects),
+    }
 }

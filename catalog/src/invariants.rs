@@ -8,6 +8,7 @@ use crate::objects::Objects;
 use crate::paths;
 use crate::state::View;
 use crate::successor::segment_objects;
+use std::collections::BTreeSet;
 use ukimet_model::schema_rules::breaks;
 use ukimet_model::{Dataset, DatasetId, Error, Promise, Result, SegmentRef, Tag, Version};
 
@@ -227,7 +228,28 @@ fn a_rule_keeps_something(part: &Part) -> Result<()> {
 }
 
 fn referenced_objects_exist(part: &Part, before: &View<'_>, objects: &Objects) -> Result<()> {
-    let mut keys = Vec::new();
+    let mut keys = referenced(part, before)?;
+    if objects.is_shared() {
+        // Asking costs a journey each; nobody removes what the newest version has.
+        for (id, _) in versions(part) {
+            if let (Some(dataset), Some(newest)) = (before.dataset(id)?, before.newest_version(id)?) {
+                let kept = objects_of(&dataset, &newest);
+                keys.retain(|key| !kept.contains(key));
+            }
+        }
+    }
+    match objects.first_missing(&keys)? {
+        None => Ok(()),
+        Some(key) if objects.is_shared() => Err(Error::unavailable(format!(
+            "object {key} was removed as garbage by another node while it was to be used: try again"
+        ))),
+        Some(key) => Err(broken("referenced objects exist", key)),
+    }
+}
+
+/// The objects that a part of a commit names.
+pub(crate) fn referenced(part: &Part, before: &View<'_>) -> Result<BTreeSet<String>> {
+    let mut keys = BTreeSet::new();
     for (id, version) in versions(part) {
         let dataset = match created(part).find(|created| created.id == *id) {
             Some(created) => Some(created.clone()),
@@ -241,12 +263,7 @@ fn referenced_objects_exist(part: &Part, before: &View<'_>, objects: &Objects) -
             keys.extend(record.objects());
         }
     }
-    for key in keys {
-        if !objects.exists(&key)? {
-            return Err(broken("referenced objects exist", key));
-        }
-    }
-    Ok(())
+    Ok(keys)
 }
 
 /// The objects that a version consists of, its raw bytes excepted.

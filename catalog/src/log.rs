@@ -80,21 +80,35 @@ impl Entry {
     }
 }
 
-/// Appends an entry durably and tells its hash: returning is the commit.
+/// What became of an entry that was to be appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Appended {
+    /// It is in the log; its hash.
+    Committed(Sha256),
+    /// Another node's entry has the number.
+    Overtaken,
+}
+
+/// Appends an entry durably: answering [`Appended::Committed`] is the commit.
 ///
 /// # Errors
 ///
-/// `LimitReached` on a full disk; nothing was appended. Every other error stops the store, because nobody knows
-/// whether the entry is there.
-pub(crate) fn append(objects: &Objects, entry: &Entry) -> Result<Sha256> {
+/// `LimitReached` on a full disk; nothing was appended. After every other error nobody knows whether the entry is
+/// there, or will be: a directory's store stops, a shared one is asked before the next entry.
+pub(crate) fn append(objects: &Objects, entry: &Entry) -> Result<Appended> {
     let json = serde_json::to_vec(entry).map_err(|e| Error::internal("writing a log entry as JSON").caused_by(e))?;
     let (sealed, hash) = seal(&json);
     let key = paths::log_entry(entry.sequence);
     match objects.put_if_absent(&key, &sealed)? {
-        Put::Created => Ok(hash),
+        Put::Created => Ok(Appended::Committed(hash)),
+        // If only the answer to an earlier try was lost, it is this very entry.
+        Put::Existed if objects.is_shared() => {
+            let is_ours = objects.get(&key)? == sealed.as_slice();
+            Ok(if is_ours { Appended::Committed(hash) } else { Appended::Overtaken })
+        }
         Put::Existed => {
             objects.stop(format!("object {key} was there before it was written"));
-            objects.check_writable().map(|()| hash)
+            objects.check_writable().map(|()| Appended::Committed(hash))
         }
     }
 }
@@ -105,10 +119,19 @@ pub(crate) fn append(objects: &Objects, entry: &Entry) -> Result<Sha256> {
 ///
 /// `Internal` naming the object if it is damaged.
 pub(crate) fn read(objects: &Objects, sequence: u64) -> Result<(Entry, Sha256)> {
+    parse(sequence, &objects.get(&paths::log_entry(sequence))?)
+}
+
+/// As [`read`]; `None` if there is no such entry yet.
+pub(crate) fn read_if_there(objects: &Objects, sequence: u64) -> Result<Option<(Entry, Sha256)>> {
+    let bytes = objects.get_if_there(&paths::log_entry(sequence))?;
+    bytes.map(|bytes| parse(sequence, &bytes)).transpose()
+}
+
+fn parse(sequence: u64, bytes: &[u8]) -> Result<(Entry, Sha256)> {
     let key = paths::log_entry(sequence);
-    let bytes = objects.get(&key)?;
     let damaged = |e: Error| e.context(format!("object {key} is damaged"));
-    let (json, hash) = unseal(&bytes).map_err(damaged)?;
+    let (json, hash) = unseal(bytes).map_err(damaged)?;
     let entry: Entry = serde_json::from_slice(&json)
         .map_err(|e| Error::internal(format!("object {key} is not a log entry")).caused_by(e))?;
     if entry.sequence != sequence {
@@ -151,18 +174,24 @@ pub(crate) fn replay(
     let mut previous = hash;
     for sequence in after + 1..=last {
         let (entry, hash) = read(objects, sequence)?;
-        if entry.previous != previous {
-            return Err(Error::internal(format!(
-                "object {} builds on {}, the entry before has sha256 {}",
-                paths::log_entry(sequence),
-                entry.previous.short(),
-                previous.short()
-            )));
-        }
+        check_builds_on(&entry, &previous)?;
         visit(&entry, &hash)?;
         previous = hash;
     }
     Ok(previous)
+}
+
+/// `Internal` if an entry does not build on the one with this hash.
+pub(crate) fn check_builds_on(entry: &Entry, previous: &Sha256) -> Result<()> {
+    if entry.previous == *previous {
+        return Ok(());
+    }
+    Err(Error::internal(format!(
+        "object {} builds on {}, the entry before has sha256 {}",
+        paths::log_entry(entry.sequence),
+        entry.previous.short(),
+        previous.short()
+    )))
 }
 
 #[cfg(test)]

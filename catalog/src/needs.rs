@@ -4,8 +4,9 @@ use crate::invariants::objects_of;
 use crate::paths;
 use crate::push::PushRecord;
 use crate::state::Record;
+use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use ukimet_model::{Dataset, DatasetId, PushId, Sha256, Version, VersionNumber};
+use ukimet_model::{Dataset, DatasetId, PushId, Removal, Sha256, Version, VersionNumber};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// An agency and one of its pushes.
@@ -14,7 +15,7 @@ type Pushed = (String, PushId);
 /// Keys of objects, eight bytes each, so that those of a million versions are no burden.
 ///
 /// Two keys may have the same hash: then an object stays that nobody needs. One that is needed is never missing.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct KeySet(HashSet<u64>);
 
 impl KeySet {
@@ -32,9 +33,12 @@ impl KeySet {
 }
 
 /// Gathers what is needed, record by record: datasets, removals, pushes and versions, in this order.
+#[derive(Clone)]
 pub(crate) struct Needs {
     /// A version that was removed after this commit may still be read.
     oldest_reader: u64,
+    /// So may one that was removed at or after this time, on another node.
+    read_elsewhere_since: Option<Timestamp>,
     datasets: HashMap<DatasetId, Dataset>,
     removed: HashSet<(DatasetId, VersionNumber)>,
     named: KeySet,
@@ -46,6 +50,7 @@ pub(crate) struct Needs {
 }
 
 /// What is remembered of a version.
+#[derive(Clone)]
 struct Known {
     push: Pushed,
     segments: Vec<Sha256>,
@@ -53,6 +58,7 @@ struct Known {
     rolled_back_to: Option<VersionNumber>,
 }
 
+#[derive(Clone)]
 struct Doubtful {
     push: Pushed,
     raw: String,
@@ -64,6 +70,7 @@ impl Needs {
     pub(crate) fn new(oldest_reader: u64) -> Self {
         Self {
             oldest_reader,
+            read_elsewhere_since: None,
             datasets: HashMap::new(),
             removed: HashSet::new(),
             named: KeySet::default(),
@@ -73,12 +80,22 @@ impl Needs {
         }
     }
 
+    /// Counts versions that were removed at or after a time as read by other nodes.
+    pub(crate) fn read_elsewhere_since(self, time: Timestamp) -> Self {
+        Self { read_elsewhere_since: Some(time), ..self }
+    }
+
+    fn is_read(&self, removal: &Removal) -> bool {
+        removal.snapshot.0 > self.oldest_reader
+            || self.read_elsewhere_since.is_some_and(|since| removal.removed >= since)
+    }
+
     pub(crate) fn add(&mut self, record: &Record) {
         match record {
             Record::Dataset { dataset, .. } => {
                 self.datasets.insert(dataset.id.clone(), dataset.clone());
             }
-            Record::Removal { dataset, removal } if removal.snapshot.0 <= self.oldest_reader => {
+            Record::Removal { dataset, removal } if !self.is_read(removal) => {
                 self.add_removed(dataset, removal.version);
             }
             Record::Push(record) => self.add_push(record),

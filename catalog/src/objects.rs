@@ -2,13 +2,13 @@
 //!
 //! The calls are the ones an object store has too, so that a bucket can take the disk's place.
 
-use crate::disk::{Disk, DiskFile, ReadAt, empty_dir};
+use crate::disk::{Disk, DiskFile, ReadAt, Stat, empty_dir};
 use crate::paths;
 use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 use sha2::{Digest, Sha256 as Hasher};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -30,6 +30,9 @@ struct Inner {
     temporaries: AtomicU64,
     stopped: OnceLock<String>,
 }
+
+/// Objects of a shared store that are looked for at the same time.
+const LOOKS_MAX: usize = 16;
 
 /// Whether a put made the object or found it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,9 +136,22 @@ impl Objects {
         Ok(ObjectWriter { temporary, file: Some(file), hasher: Hasher::new(), size_bytes: 0, ran_full: Arc::default() })
     }
 
+    /// Whether other processes write to the store as well: then it can be asked again what an operation did that failed.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.0.disk.is_shared()
+    }
+
     pub(crate) fn get(&self, key: &str) -> Result<Bytes> {
-        let object = self.open(key)?;
-        object.read(0, object.size_bytes() as usize)
+        self.0.disk.read(key).map_err(|e| read_error("reading", key, e))
+    }
+
+    /// As [`Objects::get`]; `None` if there is no such object.
+    pub(crate) fn get_if_there(&self, key: &str) -> Result<Option<Bytes>> {
+        match self.0.disk.read(key) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(read_error("reading", key, e)),
+        }
     }
 
     /// Opens an object for range reads.
@@ -145,7 +161,32 @@ impl Objects {
     }
 
     pub(crate) fn exists(&self, key: &str) -> Result<bool> {
-        self.open_if_there(key).map(|object| object.is_some())
+        self.stat(key).map(|stat| stat.is_some())
+    }
+
+    /// The first of several objects that is not there.
+    pub(crate) fn first_missing(&self, keys: &BTreeSet<String>) -> Result<Option<String>> {
+        let look = |key: &&String| self.exists(key).map(|is_there| !is_there);
+        if !self.is_shared() {
+            return first(keys.iter(), look);
+        }
+        // Each look is a journey, so several are made at a time.
+        let keys: Vec<&String> = keys.iter().collect();
+        let looks = std::thread::scope(|scope| {
+            let share = keys.len().div_ceil(LOOKS_MAX).max(1);
+            let looking: Vec<_> =
+                keys.chunks(share).map(|keys| scope.spawn(|| first(keys.iter().copied(), look))).collect();
+            let ended = |look: std::thread::ScopedJoinHandle<'_, Result<Option<String>>>| {
+                look.join().unwrap_or_else(|_| Err(Error::internal("looking for an object failed")))
+            };
+            looking.into_iter().map(ended).collect::<Result<Vec<_>>>()
+        });
+        Ok(looks?.into_iter().flatten().next())
+    }
+
+    /// What is known of an object without reading it; `None` if it is not there.
+    pub(crate) fn stat(&self, key: &str) -> Result<Option<Stat>> {
+        self.0.disk.stat(key).map_err(|e| read_error("opening", key, e))
     }
 
     /// As [`Objects::open`]; `None` if there is no such object.
@@ -193,14 +234,30 @@ impl Objects {
         Error::unavailable(format!("{doing} {key} failed")).caused_by(error)
     }
 
-    /// An error after which nobody knows what the disk holds.
+    /// An error after which nobody knows what the disk holds. A shared store can be asked, so that it need not stop.
     fn unknown_state(&self, doing: &str, key: &str, error: io::Error) -> Error {
+        if self.is_shared() {
+            return Error::unavailable(format!("{doing} {key} failed, and it is not known whether it will be there"))
+                .caused_by(error);
+        }
         self.stop(format!("{doing} {key} failed: {error}"));
         Error::unavailable(format!(
             "{doing} {key} failed, so the catalog takes no more commits until it is opened again"
         ))
         .caused_by(error)
     }
+}
+
+fn first<'a>(
+    keys: impl Iterator<Item = &'a String>,
+    is_it: impl Fn(&&String) -> Result<bool>,
+) -> Result<Option<String>> {
+    for key in keys {
+        if is_it(&key)? {
+            return Ok(Some(key.clone()));
+        }
+    }
+    Ok(None)
 }
 
 fn is_full(error: &io::Error) -> bool {
@@ -220,7 +277,13 @@ pub(crate) fn is_full_disk(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 fn read_error(doing: &str, key: &str, error: io::Error) -> Error {
-    Error::new(ErrorKind::Internal, format!("{doing} {key} failed")).caused_by(error)
+    let kind = if is_out_of_reach(&error) { ErrorKind::Unavailable } else { ErrorKind::Internal };
+    Error::new(kind, format!("{doing} {key} failed")).caused_by(error)
+}
+
+/// Whether a store did not do what it was asked for: that says nothing about what it holds.
+pub(crate) fn is_out_of_reach(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::PermissionDenied)
 }
 
 /// A name in the scratch directory that goes away with its owner.

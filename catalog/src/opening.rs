@@ -2,6 +2,7 @@
 
 use crate::backup::Marks;
 use crate::checkpoint;
+use crate::collecting::Condemned;
 use crate::commit::Turn;
 use crate::format;
 use crate::index::text::{Reached, TextIndex};
@@ -58,6 +59,8 @@ pub(crate) struct Opened {
     pub(crate) turn: Turn,
     pub(crate) published: Published,
     pub(crate) report: OpeningReport,
+    /// Hash of the catalog's identity.
+    pub(crate) identity: Sha256,
 }
 
 pub(crate) fn open_parts(objects: &Objects, projections: Projections, options: &CatalogOptions) -> Result<Opened> {
@@ -93,9 +96,9 @@ pub(crate) fn open_parts(objects: &Objects, projections: Projections, options: &
         state: state_opening,
         text: text_opening,
     };
-    let turn = Turn { text, checkpointed: truth.checkpointed(), is_closed: false };
+    let turn = Turn { text, checkpointed: truth.checkpointed(), is_closed: false, condemned: Condemned::default() };
     let published = Published { sequence: watermark.sequence, datasets: watermark.datasets, text: snapshot };
-    Ok(Opened { state, turn, published, report })
+    Ok(Opened { state, turn, published, report, identity })
 }
 
 /// The state as of a commit, in memory.
@@ -141,8 +144,9 @@ impl<'a> Truth<'a> {
     fn read(objects: &'a Objects, identity: Sha256) -> Result<Self> {
         // A commit that a crash left visible but not durable becomes durable before anyone sees it.
         objects.sync_dir(paths::LOG)?;
-        let last = log::last_sequence(objects)?;
+        // Checkpoints first: another node may write one of a commit that is made meanwhile.
         let checkpoints = checkpoint::list(objects)?;
+        let last = log::last_sequence(objects)?;
         match checkpoints.last() {
             Some((sequence, _)) if *sequence > last => Err(Error::internal(format!(
                 "the log ends at commit {last}, but there is a checkpoint of commit {sequence}: the end of the log is missing"

@@ -1,5 +1,7 @@
 //! What an operator may set.
 
+use std::time::Duration;
+
 /// Limits and sizes of a catalog, each with its unit and a default that fits a small machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CatalogOptions {
@@ -37,6 +39,19 @@ pub struct CatalogOptions {
     pub note_bytes_max: usize,
     /// Text indexes of earlier snapshots that are kept in memory; at least 1.
     pub past_indexes_max: usize,
+    /// How several nodes on one store give way to each other.
+    pub sharing: Sharing,
+}
+
+/// How several nodes on one store give way to each other. All of them are to have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// A collection removes no object that was written less long ago, by the store's clock: longer than any push takes.
+    pub garbage_age: Duration,
+    /// Versions that were removed less long ago may still be read by some node, so their objects stay.
+    pub reading_max: Duration,
+    /// A collection waits this long between telling what it removes and removing it. Commits take less than a third.
+    pub settling: Duration,
 }
 
 /// How large a table of a push may be.
@@ -68,6 +83,11 @@ impl Default for CatalogOptions {
             notes_max: 1000,
             note_bytes_max: 10_000,
             past_indexes_max: 2,
+            sharing: Sharing {
+                garbage_age: Duration::from_hours(24),
+                reading_max: Duration::from_hours(24),
+                settling: Duration::from_mins(3),
+            },
         }
     }
 }

@@ -8,9 +8,22 @@ pub(crate) const CHECKPOINTS: &str = "log/checkpoint";
 pub(crate) const DATA: &str = "data";
 pub(crate) const RAW: &str = "raw";
 pub(crate) const RECEIPTS: &str = "receipts";
+pub(crate) const BACKUP: &str = "backup";
+/// What nodes that collect garbage tell the others.
+pub(crate) const COLLECTING: &str = "collecting";
+/// Where a bucket is tried out.
+pub(crate) const TRIAL: &str = "trial";
 pub(crate) const PROJECTION: &str = "projection";
 pub(crate) const SCRATCH: &str = "scratch";
 pub(crate) const LOCK: &str = "lock";
+/// Copies of a bucket's objects on the disk of a node.
+pub(crate) const CACHE: &str = "cache";
+
+/// Whether a path is of the store itself, and not of what one process keeps beside it.
+pub(crate) fn is_of_store(path: &str) -> bool {
+    let first = path.split('/').next().unwrap_or_default();
+    matches!(first, "" | FORMAT | LOG | DATA | RAW | RECEIPTS | BACKUP | COLLECTING | TRIAL)
+}
 
 /// The directories that every store has.
 pub(crate) const DIRECTORIES: [&str; 6] = [LOG, CHECKPOINTS, DATA, RAW, RECEIPTS, SCRATCH];
@@ -63,6 +76,23 @@ pub(crate) fn asset(dataset: &DatasetUuid, hash: &Sha256) -> String {
 /// Whether a name in a dataset's folder, or a path below it, is of a projection that other programs read.
 pub(crate) fn is_beside(name: &str) -> bool {
     name.starts_with('_')
+}
+
+/// Whether an object may be large and nothing depends on who made it: whoever does makes the same.
+pub(crate) fn is_same_from_everyone(key: &str) -> bool {
+    [DATA, RAW, RECEIPTS, CHECKPOINTS]
+        .iter()
+        .any(|folder| key.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
+}
+
+/// Whether a key is named by what the object holds, so that nobody can put something else there.
+pub(crate) fn is_named_by_content(key: &str) -> bool {
+    let mut parts = key.split('/');
+    match parts.next() {
+        Some(RAW | RECEIPTS) => true,
+        Some(DATA) => parts.nth(1).is_some_and(|name| !is_beside(name)),
+        _ => false,
+    }
 }
 
 pub(crate) fn raw(hash: &Sha256) -> String {

@@ -73,6 +73,7 @@ pub(crate) struct PreparedLayer {
 impl Transaction {
     pub(crate) fn begin(shared: Arc<Shared>, push: PushIntent) -> Result<Self> {
         shared.check_takes_commits()?;
+        shared.follow()?;
         let snapshot = shared.snapshot();
         if let Some(record) = snapshot.push(&push.agency, &push.push_id)? {
             replay(&push, record)?;
@@ -304,7 +305,7 @@ impl Transaction {
     /// Stores the bytes as sent, compressed, unless a committed push brought them before.
     fn store_raw(&self) -> Result<ObjectClaim> {
         let claim = self.shared.claims.claim(paths::raw(&self.push.asset.sha256))?;
-        if !claim.is_committed() {
+        if !claim.is_there()? {
             compress(&self.shared.objects, &self.push, &claim.key)?;
         }
         Ok(claim)

@@ -9,15 +9,14 @@ mod truth;
 pub use projections::{ProjectionCheck, ProjectionState};
 
 use crate::backup::Marks;
-use crate::disk::RealDisk;
 use crate::named::{BytesOfRemoved, named_objects};
 use crate::objects::Objects;
+use crate::place::Place;
 use crate::progress::Progress;
 use crate::{format, log, paths};
 use journal::Journal;
 use objects::size_of;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use truth::Truth;
 use ukimet_model::{Error, ErrorKind, Result, Sha256};
 
@@ -77,24 +76,32 @@ impl VerifyReport {
     }
 }
 
-/// Checks a data directory: the chain and the seals of all commits, the checkpoints against them, the hash of every
-/// object that a live record names, and the projections against the commits.
+/// Checks a store: the chain and the seals of all commits, the checkpoints against them, the hash of every
+/// object that a live record names, and, in a directory, the projections against the commits.
 ///
 /// Changes nothing and takes no lock. Commits that a hub makes meanwhile are left out.
 ///
 /// # Errors
 ///
-/// `NotFound` if there is no store in the directory, `InvalidRequest` if it has a format that this version does not
-/// read or the journal is one of another catalog. Damage is no error: it is in the report.
-pub fn verify(dir: &Path, options: &VerifyOptions, progress: &mut dyn FnMut(&Progress)) -> Result<VerifyReport> {
-    let objects = Objects::new(Arc::new(RealDisk::new(dir)));
-    if let Some(unfinished) = Marks::read(&objects)?.unfinished() {
+/// `NotFound` if there is no store, `InvalidRequest` if it has a format that this version does not read or the journal
+/// is one of another catalog, `Unavailable` if a bucket does not answer. Damage is no error: it is in the report.
+pub fn verify(
+    place: impl Into<Place>,
+    options: &VerifyOptions,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<VerifyReport> {
+    let place = place.into();
+    let open = place.open()?;
+    let objects = &open.objects;
+    if let Some(unfinished) = Marks::read(objects)?.unfinished() {
         let mut report = VerifyReport::default();
         report.find(unfinished.key(), unfinished.to_string());
         return Ok(report);
     }
-    let (mut report, truth) = check(&objects, options, progress)?;
-    projections::check_projections(dir, &objects, &truth, &mut report)?;
+    let (mut report, truth) = check(objects, options, progress)?;
+    if let Place::Directory(dir) = &place {
+        projections::check_projections(dir, objects, &truth, &mut report)?;
+    }
     Ok(report)
 }
 

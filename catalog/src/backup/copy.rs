@@ -239,7 +239,7 @@ pub(super) fn check_target(from: &Objects, to: &dyn Store) -> Result<Sha256> {
     let marks = Marks::read(to)?;
     marks.check_catalog(to, &identity)?;
     if marks.is_empty() {
-        let strange = |name: &String| !matches!(name.as_str(), paths::LOCK | paths::SCRATCH | "backup");
+        let strange = |name: &String| !matches!(name.as_str(), paths::LOCK | paths::SCRATCH | paths::BACKUP);
         if let Some(name) = to.names("")?.iter().find(|name| strange(name)) {
             return Err(Error::invalid_request(format!(
                 "the target must be empty or a copy of the same catalog, found {}",

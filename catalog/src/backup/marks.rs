@@ -5,13 +5,14 @@
 //! opened.
 
 use super::store::{Store, read_all};
+use crate::paths;
 use crate::seal::{seal, unseal};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use ukimet_model::{Error, Result, Sha256};
 
-const FOLDER: &str = "backup";
+const FOLDER: &str = paths::BACKUP;
 
 /// What a mark says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

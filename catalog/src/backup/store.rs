@@ -25,7 +25,7 @@ impl Store for Objects {
     }
 
     fn size_bytes(&self, key: &str) -> Result<Option<u64>> {
-        Ok(self.open_if_there(key)?.map(|object| object.size_bytes()))
+        Ok(self.stat(key)?.map(|stat| stat.size_bytes))
     }
 
     fn reader(&self, key: &str) -> Result<Box<dyn Read>> {

@@ -7,6 +7,7 @@ mod differences;
 mod failing;
 mod flips;
 mod model;
+mod nodes;
 mod operations;
 mod scale;
 

@@ -5,10 +5,10 @@ use super::{Finding, Run};
 use crate::collect::each_stored;
 use crate::contents::{Proof, is_raw, named_hash};
 use crate::named::Named;
-use crate::objects::{Object, Objects};
+use crate::objects::{Object, Objects, is_out_of_reach};
 use sha2::{Digest, Sha256 as Hasher};
-use std::io::Read;
-use ukimet_model::{Result, Sha256};
+use std::io::{self, Read};
+use ukimet_model::{Error, ErrorKind, Result, Sha256};
 
 impl Run<'_> {
     /// Checks every object that is named and counts the others.
@@ -32,6 +32,8 @@ impl Run<'_> {
         count_object(self.store, key, &mut self.report);
         let object = match self.store.open(key) {
             Ok(object) => object,
+            // A store that does not answer is not damaged.
+            Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
             Err(error) => {
                 self.advance(0);
                 return Ok(Some(error.to_string()));
@@ -43,30 +45,42 @@ impl Run<'_> {
             self.advance(size_bytes);
             return Ok(None);
         }
-        let checked = check_bytes(key, &object);
+        let checked = check_bytes(key, &object)?;
         self.journal.note(key, size_bytes, checked.clone())?;
         self.advance(size_bytes);
         Ok(checked.err().map(|reason| format!("object {key} is damaged: {reason}")))
     }
 }
 
-fn check_bytes(key: &str, object: &Object) -> Result<(), String> {
-    let mut proof = Proof::of(key);
-    copy(object.reader(0), |bytes| proof.update(bytes)).map_err(|e| e.to_string())?;
-    proof.finish()?;
-    if !is_raw(key) {
-        return Ok(());
+/// What is wrong with an object's bytes, if anything is.
+///
+/// # Errors
+///
+/// `Unavailable` if they could not be fetched.
+fn check_bytes(key: &str, object: &Object) -> Result<Result<(), String>> {
+    match prove_bytes(key, object) {
+        Ok(proven) => Ok(proven),
+        Err(e) if is_out_of_reach(&e) => Err(Error::unavailable(format!("reading {key} failed")).caused_by(e)),
+        Err(e) => Ok(Err(e.to_string())),
     }
-    let mut hasher = Hasher::new();
-    let decoder = zstd::Decoder::new(object.reader(0)).map_err(|e| e.to_string())?;
-    copy(decoder, |bytes| hasher.update(bytes)).map_err(|e| e.to_string())?;
-    if named_hash(key) == Some(Sha256(hasher.finalize().into())) {
-        return Ok(());
-    }
-    Err("what it decompresses to is not what was pushed".to_owned())
 }
 
-fn copy(mut from: impl Read, mut to: impl FnMut(&[u8])) -> std::io::Result<()> {
+fn prove_bytes(key: &str, object: &Object) -> io::Result<Result<(), String>> {
+    let mut proof = Proof::of(key);
+    copy(object.reader(0), |bytes| proof.update(bytes))?;
+    let proven = proof.finish();
+    if proven.is_err() || !is_raw(key) {
+        return Ok(proven);
+    }
+    let mut hasher = Hasher::new();
+    copy(zstd::Decoder::new(object.reader(0))?, |bytes| hasher.update(bytes))?;
+    if named_hash(key) == Some(Sha256(hasher.finalize().into())) {
+        return Ok(Ok(()));
+    }
+    Ok(Err("what it decompresses to is not what was pushed".to_owned()))
+}
+
+fn copy(mut from: impl Read, mut to: impl FnMut(&[u8])) -> io::Result<()> {
     let mut buffer = vec![0; 1 << 20];
     loop {
         match from.read(&mut buffer)? {

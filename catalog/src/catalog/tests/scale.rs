@@ -11,7 +11,7 @@ use super::sha256;
 use crate::catalog::Catalog;
 use crate::disk::RealDisk;
 use crate::format::read_identity;
-use crate::log::{self, Change, Entry, Part};
+use crate::log::{self, Appended, Change, Entry, Part};
 use crate::named::{BytesOfRemoved, named_objects};
 use crate::objects::Objects;
 use crate::opening::{as_read, state_at};
@@ -134,7 +134,10 @@ fn generate(dir: &Path, datasets: u64, versions: u64) {
             let group = first..datasets.min(first + GROUP);
             let parts = group.map(|dataset| push(dataset, number, sequence)).collect();
             let entry = Entry { sequence, previous, time: Timestamp::UNIX_EPOCH, parts };
-            previous = log::append(&objects, &entry).expect("room");
+            let Appended::Committed(hash) = log::append(&objects, &entry).expect("room") else {
+                panic!("a lone writer")
+            };
+            previous = hash;
         }
     }
     let state = state_at(&objects, identity, sequence).expect("whole");
