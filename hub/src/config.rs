@@ -1,20 +1,47 @@
 //! What an operator may set: every limit with its unit and default.
 
 use crate::diff::PageLimits;
+use crate::store::StoreOptions;
 use crate::usage::UsageLimits;
 use clap::{Args, ValueEnum};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
-use ukimet_catalog::{CatalogOptions, TableLimits};
+use ukimet_catalog::{BucketOptions, CatalogOptions, Sharing, TableLimits};
 use ukimet_model::{DatasetId, Error, Result};
 
 /// Settings of a hub. Sizes are bytes and take the suffixes KiB, MiB, GiB; times take s, min, h.
 #[derive(Args, Clone, Debug)]
 pub struct Config {
-    /// Directory that holds the catalog; made if it does not exist.
+    /// Directory that holds the catalog; made if it does not exist. With a store in a bucket it holds what this hub keeps
+    /// for itself, and is this hub's alone.
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
+
+    /// Bucket that holds the catalog, as s3://BUCKET/PREFIX; several hubs may serve it at the same time.
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
+
+    /// How a bucket is talked to.
+    #[command(flatten)]
+    pub store_options: StoreOptions,
+
+    /// Objects of the bucket that are kept in the directory.
+    #[arg(long, value_name = "SIZE", default_value = "8GiB", value_parser = parse_bytes)]
+    pub store_cache: u64,
+
+    /// How often commits of other hubs on the same bucket are looked for: a reader is behind them by at most this.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_time)]
+    pub store_poll: Duration,
+
+    /// Files in the bucket that were written less long ago are never removed: longer than any push takes, and the same
+    /// for all hubs on the bucket.
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_time)]
+    pub store_garbage_age: Duration,
+
+    /// How long a version that was removed may still be read by a hub on the same bucket; the same for all.
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_time)]
+    pub store_reading_max: Duration,
 
     /// Address to listen on for gRPC, Flight and HTTP alike; port 0 takes a free one.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8815", value_parser = parse_address)]
@@ -253,7 +280,16 @@ impl Config {
                 self.listen
             )));
         }
-        Ok(())
+        if self.store_poll.is_zero() || self.store_options.store_request_max.is_zero() {
+            return Err(Error::invalid_request("store-poll and store-request-max are 1s or more, found 0s"));
+        }
+        self.bucket().map(drop)
+    }
+
+    /// The bucket that holds the catalog; `None` for the directory.
+    pub fn bucket(&self) -> Result<Option<BucketOptions>> {
+        let bucket = self.store.as_deref().map(|url| self.store_options.bucket(url)).transpose()?;
+        Ok(bucket.map(|bucket| BucketOptions { cache_bytes: self.store_cache, ..bucket }))
     }
 
     /// Bytes of a table that values are looked up in, as memory has them.
@@ -268,6 +304,12 @@ impl Config {
             verdict_limits: TableLimits { rows_max: self.verdict_rows_max, bytes_max: self.verdict_bytes_max },
             quarantine_limits: TableLimits { rows_max: self.quarantine_rows_max, bytes_max: self.quarantine_bytes_max },
             asset_bytes_max: self.raster_bytes_max,
+            sharing: Sharing {
+                garbage_age: self.store_garbage_age,
+                reading_max: self.store_reading_max,
+                // A look and a commit take at most two times as long as a request and its repetitions, each.
+                settling: self.store_options.store_request_max * 6,
+            },
             ..CatalogOptions::default()
         }
     }

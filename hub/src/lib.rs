@@ -26,4 +26,5 @@ pub mod renormalize;
 pub mod report;
 pub mod server;
 pub mod staging;
+mod store;
 pub mod usage;

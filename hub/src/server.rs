@@ -47,6 +47,7 @@ pub struct Hub {
     health: tonic_health::server::HealthReporter,
     staging: Staging,
     gc_every: Duration,
+    store_poll: Duration,
     deltas: Option<DeltaLogs>,
     usage_writer: tokio::task::JoinHandle<()>,
 }
@@ -109,6 +110,7 @@ impl Hub {
             health,
             staging,
             gc_every: config.gc_every,
+            store_poll: config.store_poll,
             deltas,
             usage_writer,
         })
@@ -136,6 +138,7 @@ impl Hub {
             () = stop => (),
             () = expire(&self.staging) => (),
             () = tidy(&self.catalog, self.gc_every) => (),
+            () = follow_others(&self.catalog, self.store_poll) => (),
         }
         tracing::info!("stopping: running calls may end");
         self.draining.cancel();
@@ -170,6 +173,27 @@ async fn expire(staging: &Staging) {
             Ok(Err(error)) => tracing::warn!(%error, "unfinished pushes were not looked through"),
             Err(error) => tracing::warn!(%error, "unfinished pushes were not looked through"),
         }
+    }
+}
+
+/// Applies, now and then, what other hubs on the same store have committed. Does not end.
+async fn follow_others(catalog: &Catalog, every: Duration) {
+    if !catalog.is_shared() {
+        return std::future::pending().await;
+    }
+    let mut is_behind = false;
+    loop {
+        tokio::time::sleep(every).await;
+        let catalog = catalog.clone();
+        let followed = tokio::task::spawn_blocking(move || catalog.follow()).await;
+        let followed = followed.map_err(|e| Error::internal("following other hubs").caused_by(e)).flatten();
+        // One line when it begins to fail, one when it is over.
+        match &followed {
+            Ok(_) if is_behind => tracing::info!("the store answers again"),
+            Err(error) if !is_behind => tracing::warn!(%error, "commits of other hubs are not seen"),
+            _ => (),
+        }
+        is_behind = followed.is_err();
     }
 }
 
@@ -237,10 +261,13 @@ fn absolute(dir: &Path) -> Result<PathBuf> {
 }
 
 async fn open_catalog(config: &Config) -> Result<Catalog> {
-    let (dir, options) = (config.data.clone(), config.catalog_options());
-    let catalog = tokio::task::spawn_blocking(move || Catalog::open(&dir, options, Arc::new(SystemClock)))
-        .await
-        .map_err(|e| Error::internal("opening the catalog").caused_by(e))??;
+    let (dir, options, bucket) = (config.data.clone(), config.catalog_options(), config.bucket()?);
+    let open = move || match bucket {
+        None => Catalog::open(&dir, options, Arc::new(SystemClock)),
+        Some(bucket) => Catalog::open_bucket(&dir, &bucket, options, Arc::new(SystemClock)),
+    };
+    let catalog =
+        tokio::task::spawn_blocking(open).await.map_err(|e| Error::internal("opening the catalog").caused_by(e))??;
     tracing::info!(opening = ?catalog.opening(), "catalog is open");
     Ok(catalog)
 }

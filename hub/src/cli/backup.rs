@@ -1,25 +1,27 @@
 //! `ukimet backup`.
 
 use crate::cli::{output, verify};
+use crate::store::StoreOptions;
 use clap::Args;
 use serde_json::{Value, json};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use ukimet_catalog::BackupReport;
 use ukimet_model::{Result, SystemClock};
 
-/// Copy a catalog to another directory while a hub works: only what is not there yet.
+/// Copy a catalog to another directory or bucket while a hub works: only what is not there yet.
 ///
 /// The copy is a catalog as of one snapshot. Run it again after an interruption, and every time the backup is to be
 /// renewed.
 #[derive(Args)]
 pub struct Backup {
-    /// The catalog's directory.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
-    /// Where the backup is or is to be: an empty directory, or a backup of the same catalog.
-    #[arg(long, value_name = "DIR")]
-    to: PathBuf,
+    /// The catalog's directory, or its bucket as s3://BUCKET/PREFIX.
+    #[arg(long, value_name = "DIR|URL")]
+    data: String,
+    /// Where the backup is or is to be: an empty directory or bucket, or a backup of the same catalog.
+    #[arg(long, value_name = "DIR|URL")]
+    to: String,
+    #[command(flatten)]
+    store: StoreOptions,
     /// Read and hash what the backup has already, and copy again what is damaged there.
     #[arg(long)]
     check: bool,
@@ -31,14 +33,15 @@ pub struct Backup {
 impl Backup {
     /// Makes or renews a backup and prints what was done.
     pub fn run(self) -> Result<ExitCode> {
+        let (from, to) = (self.store.place(&self.data)?, self.store.place(&self.to)?);
         let bar = output::bar(Some(0), "copying", true);
         let progress = &mut |progress: &_| verify::show(&bar, progress);
-        let report = ukimet_catalog::backup(&self.data, &self.to, self.check, &SystemClock, progress)?;
+        let report = ukimet_catalog::backup(from, to.clone(), self.check, &SystemClock, progress)?;
         bar.finish_and_clear();
         if self.json {
             output::document(&document(&report));
         } else {
-            output::line(&format!("{} holds {}", self.to.display(), sentence(&report)));
+            output::line(&format!("{} holds {}", to, sentence(&report)));
         }
         Ok(ExitCode::SUCCESS)
     }

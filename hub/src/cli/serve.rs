@@ -23,8 +23,9 @@ impl Serve {
     pub async fn run(self) -> Result<ExitCode> {
         let stop = told_to_stop()?;
         let data = self.config.data.display().to_string();
+        let store = self.config.store.as_ref().map_or_else(String::new, |store| format!(", store {store}"));
         let hub = Hub::open(self.config).await?;
-        output::line(&format!("ukimet is ready on http://{} (data {data})", hub.address));
+        output::line(&format!("ukimet is ready on http://{} (data {data}{store})", hub.address));
         hub.serve(stop).await?;
         Ok(ExitCode::SUCCESS)
     }

@@ -1,12 +1,13 @@
 //! `ukimet verify`.
 
 use crate::cli::output;
+use crate::store::StoreOptions;
 use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use ukimet_catalog::{Finding, Progress, ProjectionCheck, ProjectionState, VerifyOptions, VerifyReport};
+use ukimet_catalog::{Finding, Place, Progress, ProjectionCheck, ProjectionState, VerifyOptions, VerifyReport};
 use ukimet_model::{Error, Result};
 
 /// Dependents of a finding that a person is shown; JSON has all.
@@ -17,12 +18,14 @@ const DEPENDENTS_SHOWN: usize = 5;
 /// Reads only and takes no lock, so it may run beside a hub. Exit code 1 if anything is found.
 #[derive(Args)]
 pub struct Verify {
-    /// The catalog's directory.
-    #[arg(value_name = "DIR", required_unless_present = "data", conflicts_with = "data")]
-    dir: Option<PathBuf>,
+    /// The catalog's directory, or its bucket as s3://BUCKET/PREFIX.
+    #[arg(value_name = "DIR|URL", required_unless_present = "data", conflicts_with = "data")]
+    place: Option<String>,
     /// The same, as the other commands have it.
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
+    #[arg(long, value_name = "DIR|URL")]
+    data: Option<String>,
+    #[command(flatten)]
+    store: StoreOptions,
     /// Read every row of every version again, not only the bytes of the files; compare keys and R-trees with the rows.
     #[arg(long)]
     deep: bool,
@@ -37,13 +40,16 @@ pub struct Verify {
 impl Verify {
     /// Verifies and prints what was found.
     pub fn run(self) -> Result<ExitCode> {
-        let dir = self.dir.or(self.data).expect("the command line has one of them");
-        if !dir.is_dir() {
+        let place = self.place.or(self.data).expect("the command line has one of them");
+        let place = self.store.place(&place)?;
+        if let Place::Directory(dir) = &place
+            && !dir.is_dir()
+        {
             return Err(Error::invalid_request(format!("there is no directory {}", dir.display())));
         }
         let bar = output::bar(Some(0), "verifying", true);
         let options = VerifyOptions { is_deep: self.deep, journal: self.resume };
-        let report = ukimet_catalog::verify(&dir, &options, &mut |progress| show(&bar, progress))?;
+        let report = ukimet_catalog::verify(place, &options, &mut |progress| show(&bar, progress))?;
         bar.finish_and_clear();
         if self.json {
             output::document(&document(&report));
