@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo build build-tests test check fmt conformance kill clients sail bench fuzz root-hashes clean
+.PHONY: help setup packages demo build build-tests test check fmt conformance kill clients sail s3 bench fuzz root-hashes clean
 
 # One selection of crates for every command, so that cargo builds nothing twice.
 CARGO_SELECTION := --workspace --locked
@@ -71,6 +71,9 @@ $(SAIL_VENV)/stamp: tests/sail/requirements.lock
 
 sail: build-tests $(SAIL_VENV)/stamp ## Sail with two workers reads Delta logs (600 MB of Python packages, not in make test)
 	$(SAIL_VENV)/bin/python -m pytest -q tests/sail -c tests/clients/pytest.ini --rootdir tests/sail -p no:cacheprovider
+
+s3: build-tests $(VENV)/stamp ## Two hubs on one Ceph, killed and cut off KILLS times (Debian packages of Ceph, not in make test)
+	$(PYTHON) tests/store/nodes.py --kills $(KILLS)
 
 kill: build-tests $(VENV)/stamp ## Kill hub, backups and restores KILLS times during pushes; nothing acknowledged may be lost
 	$(PYTHON) tests/kill/kill.py --kills $(KILLS)
