@@ -18,7 +18,7 @@ pub struct Config {
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
 
-    /// Bucket that holds the catalog, as s3://BUCKET/PREFIX; several hubs may serve it at the same time.
+    /// Bucket that holds the catalog, as `s3://BUCKET/PREFIX`; several hubs may serve it at the same time.
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
 
@@ -280,7 +280,7 @@ impl Config {
                 self.listen
             )));
         }
-        if self.store_poll.is_zero() || self.store_options.store_request_max.is_zero() {
+        if self.store_poll.is_zero() || self.store_options.request_max.is_zero() {
             return Err(Error::invalid_request("store-poll and store-request-max are 1s or more, found 0s"));
         }
         self.bucket().map(drop)
@@ -308,7 +308,7 @@ impl Config {
                 garbage_age: self.store_garbage_age,
                 reading_max: self.store_reading_max,
                 // A look and a commit take at most two times as long as a request and its repetitions, each.
-                settling: self.store_options.store_request_max * 6,
+                settling: self.store_options.request_max * 6,
             },
             ..CatalogOptions::default()
         }

@@ -15,32 +15,32 @@ const SCHEME: &str = "s3://";
 #[derive(Args, Clone, Debug)]
 pub struct StoreOptions {
     /// URL of the service that has the bucket; by default `AWS_ENDPOINT_URL`, or that of the region.
-    #[arg(long, value_name = "URL")]
-    pub store_endpoint: Option<String>,
+    #[arg(long = "store-endpoint", value_name = "URL")]
+    pub endpoint: Option<String>,
 
     /// Region of the bucket; by default `AWS_REGION`.
-    #[arg(long, value_name = "NAME")]
-    pub store_region: Option<String>,
+    #[arg(long = "store-region", value_name = "NAME")]
+    pub region: Option<String>,
 
     /// The bucket's name is in the host name and not in the path.
-    #[arg(long)]
-    pub store_virtual_hosted: bool,
+    #[arg(long = "store-virtual-hosted")]
+    pub virtual_hosted: bool,
 
     /// Talk to the store without TLS, as is fit for one on the same machine. Anyone on the way reads and changes rows.
-    #[arg(long)]
-    pub store_allow_http: bool,
+    #[arg(long = "store-allow-http")]
+    pub allow_http: bool,
 
     /// How long one request to the store may take, and how long a failed one is repeated.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
-    pub store_request_max: Duration,
+    #[arg(long = "store-request-max", value_name = "TIME", default_value = "30s", value_parser = parse_time)]
+    pub request_max: Duration,
 
     /// How often a failed request is repeated at most.
-    #[arg(long, value_name = "COUNT", default_value_t = 10)]
-    pub store_retries_max: usize,
+    #[arg(long = "store-retries-max", value_name = "COUNT", default_value_t = 10)]
+    pub retries_max: usize,
 
     /// Files larger than this are uploaded in parts of this size, 5 MiB or more.
-    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_part)]
-    pub store_part: u64,
+    #[arg(long = "store-part", value_name = "SIZE", default_value = "16MiB", value_parser = parse_part)]
+    pub part: u64,
 }
 
 impl StoreOptions {
@@ -61,13 +61,13 @@ impl StoreOptions {
             return Err(refused());
         }
         Ok(BucketOptions {
-            endpoint: self.store_endpoint.clone(),
-            region: self.store_region.clone(),
-            is_virtual_hosted: self.store_virtual_hosted,
-            allows_http: self.store_allow_http,
-            request_max: self.store_request_max,
-            retries_max: self.store_retries_max,
-            part_bytes: self.store_part,
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            is_virtual_hosted: self.virtual_hosted,
+            allows_http: self.allow_http,
+            request_max: self.request_max,
+            retries_max: self.retries_max,
+            part_bytes: self.part,
             ..BucketOptions::new(bucket.to_owned(), prefix.to_owned())
         })
     }
@@ -117,6 +117,6 @@ mod tests {
     #[test]
     fn a_part_that_stores_do_not_take_is_refused() {
         assert!(options(&["--store-part", "4MiB"]).is_err());
-        assert_eq!(options(&["--store-part", "5MiB"]).expect("the least").store_part, 5 << 20);
+        assert_eq!(options(&["--store-part", "5MiB"]).expect("the least").part, 5 << 20);
     }
 }

@@ -8,6 +8,7 @@ are between them. It is as small as Ceph gets, and its gateway is the one that l
 import datetime
 import hashlib
 import hmac
+import json
 import shutil
 import signal
 import socket
@@ -127,6 +128,11 @@ class CephStore:
         headers["Authorization"] = f"AWS4-HMAC-SHA256 {credential}"
         put = urllib.request.Request(f"{self.endpoint}/{name}", method="PUT", headers=headers)
         urllib.request.urlopen(put, timeout=60).close()
+
+    def keys(self, bucket: str) -> list[str]:
+        """What a bucket holds, as the store itself sees it."""
+        listed = self._run("radosgw-admin", "bucket", "list", f"--bucket={bucket}", "--max-entries=1000000")
+        return [entry["name"] for entry in json.loads(listed)]
 
     def stop_gateway(self) -> None:
         """Cuts every connection."""

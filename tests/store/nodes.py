@@ -26,6 +26,8 @@ TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS / "kill")]
 
 import grpc  # noqa: E402
+from deltalake import DeltaTable  # noqa: E402
+from deltalake.exceptions import DeltaError  # noqa: E402
 from pyarrow import flight  # noqa: E402
 
 from ceph import CephStore, missing_programs  # noqa: E402
@@ -155,6 +157,25 @@ def check(protos, address: str, ledgers: list[Ledger]) -> list[str]:
     return wrong
 
 
+def delta_behind(protos, address: str, store: CephStore, datasets: set[str]) -> list[str]:
+    """Waits until the Delta logs in the bucket, which either hub writes, have every version. A foreign reader says so."""
+    options = store.environment() | {"AWS_ENDPOINT_URL": store.endpoint, "AWS_ALLOW_HTTP": "true"}
+    client, until = Pusher(protos, address), time.monotonic() + BEHIND_SECONDS_MAX
+    expected = sorted(len(versions(client, protos, dataset)) for dataset in datasets)
+    client.close()
+    while True:
+        folders = {key.split("/")[2] for key in store.keys("catalog") if key.startswith("truth/data/")}
+        try:
+            found = sorted(DeltaTable(f"{STORE}/data/{name}", storage_options=options).version() for name in folders)
+        except DeltaError as error:
+            found = [str(error)]
+        if found == expected:
+            return []
+        if time.monotonic() > until:
+            return [f"the Delta logs have versions {found}, expected {expected}"]
+        time.sleep(1)
+
+
 def command(store: CephStore, *arguments) -> list[str]:
     done = run_ukimet(*arguments, "--store-endpoint", store.endpoint, "--store-allow-http")
     return [] if done.returncode == 0 else [f"{arguments[0]} ended with {done.returncode}: {done.stdout}{done.stderr}"]
@@ -207,6 +228,7 @@ def run(options: argparse.Namespace, folder: Path, store: CephStore) -> int:
         for address in nodes.addresses:
             wrong += caught_up(protos, address, {name: version for name, version in newest.items() if version})
             wrong += check(protos, address, ledgers)
+        wrong += delta_behind(protos, nodes.addresses[0], store, set(newest))
         wrong += nodes.stop()
     pushed_s = time.monotonic() - begin
     wrong += command(store, "verify", STORE, "--deep")

@@ -72,6 +72,12 @@ impl S3 {
         Self::over(Arc::new(store), &options.prefix, options.part_bytes)
     }
 
+    /// The client's own bucket in memory: everything here but the wire.
+    #[cfg(test)]
+    pub(crate) fn in_memory(prefix: &str, part_bytes: u64) -> Self {
+        Self::over(Arc::new(object_store::memory::InMemory::new()), prefix, part_bytes).expect("a runtime")
+    }
+
     fn over(store: Arc<dyn ObjectStore>, prefix: &str, part_bytes: u64) -> Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("bucket").enable_all().build();
         let runtime = runtime.map_err(|e| Error::unavailable("starting the bucket's client failed").caused_by(e))?;

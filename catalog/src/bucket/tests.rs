@@ -64,6 +64,17 @@ fn a_bucket_keeps_the_contract_with_and_without_copies_on_the_disk() {
     }
 }
 
+#[test]
+fn the_client_keeps_the_contract_whole_and_in_parts_below_any_prefix() {
+    for (prefix, part_bytes) in [("", 1 << 30), ("one", 5 << 20), ("one/two", 1 << 20)] {
+        let bucket: Arc<dyn Bucket> = Arc::new(S3::in_memory(prefix, part_bytes));
+        check_fitness(&*bucket, "s3://memory", 7).expect("fit");
+        let dir = tempfile::tempdir().expect("a directory");
+        check_contract(Arc::new(BucketDisk::new(Arc::clone(&bucket), dir.path())));
+        assert_eq!(bucket.list("").expect("listed").len(), 2, "log and data are below {prefix:?}");
+    }
+}
+
 /// The bucket named by `UKIMET_TEST_STORE` as `s3://bucket/prefix`, at `UKIMET_TEST_STORE_ENDPOINT`: `make s3` sets both.
 #[test]
 #[ignore = "needs a real store: make s3"]

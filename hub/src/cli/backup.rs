@@ -14,7 +14,7 @@ use ukimet_model::{Result, SystemClock};
 /// renewed.
 #[derive(Args)]
 pub struct Backup {
-    /// The catalog's directory, or its bucket as s3://BUCKET/PREFIX.
+    /// The catalog's directory, or its bucket as `s3://BUCKET/PREFIX`.
     #[arg(long, value_name = "DIR|URL")]
     data: String,
     /// Where the backup is or is to be: an empty directory or bucket, or a backup of the same catalog.

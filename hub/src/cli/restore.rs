@@ -12,7 +12,7 @@ use ukimet_model::{Result, SystemClock};
 /// Run it again after an interruption. Exit code 1 if the verification finds anything.
 #[derive(Args)]
 pub struct Restore {
-    /// The backup's directory, or its bucket as s3://BUCKET/PREFIX.
+    /// The backup's directory, or its bucket as `s3://BUCKET/PREFIX`.
     #[arg(long, value_name = "DIR|URL")]
     from: String,
     /// The directory or bucket of the new catalog: empty, or with the beginnings of the same restore.

@@ -18,7 +18,7 @@ const DEPENDENTS_SHOWN: usize = 5;
 /// Reads only and takes no lock, so it may run beside a hub. Exit code 1 if anything is found.
 #[derive(Args)]
 pub struct Verify {
-    /// The catalog's directory, or its bucket as s3://BUCKET/PREFIX.
+    /// The catalog's directory, or its bucket as `s3://BUCKET/PREFIX`.
     #[arg(value_name = "DIR|URL", required_unless_present = "data", conflicts_with = "data")]
     place: Option<String>,
     /// The same, as the other commands have it.

@@ -26,5 +26,6 @@ mod registers;
 mod renormalizing;
 mod reports;
 mod root_hashes;
+mod stores;
 mod valid;
 mod versions;

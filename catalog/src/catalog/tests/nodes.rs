@@ -6,7 +6,7 @@ use crate::bucket::{Bucket, BucketDisk};
 use crate::catalog::Catalog;
 use crate::log;
 use crate::objects::Objects;
-use crate::opening::Projections;
+use crate::opening::{ProjectionOpening, Projections};
 use crate::options::{CatalogOptions, Sharing};
 use crate::paths;
 use crate::verify::VerifyOptions;
@@ -25,23 +25,37 @@ fn quick() -> CatalogOptions {
 /// A node with a directory of its own, its state in memory.
 struct Node {
     catalog: Catalog,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Node {
     fn start(bucket: &MemoryBucket) -> Self {
-        Self::try_start(bucket).expect("opens")
+        Self::with(bucket, quick(), false).expect("opens")
     }
 
-    fn try_start(bucket: &MemoryBucket) -> Result<Self> {
-        let dir = tempfile::tempdir().expect("a directory");
+    fn with(bucket: &MemoryBucket, options: CatalogOptions, is_on_disk: bool) -> Result<Self> {
+        Self::over(bucket, options, is_on_disk, tempfile::tempdir().expect("a directory"))
+    }
+
+    fn over(bucket: &MemoryBucket, options: CatalogOptions, is_on_disk: bool, dir: tempfile::TempDir) -> Result<Self> {
         let disk = BucketDisk::caching(Arc::new(bucket.clone()), dir.path(), 1 << 20).expect("a directory");
+        let projections = dir.path().join(paths::PROJECTION);
+        let projections = if is_on_disk { Projections::OnDisk(projections) } else { Projections::InMemory };
         let scratch = dir.path().join(paths::SCRATCH);
-        std::fs::create_dir(&scratch).expect("an empty directory");
-        let objects = Objects::new(Arc::new(disk));
-        let clock = Arc::new(SystemClock);
-        let catalog = Catalog::open_with(objects, Projections::InMemory, quick(), clock, scratch, None)?;
-        Ok(Self { catalog, _dir: dir })
+        let catalog = Catalog::open_with(
+            Objects::new(Arc::new(disk)),
+            projections,
+            options,
+            Arc::new(SystemClock),
+            scratch,
+            None,
+        )?;
+        Ok(Self { catalog, dir })
+    }
+
+    /// Ends the node; its directory stays.
+    fn stop(self) -> tempfile::TempDir {
+        self.dir
     }
 
     fn push(&self, id: &str, dataset: &'static str, rows: std::ops::Range<i64>) -> Result<PushOutcome> {
@@ -302,6 +316,38 @@ fn a_collection_that_was_cut_off_leaves_a_list_that_the_next_takes_away_in_time(
     assert!(!is_listed());
     node.push("p3", "a/x", 0..4).expect("pushed");
     check(&bucket);
+}
+
+#[test]
+fn what_another_node_may_still_read_is_kept_for_as_long_as_that_may_take() {
+    let bucket = MemoryBucket::default();
+    drop(with_garbage(&bucket));
+    bucket.pass(2 * HOUR);
+    let patient = CatalogOptions { sharing: Sharing { reading_max: HOUR, ..quick().sharing }, ..quick() };
+    let garbage =
+        |options| Node::with(&bucket, options, false).expect("opens").catalog.garbage().expect("asked").objects;
+    assert_eq!(garbage(patient), 0);
+    assert!(garbage(quick()) > 0);
+}
+
+#[test]
+fn a_node_finds_by_words_what_another_published_and_catches_up_when_it_was_away() {
+    let bucket = MemoryBucket::default();
+    let first = Node::start(&bucket);
+    let second = Node::with(&bucket, quick(), true).expect("opens");
+    first.push("p1", "a/lakes", 0..3).expect("pushed");
+    let found = |node: &Node| {
+        let query = ukimet_model::DatasetQuery { text: "lakes".to_owned(), limit: 10, ..Default::default() };
+        node.catalog.snapshot().search(&query).expect("searched").datasets.len()
+    };
+    assert_eq!(found(&second), 0);
+    second.catalog.follow().expect("the store answers");
+    assert_eq!(found(&second), 1);
+    let dir = second.stop();
+    first.push("p2", "a/lakes", 0..4).expect("pushed");
+    let again = Node::over(&bucket, quick(), true, dir).expect("opens");
+    assert_eq!(again.catalog.opening().state, ProjectionOpening::CaughtUp(1));
+    assert_eq!((again.catalog.snapshot().id().0, found(&again)), (2, 1));
 }
 
 #[test]
