@@ -141,7 +141,8 @@ impl Keeper {
     fn catch_up_one(&self, snapshot: &Snapshot, id: &DatasetId) -> Result<()> {
         let (dataset, newest) = snapshot.dataset(id)?;
         let beside = snapshot.beside(&dataset);
-        let files = Files { snapshot, id, beside, room: &self.room };
+        let newest_known = if self.catalog.is_shared() { Some(newest.number) } else { None };
+        let files = Files { snapshot, id, beside, room: &self.room, newest_known };
         let removed = snapshot.removals(id)?.into_iter().map(|removal| removal.version).collect();
         let done = catch_up(&files, newest.number, &removed, self.options)?;
         tracing::debug!(dataset = %id, version = %newest.number, ?done, "the Delta log is current");
@@ -155,6 +156,16 @@ struct Files<'a> {
     id: &'a DatasetId,
     beside: Beside,
     room: &'a Room,
+    /// Entries of later versions are of other hubs on the same store, which know more: they are passed by.
+    newest_known: Option<VersionNumber>,
+}
+
+impl Files<'_> {
+    /// Whether a name is of a version that is not known here yet.
+    fn is_of_later_version(&self, name: &str) -> bool {
+        let version = name.get(..20).and_then(|digits| digits.parse::<u64>().ok());
+        self.newest_known.zip(version).is_some_and(|(newest, version)| version > newest.0)
+    }
 }
 
 impl DatasetFiles for Files<'_> {
@@ -189,7 +200,9 @@ impl DatasetFiles for Files<'_> {
     }
 
     fn names(&self, folder: &str) -> Result<Vec<String>> {
-        self.beside.names(folder)
+        let mut names = self.beside.names(folder)?;
+        names.retain(|name| !self.is_of_later_version(name));
+        Ok(names)
     }
 
     fn read(&self, path: &str) -> Result<Bytes> {

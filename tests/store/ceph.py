@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -206,9 +207,11 @@ if __name__ == "__main__":
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dir", type=Path, help="a new directory for its files")
+    # Being told to end is an error like any other: what was started is ended first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     store = CephStore(parser.parse_args().dir)
-    print(store.endpoint, *(f"{k}={v}" for k, v in store.environment().items()), flush=True)
     try:
-        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+        print(store.endpoint, *(f"{k}={v}" for k, v in store.environment().items()), flush=True)
+        signal.pause()
     finally:
         store.stop()

@@ -14,6 +14,7 @@ Exits with 0 if all of that held. The seed is printed; a run with the same seed 
 import argparse
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -113,6 +114,12 @@ class Nodes:
         data = data if keeps_directory else self.folder / f"node-{number}-{self.starts}"
         self.hubs[number] = self._start(data, self.addresses[number])
 
+    def end(self) -> None:
+        """Ends what still runs."""
+        for hub in self.hubs:
+            if hub.process.poll() is None:
+                hub.kill()
+
     def stop(self) -> list[str]:
         return [f"hub {n} did not end well when asked to" for n, hub in enumerate(self.hubs) if hub.stop() != 0]
 
@@ -191,24 +198,14 @@ def contract(store: CephStore) -> list[str]:
     return [] if passed else [f"the contract is not kept: {done.stdout[-3000:]}{done.stderr[-2000:]}"]
 
 
-def run(options: argparse.Namespace, folder: Path, store: CephStore) -> int:
-    draw = random.Random(options.seed)
-    store.make_bucket("catalog")
-    store.make_bucket("copies")
-    wrong = [] if options.no_contract else contract(store)
-    (folder / "stubs").mkdir()
-    protos = compile_protos(folder / "stubs")
-    begin = time.monotonic()
-    nodes = Nodes(folder, store)
-    ledgers = [Ledger(n, f"kill/pusher-{n}") for n in range(options.pushers)]
-    ledgers += [Ledger(n, SHARED) for n in range(options.pushers)]
-    ended = threading.Event()
+def disturb(draw: random.Random, kills: int, nodes: Nodes, store: CephStore, protos, ledgers: list[Ledger]) -> int:
+    """Lets every pusher push while hubs are killed and the store is cut off; how often it was."""
+    ended, cuts = threading.Event(), 0
     threads = [threading.Thread(target=ledger.push_until, args=(ended, protos, nodes.addresses)) for ledger in ledgers]
     for thread in threads:
         thread.start()
-    cuts = 0
     try:
-        for kill in range(options.kills):
+        for kill in range(kills):
             time.sleep(draw.uniform(0, MOMENT_SECONDS_MAX))
             nodes.kill(draw.randrange(2), keeps_directory=draw.random() < 0.8)
             if kill % 5 == 4:
@@ -221,15 +218,37 @@ def run(options: argparse.Namespace, folder: Path, store: CephStore) -> int:
         ended.set()
         for thread in threads:
             thread.join()
-        newest = {}
-        for ledger in ledgers:
-            newest[ledger.dataset] = max([newest.get(ledger.dataset, 0), *ledger.acknowledged.values()])
-            wrong += ledger.unexpected
-        for address in nodes.addresses:
-            wrong += caught_up(protos, address, {name: version for name, version in newest.items() if version})
-            wrong += check(protos, address, ledgers)
-        wrong += delta_behind(protos, nodes.addresses[0], store, set(newest))
+    return cuts
+
+
+def look(nodes: Nodes, store: CephStore, protos, ledgers: list[Ledger]) -> list[str]:
+    """What is wrong with what both hubs and the Delta logs show."""
+    wrong, newest = [], {}
+    for ledger in ledgers:
+        newest[ledger.dataset] = max([newest.get(ledger.dataset, 0), *ledger.acknowledged.values()])
+        wrong += ledger.unexpected
+    for address in nodes.addresses:
+        wrong += caught_up(protos, address, {name: version for name, version in newest.items() if version})
+        wrong += check(protos, address, ledgers)
+    return wrong + delta_behind(protos, nodes.addresses[0], store, set(newest))
+
+
+def run(options: argparse.Namespace, folder: Path, store: CephStore) -> int:
+    store.make_bucket("catalog")
+    store.make_bucket("copies")
+    wrong = [] if options.no_contract else contract(store)
+    (folder / "stubs").mkdir()
+    protos = compile_protos(folder / "stubs")
+    begin = time.monotonic()
+    nodes = Nodes(folder, store)
+    ledgers = [Ledger(n, f"kill/pusher-{n}") for n in range(options.pushers)]
+    ledgers += [Ledger(n, SHARED) for n in range(options.pushers)]
+    try:
+        cuts = disturb(random.Random(options.seed), options.kills, nodes, store, protos, ledgers)
+        wrong += look(nodes, store, protos, ledgers)
         wrong += nodes.stop()
+    finally:
+        nodes.end()
     pushed_s = time.monotonic() - begin
     wrong += command(store, "verify", STORE, "--deep")
     wrong += command(store, "backup", "--data", STORE, "--to", "s3://copies/backup")
@@ -262,6 +281,8 @@ def main() -> int:
         print(f"missing: {', '.join(missing)}; apt-get install --no-install-recommends ceph-common ceph-mgr ceph-mon ceph-osd radosgw")
         return 2
     print(f"seed {options.seed}", flush=True)
+    # Being told to end is an error like any other: what was started is ended first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="ukimet-store-") as folder:
         store = CephStore(Path(folder) / "ceph")
         os.environ |= store.environment()
