@@ -141,7 +141,8 @@ def test_a_path_means_the_same_as_a_command(flight_client, history):
     dataset = history["keyed"]
     for path, version, first in [((dataset, "v3", "diff"), 3, 2), ((dataset, "v4", "diff", "v1"), 4, 1)]:
         info = flight_client.get_flight_info(flight.FlightDescriptor.for_path(*path))
-        assert json.loads(info.app_metadata) == {"dataset": dataset, "version": version, "diff_from": first}
+        expected = {"dataset": dataset, "version": version, "major": 1, "diff_from": first}
+        assert json.loads(info.app_metadata) == expected
         told = flight_client.do_get(info.endpoints[0].ticket).read_all()
         assert told.equals(pull(flight_client, dataset=dataset, version=version, diff_from=first))
     same = pull(flight_client, dataset=dataset, version=2, diff_from=2)
