@@ -4,6 +4,7 @@
 //! a copy that was cut off names nothing that it does not have; marks say what it is until then ([`marks`]).
 
 mod copy;
+mod erased;
 mod marks;
 mod store;
 
@@ -33,6 +34,8 @@ pub struct BackupReport {
     pub objects_present: u64,
     /// Objects of the target that were damaged and were copied again.
     pub objects_replaced: u64,
+    /// Objects of the target that were removed because they held rows that are erased.
+    pub objects_erased: u64,
 }
 
 /// How much was copied.
@@ -47,7 +50,8 @@ pub struct Copied {
 /// Makes or continues a backup of the store in `from`, as of its newest snapshot, in `to`.
 ///
 /// Copies what the target does not have, compared by name and size; with `checks_hashes` what the target has is read
-/// and hashed as well, and copied again if it is damaged. Reads the source only and takes no lock there, so a hub may
+/// and hashed as well, and copied again if it is damaged. What the target has of rows that were erased is removed there,
+/// so that earlier snapshots which need it can be restored from it no more. Reads the source only and takes no lock there, so a hub may
 /// be at work. Everything that was copied when it is interrupted counts when it is run again.
 ///
 /// # Errors
@@ -80,6 +84,7 @@ pub(crate) fn back_up(
     let (time, report) = (clock.now(), BackupReport::default());
     let mut copy = Copy { from, to, catalog, snapshot: None, checks_hashes, time, progress, report };
     let snapshot = copy.run()?;
+    copy.remove_erased(snapshot)?;
     copy.complete(snapshot)?;
     Ok(copy.report)
 }

@@ -235,7 +235,6 @@ impl Catalog {
         self.shared.clock.now()
     }
 
-    #[cfg(test)]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -268,6 +267,12 @@ impl Shared {
     pub(crate) fn newest_version(&self, dataset: &DatasetId) -> Result<Option<Version>> {
         let sequence = self.snapshot().id().0;
         self.state.read(sequence, |view| view.newest_version(dataset))
+    }
+
+    /// The commit of a dataset's last erasure; 0 for none.
+    pub(crate) fn last_erasure(&self, dataset: &DatasetId) -> Result<u64> {
+        let sequence = self.snapshot().id().0;
+        self.state.read(sequence, |view| view.last_erasure(dataset))
     }
 
     /// The folder name of a dataset. One that does not exist yet gets the same one from whoever asks, so that pushes

@@ -16,6 +16,8 @@ pub(crate) struct Claims {
 #[derive(Default)]
 struct Held {
     claims: HashMap<String, Claim>,
+    /// How many claims were made so far.
+    made: u64,
     /// Every key that was claimed since the collection that runs began; `None` if none runs.
     since_collection: Option<HashSet<String>>,
 }
@@ -23,6 +25,8 @@ struct Held {
 struct Claim {
     holders: usize,
     is_committed: bool,
+    /// Which of all claims the last on this object was.
+    last: u64,
 }
 
 impl Claims {
@@ -38,12 +42,15 @@ impl Claims {
     /// it stays either way.
     pub(crate) fn claim(&self, key: String) -> Result<ObjectClaim> {
         let mut held = self.held();
+        held.made += 1;
+        let last = held.made;
         if let Some(claim) = held.claims.get_mut(&key) {
             claim.holders += 1;
+            claim.last = last;
         } else {
             // On a shared store it is others as well that may need the object: whoever writes it finds out.
             let is_committed = !self.objects.is_shared() && self.objects.exists(&key)?;
-            held.claims.insert(key.clone(), Claim { holders: 1, is_committed });
+            held.claims.insert(key.clone(), Claim { holders: 1, is_committed, last });
         }
         if let Some(claimed) = &mut held.since_collection {
             claimed.insert(key.clone());
@@ -55,6 +62,11 @@ impl Claims {
     /// Whether a transaction relies on the object now.
     pub(crate) fn is_claimed(&self, key: &str) -> bool {
         self.held().claims.contains_key(key)
+    }
+
+    /// How many claims were made so far.
+    pub(crate) fn made(&self) -> u64 {
+        self.held().made
     }
 
     /// Begins a collection; at most one runs at a time.
@@ -82,6 +94,30 @@ impl Collection<'_> {
         let held = self.claims.held();
         if held.since_collection.as_ref().is_some_and(|claimed| claimed.contains(key)) {
             return Ok(false);
+        }
+        self.claims.objects.check_writable()?;
+        self.claims.objects.delete(key)?;
+        drop(held);
+        Ok(true)
+    }
+}
+
+impl Collection<'_> {
+    /// Deletes an object that transactions rely on, if all their claims were among the first `made`: whoever made them
+    /// cannot commit any more. Whether it is gone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Collection::delete`].
+    pub(crate) fn delete_from_first(&self, key: &str, made: u64) -> Result<bool> {
+        let mut held = self.claims.held();
+        let was_claimed = held.since_collection.as_ref().is_some_and(|claimed| claimed.contains(key));
+        match held.claims.get_mut(key) {
+            Some(claim) if claim.last > made => return Ok(false),
+            // Whoever lets go of it last finds it gone.
+            Some(claim) => claim.is_committed = false,
+            None if was_claimed => return Ok(false),
+            None => (),
         }
         self.claims.objects.check_writable()?;
         self.claims.objects.delete(key)?;
@@ -165,6 +201,26 @@ mod tests {
         assert!(deleted("raw/never") && deleted("raw/ended"));
         drop(collection);
         assert!(claims.begin_collection().delete("raw/during").expect("a whole disk"), "the next one may");
+    }
+
+    #[test]
+    fn an_erasure_takes_what_was_claimed_before_it_and_nothing_that_was_claimed_later() {
+        let objects = Objects::new(Arc::new(RecordingDisk::with_scratch()));
+        let claims = Claims::new(objects.clone());
+        for key in ["data/before", "data/both", "data/later"] {
+            put(&objects, key);
+        }
+        let claim = |key: &str| claims.claim(key.to_owned()).expect("claimed");
+        let (_before, _both) = (claim("data/before"), claim("data/both"));
+        let made = claims.made();
+        let (_again, later) = (claim("data/both"), claim("data/later"));
+        let collection = claims.begin_collection();
+        let deleted = |key: &str| collection.delete_from_first(key, made).expect("a whole disk");
+        assert!(deleted("data/before"));
+        assert!(!deleted("data/both") && !deleted("data/later"));
+        later.commit();
+        drop(later);
+        assert!(!deleted("data/later"), "it was claimed and let go since");
     }
 
     #[test]

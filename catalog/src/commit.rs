@@ -3,6 +3,7 @@
 use crate::catalog::Shared;
 use crate::checkpoint;
 use crate::collecting::Condemned;
+use crate::erase::{PreparedErasure, draft_erasure};
 use crate::follow::follow;
 use crate::index::text::TextIndex;
 use crate::invariants;
@@ -33,11 +34,18 @@ pub(crate) struct Proposal {
 pub(crate) enum Asked {
     Push(Box<Proposal>),
     Operation(OperationIntent),
+    Erasure(Arc<PreparedErasure>),
 }
 
 impl From<Proposal> for Asked {
     fn from(proposal: Proposal) -> Self {
         Self::Push(Box::new(proposal))
+    }
+}
+
+impl From<Arc<PreparedErasure>> for Asked {
+    fn from(prepared: Arc<PreparedErasure>) -> Self {
+        Self::Erasure(prepared)
     }
 }
 
@@ -225,6 +233,13 @@ fn read_ahead(shared: &Shared, group: &[Arc<Request>]) -> Result<()> {
                 }
                 Ok(())
             }
+            Asked::Erasure(prepared) => {
+                let OperationIntent { id, dataset, .. } = prepared.operation();
+                view.operation(dataset.agency(), id)?;
+                view.dataset(dataset)?;
+                view.versions(dataset, None, usize::MAX)?;
+                Ok(())
+            }
             Asked::Operation(OperationIntent { id, dataset, .. }) => {
                 view.operation(dataset.agency(), id)?;
                 view.dataset(dataset)?;
@@ -324,6 +339,7 @@ fn draft(shared: &Shared, asked: &Asked, view: &View<'_>, snapshot: SnapshotId, 
     match asked {
         Asked::Push(proposal) => draft_push(shared, proposal, view, snapshot, time),
         Asked::Operation(intent) => draft_operation(&shared.options, intent, view, snapshot, time),
+        Asked::Erasure(prepared) => draft_erasure(prepared, view, snapshot, time),
     }
 }
 
@@ -347,6 +363,9 @@ fn draft_push(
     for layer in &proposal.layers {
         let newest = view.newest_version(&layer.dataset)?.map_or(0, |version| version.number.0);
         check_expected_version(push, newest)?;
+        if view.last_erasure(&layer.dataset)? != layer.last_erasure {
+            return Err(erased_meanwhile(&layer.dataset));
+        }
         if newest != layer.base {
             return Ok(Drafted::Moved);
         }
@@ -359,10 +378,22 @@ fn draft_push(
         agency: push.agency.clone(),
         digest: push.digest,
         asset: push.asset.clone(),
-        outcome: outcome.clone(),
+        outcome: without_examples(&outcome),
         declared: push.declared.clone(),
     })));
     Ok(Drafted::Commit(commit, Outcome::Push(Box::new(outcome))))
+}
+
+/// An outcome as a commit keeps it: commits are for ever, and examples are values of rows.
+fn without_examples(outcome: &PushOutcome) -> PushOutcome {
+    let layers = outcome.layers.iter().cloned();
+    let layers = layers.map(|layer| LayerOutcome { report: layer.report.without_examples(), ..layer });
+    PushOutcome { layers: layers.collect(), ..outcome.clone() }
+}
+
+/// The error for a push that was compared with rows that are erased by now.
+pub(crate) fn erased_meanwhile(dataset: &DatasetId) -> Error {
+    Error::conflict(format!("rows of dataset {dataset} were erased while the push was read, push again"))
 }
 
 /// The answer to a push whose id was used before.
@@ -425,7 +456,7 @@ fn draft_layer(
         }
     }
     let outcome = layer_outcome(layer)?;
-    if let Some(receipt) = layer.receipt {
+    if layer.is_new {
         let version = Version {
             number: outcome.version,
             snapshot,
@@ -434,7 +465,7 @@ fn draft_layer(
             push_id: push.push_id.clone(),
             asset: push.asset.clone(),
             layer: layer.report.layer.clone(),
-            receipt,
+            receipt: layer.receipt,
             fields: layer.fields.clone(),
             root_hash: layer.state.root_hash,
             rows: layer.state.rows,
@@ -446,6 +477,7 @@ fn draft_layer(
             changes: layer.state.changes,
             major: outcome.major,
             valid_time: layer.valid_time().cloned(),
+            erased: None,
         };
         changes.push(Change::VersionPublished { dataset: layer.dataset.clone(), version: Box::new(version) });
     }
@@ -454,7 +486,7 @@ fn draft_layer(
 
 /// What a layer does to its dataset if it is committed onto the version that it was compared with.
 fn layer_outcome(layer: &PreparedLayer) -> Result<LayerOutcome> {
-    let is_published = layer.receipt.is_some();
+    let is_published = layer.is_new;
     Ok(LayerOutcome {
         dataset: layer.dataset.clone(),
         version: VersionNumber(layer.base + u64::from(is_published)),
@@ -465,6 +497,7 @@ fn layer_outcome(layer: &PreparedLayer) -> Result<LayerOutcome> {
         rows_changed: layer.state.counts.changed,
         key: layer.key().cloned(),
         report: layer.report.clone(),
+        receipt: Some(layer.receipt),
         verdicts: layer.tables.verdicts,
         quarantine: layer.tables.quarantine,
     })

@@ -31,7 +31,7 @@ impl Extent {
     }
 
     /// Takes rows away; `false` if the box may be smaller without them.
-    fn remove(&mut self, gone: &Self) -> bool {
+    pub(crate) fn remove(&mut self, gone: &Self) -> bool {
         for (kind, rows) in &gone.types {
             let left = self.types.get(kind).map_or(0, |before| before.saturating_sub(*rows));
             if left == 0 {

@@ -100,6 +100,7 @@ fn the_outcome_names_the_commit(part: &Part, sequence: u64) -> Result<()> {
             Change::TagSet { tag, .. } => tag.snapshot,
             Change::NoteAdded { note, .. } => note.snapshot,
             Change::VersionRemoved { removal, .. } => removal.snapshot,
+            Change::RowsErased { erasure, .. } => erasure.snapshot,
             _ => continue,
         };
         if snapshot.0 != sequence {
@@ -259,8 +260,13 @@ pub(crate) fn referenced(part: &Part, before: &View<'_>) -> Result<BTreeSet<Stri
         keys.extend(objects_of(&dataset, version));
     }
     for change in &part.changes {
-        if let Change::PushRecorded(record) = change {
-            keys.extend(record.objects());
+        match change {
+            Change::PushRecorded(record) => keys.extend(record.objects()),
+            Change::RowsErased { dataset, erasure } => {
+                let known = before.dataset(dataset)?.ok_or_else(|| broken("a changed dataset exists", dataset))?;
+                keys.extend(erasure.new_objects(&known));
+            }
+            _ => (),
         }
     }
     Ok(keys)

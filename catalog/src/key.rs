@@ -55,7 +55,8 @@ fn declared_column(name: &str, schema: &Schema) -> Result<String> {
     Ok(field.name().clone())
 }
 
-fn names_rows(data_type: &DataType) -> bool {
+/// Whether rows are told apart by values of this type.
+pub(crate) fn names_rows(data_type: &DataType) -> bool {
     use DataType as T;
     data_type.is_integer()
         || matches!(data_type, T::Utf8 | T::Boolean | T::Date32 | T::Time64(_) | T::Timestamp(..) | T::Decimal128(..))

@@ -1,5 +1,6 @@
 //! The chain of commits: the truth. One immutable file a commit, each naming the hash of the one before.
 
+use crate::erasure::Erasure;
 use crate::objects::{Objects, Put};
 use crate::operation::OperationRecord;
 use crate::paths;
@@ -60,16 +61,18 @@ pub(crate) enum Change {
     RetentionChanged { dataset: DatasetId, rule: Option<RetentionRule> },
     VersionRemoved { dataset: DatasetId, removal: Removal },
     OperationRecorded(Box<OperationRecord>),
+    RowsErased { dataset: DatasetId, erasure: Box<Erasure> },
 }
 
 impl Entry {
-    /// The datasets whose description or newest version the entry changes.
+    /// The datasets whose description, newest version or rows the entry changes.
     pub(crate) fn datasets(&self) -> impl Iterator<Item = &DatasetId> {
         self.parts.iter().flat_map(|part| &part.changes).filter_map(|change| match change {
             Change::DatasetCreated(dataset) => Some(&dataset.id),
             Change::MetadataChanged { dataset, .. }
             | Change::MappingChanged { dataset, .. }
-            | Change::VersionPublished { dataset, .. } => Some(dataset),
+            | Change::VersionPublished { dataset, .. }
+            | Change::RowsErased { dataset, .. } => Some(dataset),
             Change::PushRecorded(_)
             | Change::TagSet { .. }
             | Change::NoteAdded { .. }

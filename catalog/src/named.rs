@@ -1,5 +1,6 @@
 //! The objects that are needed of those that the records of a state name, and what depends on each.
 
+use crate::erasure::Erasures;
 use crate::invariants::objects_of;
 use crate::needs::{KeySet, Needs};
 use crate::state::{Damage, Read, Record, each_record};
@@ -22,10 +23,10 @@ pub(crate) enum BytesOfRemoved {
 /// The needed objects that a state names.
 pub(crate) fn named_objects(state: &dyn Read, bytes: BytesOfRemoved) -> Result<Named, Damage> {
     let needed = needed_objects(state, bytes)?;
-    let (mut named, mut datasets) = (Named::new(), HashMap::new());
-    // Keys are in order: datasets come before versions.
+    let (mut named, mut datasets, mut erasures) = (Named::new(), HashMap::new(), Erasures::default());
+    // Keys are in order: datasets and erasures come before pushes and versions.
     each_record(state, &mut |_, record| {
-        let keys = keys_of(record, &mut datasets);
+        let keys = keys_of(record, &mut datasets, &mut erasures);
         if let Some((dependent, keys)) = keys {
             let dependent: Arc<str> = dependent.into();
             for key in keys.into_iter().filter(|key| needed.contains(key)) {
@@ -55,18 +56,27 @@ fn needed_objects(state: &dyn Read, bytes: BytesOfRemoved) -> Result<KeySet, Dam
 }
 
 /// What a record is, and the objects that it names.
-fn keys_of(record: Record, datasets: &mut HashMap<DatasetId, Dataset>) -> Option<(String, Vec<String>)> {
+fn keys_of(
+    record: Record,
+    datasets: &mut HashMap<DatasetId, Dataset>,
+    erasures: &mut Erasures,
+) -> Option<(String, Vec<String>)> {
     match record {
         Record::Dataset { dataset, .. } => {
             datasets.insert(dataset.id.clone(), dataset);
             None
         }
-        Record::Version { dataset: id, version } => {
+        Record::Erasure { dataset, erasure } => {
+            erasures.add(&dataset, &erasure);
+            None
+        }
+        Record::Version { dataset: id, mut version } => {
+            erasures.apply(&id, &mut version);
             let keys = objects_of(datasets.get(&id)?, &version);
             Some((format!("{id}@{}", version.number), keys))
         }
         Record::Push(record) => {
-            Some((format!("push {}/{}", record.agency, record.push_id), record.objects().collect()))
+            Some((format!("push {}/{}", record.agency, record.push_id), erasures.objects_of(&record)))
         }
         Record::Tag { .. } | Record::Note { .. } | Record::Removal { .. } | Record::Operation(_) => None,
     }

@@ -1,5 +1,6 @@
 //! Which objects are needed: by versions that are kept, by pushes, by whoever still reads.
 
+use crate::erasure::Erasures;
 use crate::invariants::objects_of;
 use crate::paths;
 use crate::push::PushRecord;
@@ -32,7 +33,8 @@ impl KeySet {
     }
 }
 
-/// Gathers what is needed, record by record: datasets, removals, pushes and versions, in this order.
+/// Gathers what is needed, record by record: datasets, erasures, removals, pushes and
+/// versions, in this order.
 #[derive(Clone)]
 pub(crate) struct Needs {
     /// A version that was removed after this commit may still be read.
@@ -41,6 +43,7 @@ pub(crate) struct Needs {
     read_elsewhere_since: Option<Timestamp>,
     datasets: HashMap<DatasetId, Dataset>,
     removed: HashSet<(DatasetId, VersionNumber)>,
+    erasures: Erasures,
     named: KeySet,
     /// Pushes all of whose versions are removed.
     doubtful: Vec<Doubtful>,
@@ -73,6 +76,7 @@ impl Needs {
             read_elsewhere_since: None,
             datasets: HashMap::new(),
             removed: HashSet::new(),
+            erasures: Erasures::default(),
             named: KeySet::default(),
             doubtful: Vec::new(),
             histories: HashMap::new(),
@@ -98,6 +102,7 @@ impl Needs {
             Record::Removal { dataset, removal } if !self.is_read(removal) => {
                 self.add_removed(dataset, removal.version);
             }
+            Record::Erasure { dataset, erasure } => self.erasures.add(dataset, erasure),
             Record::Push(record) => self.add_push(record),
             Record::Version { dataset, version } => self.add_version(dataset, version),
             Record::Removal { .. } | Record::Tag { .. } | Record::Note { .. } | Record::Operation(_) => (),
@@ -113,23 +118,25 @@ impl Needs {
     fn add_push(&mut self, record: &PushRecord) {
         let layers = &record.outcome.layers;
         if layers.iter().any(|layer| !self.removed.contains(&(layer.dataset.clone(), layer.version))) {
-            self.named.extend(record.objects());
+            self.named.extend(self.erasures.objects_of(record));
             return;
         }
         let keeps_raw = |id: &DatasetId| {
             let rule = self.datasets.get(id).and_then(|dataset| dataset.retention.as_ref());
             rule.is_none_or(|rule| rule.keep_raw)
         };
+        let (raw, objects) = (paths::raw(&record.asset.sha256), self.erasures.objects_of(record));
         self.doubtful.push(Doubtful {
             push: (record.agency.clone(), record.push_id.clone()),
-            raw: paths::raw(&record.asset.sha256),
-            objects: record.objects().collect(),
-            keeps_raw: layers.iter().any(|layer| keeps_raw(&layer.dataset)),
+            keeps_raw: layers.iter().any(|layer| keeps_raw(&layer.dataset)) && objects.contains(&raw),
+            raw,
+            objects,
         });
     }
 
     fn add_version(&mut self, id: &DatasetId, version: &Version) {
         let Some(dataset) = self.datasets.get(id) else { return };
+        let version = &*self.erasures.seen(id, version);
         let push = (id.agency().to_owned(), version.push_id.clone());
         let is_removed = self.removed.contains(&(id.clone(), version.number));
         if let Some(history) = self.histories.get_mut(id) {

@@ -4,6 +4,7 @@ use crate::backup::Marks;
 use crate::checkpoint;
 use crate::collecting::Condemned;
 use crate::commit::Turn;
+use crate::erase::finish_erasures;
 use crate::format;
 use crate::index::text::{Reached, TextIndex};
 use crate::log;
@@ -81,6 +82,7 @@ pub(crate) fn open_parts(objects: &Objects, projections: Projections, options: &
         truth.rebuild(&|| Ok(Arc::new(MemoryState::default())))
     });
     let state = StateSlot::new(state, watermark.clone(), rebuild);
+    finish_erasures(objects, &state)?;
     let (text, snapshot, text_opening) = match projections {
         Projections::OnDisk(dir) => {
             let mut text = TextIndex::new(&dir.join("text"), options.text_writer_bytes);

@@ -2,7 +2,7 @@
 
 mod draft;
 
-pub(crate) use draft::{draft_operation, not_kept};
+pub(crate) use draft::{check_why, draft_operation, not_kept};
 
 use crate::seal::sha256;
 use jiff::Timestamp;

@@ -37,6 +37,8 @@ pub struct CatalogOptions {
     pub notes_max: usize,
     /// Bytes of one note.
     pub note_bytes_max: usize,
+    /// Keys that one erasure names.
+    pub erase_keys_max: usize,
     /// Text indexes of earlier snapshots that are kept in memory; at least 1.
     pub past_indexes_max: usize,
     /// How several nodes on one store give way to each other.
@@ -82,6 +84,7 @@ impl Default for CatalogOptions {
             tags_max: 10_000,
             notes_max: 1000,
             note_bytes_max: 10_000,
+            erase_keys_max: 10_000,
             past_indexes_max: 2,
             sharing: Sharing {
                 garbage_age: Duration::from_hours(24),

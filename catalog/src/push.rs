@@ -54,9 +54,10 @@ impl PushRecord {
         self.outcome.layers.iter().flat_map(|layer| layer.verdicts.iter().chain(&layer.quarantine))
     }
 
-    /// The objects that the push names beside those of its versions.
+    /// The objects that the push names: its bytes, its tables, and its receipts, which its versions name, too.
     pub(crate) fn objects(&self) -> impl Iterator<Item = String> {
         let tables = self.tables().map(|table| paths::receipt(&table.sha256));
-        std::iter::once(paths::raw(&self.asset.sha256)).chain(tables)
+        let receipts = self.outcome.layers.iter().filter_map(|layer| layer.receipt.as_ref()).map(paths::receipt);
+        std::iter::once(paths::raw(&self.asset.sha256)).chain(tables).chain(receipts)
     }
 }

@@ -8,7 +8,7 @@ pub(crate) use datasets::search_datasets;
 use crate::layer::schema_of;
 use crate::rtree::Candidate;
 use crate::segment::parquet_error;
-use crate::segments::{OpenSegment, SegmentCache};
+use crate::segments::{OpenSegment, Reading, SegmentCache};
 use crate::snapshot::Published;
 use crate::valid::ValidFilter;
 use arrow_array::cast::AsArray;
@@ -27,7 +27,7 @@ use ukimet_model::error::quoted;
 use ukimet_model::{BoundingBox, Dataset, DatasetUuid, Error, Result, RowQuery, SegmentRef, Version};
 
 /// Rows in one batch at most.
-const BATCH_ROWS: usize = 65_536;
+pub(crate) const BATCH_ROWS: usize = 65_536;
 /// Geometries that are tested exactly at once.
 const TEST_ROWS: usize = 4096;
 
@@ -47,6 +47,8 @@ pub struct Scan {
     reader: Option<SegmentReader>,
     /// The state that pins what is read; `None` if nothing is removed meanwhile.
     pin: Option<Arc<Published>>,
+    /// When reading began, as the cache counts.
+    reading: Reading,
 }
 
 /// A segment being read.
@@ -70,7 +72,7 @@ impl SegmentReader {
     }
 }
 
-fn read_error(error: ArrowError) -> Error {
+pub(crate) fn read_error(error: ArrowError) -> Error {
     Error::internal("reading a segment failed").caused_by(error)
 }
 
@@ -91,8 +93,10 @@ impl Scan {
         let valid = query.valid.as_ref().map(|query| ValidFilter::of(dataset, version, &all, query)).transpose()?;
         let end = segments.end.min(version.segments.len());
         let segments = version.segments.get(segments.start.min(end)..end).unwrap_or_default();
+        let reading = cache.reading(&dataset.uuid);
         Ok(Self {
             cache,
+            reading,
             dataset: dataset.uuid.clone(),
             segments: segments.iter().rev().cloned().collect(),
             columns,
@@ -119,6 +123,7 @@ impl Scan {
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         while self.rows_left > 0 {
+            self.cache.check_reading(&self.dataset, self.reading)?;
             if let Some(reader) = &mut self.reader {
                 if let Some(batch) = reader.next()? {
                     let rows = self.rows_left.min(batch.num_rows() as u64);
@@ -230,6 +235,7 @@ pub(crate) fn column_index(schema: &Schema, name: &str) -> Result<usize> {
     })
 }
 
+/// Reads the columns at these positions, in the order of the file.
 pub(crate) fn reader(
     open: &OpenSegment,
     columns: &[usize],

@@ -133,7 +133,7 @@ impl SegmentWriter {
                 self.bounds = Some(self.bounds.map_or(bounds.into(), |all| all.union(&bounds.into())));
             }
             if let Some(shape) = shape {
-                self.types.insert(format!("{}{}", shape.kind.name(), if shape.has_z { " Z" } else { "" }));
+                self.types.insert(geometry_type(shape));
             }
         }
         let with_boxes = covering.add_to(rows.rows, &boxes)?;
@@ -148,7 +148,7 @@ impl SegmentWriter {
         }
         let (rows, rows_with_place) = (self.keys.len() as u64, self.boxes.len() as u64);
         let parquet = self.parquet.into_inner().map_err(|e| write_error(e, &self.ran_full))?.finish()?;
-        let mut written = WrittenFiles { claims, claimed: Vec::new(), size_bytes: 0 };
+        let mut written = WrittenFiles::new(claims);
         let parquet = written.publish(parquet, |hash| paths::parquet(dataset, hash))?;
         let mut keys = self.objects.writer()?;
         write_keys(&mut keys, self.keys).map_err(|e| self.objects.write_error("writing", "a key file", e))?;
@@ -172,14 +172,19 @@ pub(crate) struct WrittenSegment {
     pub(crate) claims: Vec<ObjectClaim>,
 }
 
-struct WrittenFiles<'a> {
+/// Files of one segment that are published one by one.
+pub(crate) struct WrittenFiles<'a> {
     claims: &'a Claims,
-    claimed: Vec<ObjectClaim>,
-    size_bytes: u64,
+    pub(crate) claimed: Vec<ObjectClaim>,
+    pub(crate) size_bytes: u64,
 }
 
-impl WrittenFiles<'_> {
-    fn publish(&mut self, file: FinishedObject, key: impl Fn(&Sha256) -> String) -> Result<Sha256> {
+impl<'a> WrittenFiles<'a> {
+    pub(crate) fn new(claims: &'a Claims) -> Self {
+        Self { claims, claimed: Vec::new(), size_bytes: 0 }
+    }
+
+    pub(crate) fn publish(&mut self, file: FinishedObject, key: impl Fn(&Sha256) -> String) -> Result<Sha256> {
         let (sha256, size_bytes) = (file.sha256, file.size_bytes);
         let claim = self.claims.claim(key(&sha256))?;
         file.publish(&claim.key)?;
@@ -189,7 +194,7 @@ impl WrittenFiles<'_> {
     }
 }
 
-fn properties(options: &CatalogOptions, covering: Option<&str>) -> WriterProperties {
+pub(crate) fn properties(options: &CatalogOptions, covering: Option<&str>) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
         .set_compression(Compression::LZ4_RAW)
@@ -225,7 +230,12 @@ pub(crate) fn rewrite_properties(footer: &ParquetMetaData) -> WriterProperties {
     properties.into_builder().set_key_value_metadata(geo).build()
 }
 
-fn geo_metadata(covering: &str, types: &BTreeSet<String>, bounds: Option<BoundingBox>) -> String {
+/// A geometry's type as `GeoParquet` names it.
+pub(crate) fn geometry_type(shape: &Shape) -> String {
+    format!("{}{}", shape.kind.name(), if shape.has_z { " Z" } else { "" })
+}
+
+pub(crate) fn geo_metadata(covering: &str, types: &BTreeSet<String>, bounds: Option<BoundingBox>) -> String {
     let crs: serde_json::Value = serde_json::from_str(CRS84_PROJJSON).expect("the constant is JSON, as a test shows");
     let mut geometry = serde_json::json!({
         "encoding": "WKB",
@@ -248,7 +258,7 @@ fn geo_metadata(covering: &str, types: &BTreeSet<String>, bounds: Option<Boundin
 }
 
 /// What an error while writing means to the caller.
-fn write_error(error: ParquetError, ran_full: &AtomicBool) -> Error {
+pub(crate) fn write_error(error: ParquetError, ran_full: &AtomicBool) -> Error {
     if ran_full.load(Ordering::Relaxed) {
         return Error::limit_reached("writing a segment: the disk is full").caused_by(error);
     }

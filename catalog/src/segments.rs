@@ -9,14 +9,17 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::PageIndexPolicy;
 use roaring::RoaringBitmap;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use ukimet_model::{DatasetUuid, Result, SegmentRef, Sha256};
+use ukimet_model::{DatasetUuid, Error, Result, SegmentRef, Sha256};
 
 /// What readers of all snapshots share.
 pub(crate) struct SegmentCache {
     objects: Objects,
     bytes_max: usize,
     held: Mutex<Held>,
+    /// How often the readers of any dataset were ended.
+    endings: AtomicU64,
 }
 
 #[derive(Default)]
@@ -27,6 +30,10 @@ struct Held {
     /// Keys from the oldest entry to the newest.
     ages: VecDeque<String>,
     bytes: usize,
+    /// Keys of objects that went while somebody may read them, and what whoever does is told.
+    gone: HashMap<String, String>,
+    /// How often the readers of a dataset were ended.
+    endings: HashMap<DatasetUuid, u64>,
 }
 
 #[derive(Clone)]
@@ -34,6 +41,13 @@ enum Cached {
     Footer(Arc<ArrowReaderMetadata>),
     Tree(Arc<Tree>),
     Deletes(Arc<RoaringBitmap>),
+}
+
+/// How often readers had been ended when somebody began to read.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading {
+    all: u64,
+    of_dataset: u64,
 }
 
 /// A segment's file, checked, with its footer.
@@ -44,17 +58,55 @@ pub(crate) struct OpenSegment {
 
 impl SegmentCache {
     pub(crate) fn new(objects: Objects, bytes_max: usize) -> Self {
-        Self { objects, bytes_max, held: Mutex::default() }
+        Self { objects, bytes_max, held: Mutex::default(), endings: AtomicU64::new(0) }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets go of what is held of an object that goes, and notes what whoever still asks for it is told.
+    pub(crate) fn forget(&self, key: &str, refusal: &str) {
+        let mut held = self.held();
+        held.checked.remove(key);
+        if let Some((_, size_bytes)) = held.entries.remove(key) {
+            held.bytes -= size_bytes;
+        }
+        held.ages.retain(|held| held != key);
+        held.gone.insert(key.to_owned(), refusal.to_owned());
+    }
+
+    /// Ends those who read a dataset now.
+    pub(crate) fn end_readers(&self, dataset: &DatasetUuid) {
+        *self.held().endings.entry(dataset.clone()).or_default() += 1;
+        self.endings.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How often the readers of a dataset were ended so far.
+    pub(crate) fn reading(&self, dataset: &DatasetUuid) -> Reading {
+        let all = self.endings.load(Ordering::SeqCst);
+        Reading { all, of_dataset: self.held().endings.get(dataset).copied().unwrap_or(0) }
+    }
+
+    /// Checks that the readers of a dataset were not ended since.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` if they were.
+    pub(crate) fn check_reading(&self, dataset: &DatasetUuid, since: Reading) -> Result<()> {
+        if self.endings.load(Ordering::SeqCst) == since.all || self.reading(dataset).of_dataset == since.of_dataset {
+            return Ok(());
+        }
+        Err(Error::conflict("rows of the dataset were erased while it was read: ask again"))
+    }
+
     /// Opens an object whose bytes are known to be whole: the first time, all of them are read and hashed, unless that
     /// was done when they were written.
     pub(crate) fn open(&self, key: &str, hash: &Sha256) -> Result<Object> {
-        let object = self.objects.open(key)?;
+        let object = self.objects.open(key).map_err(|error| match self.held().gone.get(key) {
+            Some(refusal) => Error::conflict(refusal.clone()),
+            None => error,
+        })?;
         if !self.objects.was_written(key) && !self.held().checked.contains(key) {
             object.check(hash)?;
             self.held().checked.insert(key.to_owned());

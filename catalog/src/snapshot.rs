@@ -4,6 +4,7 @@ use crate::assets::AssetBytes;
 use crate::beside::Beside;
 use crate::catalog::Shared;
 use crate::diff::Diff;
+use crate::erasure::Erasure;
 use crate::index::text::{PastIndexes, TextSnapshot, query_words};
 use crate::layer::schema_of;
 use crate::log;
@@ -26,8 +27,8 @@ use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 use ukimet_model::{
-    Asset, Dataset, DatasetId, DatasetQuery, DerivedAsset, Error, LayerReport, Note, OperationId, PushId, Removal,
-    Result, RetentionRule, RowQuery, Sha256, SnapshotId, TableRef, Tag, ValidQuery, Version, VersionNumber,
+    Asset, Dataset, DatasetId, DatasetQuery, DerivedAsset, Error, LayerReport, Note, OperationId, PushId, PushOutcome,
+    Removal, Result, RetentionRule, RowQuery, Sha256, SnapshotId, TableRef, Tag, ValidQuery, Version, VersionNumber,
     VersionSelector,
 };
 
@@ -278,7 +279,36 @@ impl Snapshot {
 
     /// What became of a push; `None` if no such push was committed.
     pub fn push(&self, agency: &str, push_id: &PushId) -> Result<Option<PushRecord>> {
-        self.read(|view| view.push(agency, push_id))
+        let record = self.read(|view| view.push(agency, push_id))?;
+        Ok(record.map(|record| PushRecord { outcome: self.with_reports(record.outcome.clone()), ..record }))
+    }
+
+    /// An outcome with the whole reports: a commit keeps them without examples. Where a receipt is gone, so are these.
+    pub(crate) fn with_reports(&self, mut outcome: PushOutcome) -> PushOutcome {
+        for layer in &mut outcome.layers {
+            let whole = layer.receipt.map(|receipt| read_receipt(&self.sources.objects, &receipt));
+            if let Some(Ok(report)) = whole {
+                layer.report = report;
+            }
+        }
+        outcome
+    }
+
+    /// What was erased from a dataset, the oldest first, whatever snapshot is looked from.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if the state cannot be read.
+    pub fn erasures(&self, id: &DatasetId) -> Result<Vec<Erasure>> {
+        self.read(|view| Ok(view.erasures(id)?.to_vec()))
+    }
+
+    /// The error for an object that went with erased rows; `None` if it is there, or went otherwise.
+    fn erased(&self, key: &str, what: &str) -> Result<Option<Error>> {
+        if self.sources.objects.exists(key)? {
+            return Ok(None);
+        }
+        Ok(self.read(|view| view.erasure_of(key))?.map(|erasure| erasure.refusal(what)))
     }
 
     /// The receipt of a version: what was done to its data.
@@ -286,14 +316,24 @@ impl Snapshot {
         read_receipt(&self.sources.objects, &version.receipt)
     }
 
+    /// Checks that the bytes of a push did not go with rows that were erased.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` saying when and why they went.
+    pub fn check_raw(&self, asset: &Asset) -> Result<()> {
+        self.erased(&paths::raw(&asset.sha256), "the bytes as they were sent")?.map_or(Ok(()), Err)
+    }
+
     /// Writes the bytes of a push as they were sent.
     ///
     /// # Errors
     ///
-    /// `Internal` if they are damaged or cannot be written.
+    /// `NotFound` if they went with rows that were erased, `Internal` if they are damaged or cannot be written.
     pub fn copy_raw(&self, asset: &Asset, to: &mut impl Write) -> Result<()> {
         let key = paths::raw(&asset.sha256);
         let damaged = |e: std::io::Error| Error::internal(format!("copying object {key}")).caused_by(e);
+        self.check_raw(asset)?;
         let object = self.sources.objects.open(&key)?;
         let mut bytes = zstd::Decoder::new(object.reader(0)).map_err(damaged)?;
         let mut checked = Checked { to, hasher: Hasher::new() };
@@ -338,9 +378,13 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// `Internal` naming the object if it is damaged.
+    /// `NotFound` if it went with rows that were erased, `Internal` naming the object if it is damaged.
     pub fn table(&self, table: &TableRef) -> Result<Table> {
-        Table::open(&self.sources.segments.open(&paths::receipt(&table.sha256), &table.sha256)?)
+        let key = paths::receipt(&table.sha256);
+        if let Some(erased) = self.erased(&key, "the table of the push")? {
+            return Err(erased);
+        }
+        Table::open(&self.sources.segments.open(&key, &table.sha256)?)
     }
 
     /// The columns of a version as [`Snapshot::scan`] gives them out when none are named.

@@ -7,11 +7,13 @@
 //! | `p/<agency>\0<push id>` | the push's record |
 //! | `t/<dataset id>\0<tag>\0<commit, 8 bytes>` | what the tag was set to by that commit |
 //! | `n/<dataset id>\0<number, 8 bytes><commit, 8 bytes><operation id>` | a note on the version |
+//! | `e/<dataset id>\0<commit, 8 bytes>` | the rows that the commit erased |
 //! | `g/<dataset id>\0<number, 8 bytes>` | the removal of the version |
 //! | `o/<agency>\0<operation id>` | the operation's record |
 //! | `m` | the [`Watermark`] |
 //!
-//! Their order is that of [`crate::needs::Needs`]: datasets, removals (what is gone), pushes, versions.
+//! Their order is that of [`crate::needs::Needs`]: datasets, erasures, removals (what is gone), pushes,
+//! versions.
 
 mod memory;
 mod reading;
@@ -21,6 +23,7 @@ pub(crate) use memory::MemoryState;
 pub(crate) use reading::{View, each_pair, each_record};
 pub(crate) use slot::StateSlot;
 
+use crate::erasure::Erasure;
 use crate::log::{Change, Entry};
 use crate::operation::OperationRecord;
 use crate::push::PushRecord;
@@ -132,6 +135,7 @@ pub(crate) enum Record {
     Note { dataset: DatasetId, note: Note },
     Removal { dataset: DatasetId, removal: Removal },
     Operation(Box<OperationRecord>),
+    Erasure { dataset: DatasetId, erasure: Box<Erasure> },
 }
 
 impl Record {
@@ -147,6 +151,7 @@ impl Record {
             }
             Self::Removal { dataset, removal } => (removal_key(dataset, removal.version), encode(removal)),
             Self::Operation(record) => (operation_key(record.dataset.agency(), &record.id), encode(record)),
+            Self::Erasure { dataset, erasure } => (erasure_key(dataset, erasure.snapshot.0), encode(erasure)),
         }
     }
 
@@ -169,6 +174,7 @@ impl Record {
             b"n/" => Self::Note { dataset: dataset()?, note: decode(value)? },
             b"g/" => Self::Removal { dataset: dataset()?, removal: decode(value)? },
             b"o/" => Self::Operation(decode(value)?),
+            b"e/" => Self::Erasure { dataset: dataset()?, erasure: decode(value)? },
             _ => return Err(damaged()),
         })
     }
@@ -205,6 +211,10 @@ fn tag_key(id: &DatasetId, tag: &TagName, sequence: u64) -> Vec<u8> {
 
 fn removal_key(id: &DatasetId, number: VersionNumber) -> Vec<u8> {
     key("g/", id.as_str(), &number.0.to_be_bytes())
+}
+
+fn erasure_key(id: &DatasetId, sequence: u64) -> Vec<u8> {
+    key("e/", id.as_str(), &sequence.to_be_bytes())
 }
 
 fn operation_key(agency: &str, id: &OperationId) -> Vec<u8> {
@@ -250,6 +260,9 @@ pub(crate) fn records_of(
                 records.push(Record::Removal { dataset: dataset.clone(), removal: removal.clone() });
             }
             Change::OperationRecorded(record) => records.push(Record::Operation(record.clone())),
+            Change::RowsErased { dataset, erasure } => {
+                records.push(Record::Erasure { dataset: dataset.clone(), erasure: erasure.clone() });
+            }
         }
     }
     records.extend(created.into_values().map(|dataset| Record::Dataset { sequence, dataset }));

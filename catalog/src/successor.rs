@@ -4,6 +4,7 @@ use crate::catalog::Shared;
 use crate::changes::{ChangeGatherer, compare};
 use crate::claims::ObjectClaim;
 use crate::deletes::write_deletes;
+use crate::erasure::Erasure;
 use crate::extent::{Extent, extent_after, extent_of, live_rows};
 use crate::key::{key_positions, key_text};
 use crate::keys::{KeyReader, RootHasher, write_keys};
@@ -50,6 +51,8 @@ pub(crate) struct State {
     /// The list of changes, where the version before has the same columns and key.
     pub(crate) changes: Option<ChangesRef>,
     pub(crate) extent: Extent,
+    /// Rows that are new and have a key that perhaps was erased.
+    pub(crate) perhaps_erased: u64,
     pub(crate) claims: Vec<ObjectClaim>,
 }
 
@@ -153,12 +156,12 @@ impl Successor {
         Ok((successor, claims))
     }
 
-    /// What the dataset is after the layer, if `base` is its newest version.
+    /// What the dataset is after the layer, if `base` is its newest version and `erasures` came before.
     ///
     /// # Errors
     ///
     /// `InvalidData` naming keys that two new rows have; `Conflict` if what the layer relies on is there no more.
-    pub(crate) fn state(&self, shared: &Shared, base: Option<&Version>) -> Result<State> {
+    pub(crate) fn state(&self, shared: &Shared, base: Option<&Version>, erasures: &[Erasure]) -> Result<State> {
         let (mut segments, mut claims) = match (self.mode, base) {
             (PushMode::Replace, _) | (_, None) => (self.kept.clone(), Vec::new()),
             (PushMode::Upsert | PushMode::Append, Some(base)) => self.base_without(shared, base)?,
@@ -173,7 +176,7 @@ impl Successor {
             segments = vec![empty.clone()];
         }
         claims.extend(self.claim(shared, &segments)?);
-        self.compared(shared, base, segments, claims)
+        self.compared(shared, base, segments, erasures, claims)
     }
 
     /// Holds the objects that the state names, so that none goes before the commit.
@@ -249,6 +252,7 @@ impl Successor {
         shared: &Shared,
         base: Option<&Version>,
         segments: Vec<SegmentRef>,
+        erasures: &[Erasure],
         mut claims: Vec<ObjectClaim>,
     ) -> Result<State> {
         let fits = base.is_some_and(|base| fits(base, &self.schema, self.key.as_ref()));
@@ -271,7 +275,12 @@ impl Successor {
             root.add(row.key, row.row);
             Ok(())
         };
-        compare(before, stream(&segments)?, each, |change| gatherer.add(change))?;
+        let mut perhaps_erased = 0;
+        compare(before, stream(&segments)?, each, |change| {
+            let is_new = change.before.is_none();
+            perhaps_erased += u64::from(is_new && erasures.iter().any(|erasure| erasure.perhaps_erased(change.key)));
+            gatherer.add(change);
+        })?;
         if !repeated.is_empty() {
             return Err(self.repeated_keys(shared, &segments, &repeated)?);
         }
@@ -284,7 +293,7 @@ impl Successor {
             changes = Some(write_changes(shared, &self.uuid, gatherer, &mut claims)?);
         }
         let extent = self.extent_of(shared, base, &segments)?;
-        Ok(State { segments, root_hash: root.finish(), rows, counts, changes, extent, claims })
+        Ok(State { segments, root_hash: root.finish(), rows, counts, changes, extent, perhaps_erased, claims })
     }
 
     fn extent_of(&self, shared: &Shared, base: Option<&Version>, segments: &[SegmentRef]) -> Result<Extent> {

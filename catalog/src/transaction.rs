@@ -3,6 +3,7 @@
 use crate::catalog::Shared;
 use crate::claims::ObjectClaim;
 use crate::commit::{Answer, Proposal, check_expected_version, preview, replay};
+use crate::erasure::Erasure;
 use crate::key::declared_key;
 use crate::layer::{LayerPlan, LayerWriter, check_columns, fields_of, published_schema, schema_of};
 use crate::majors::{LayerBreaks, breaks_of, major_after, with_units};
@@ -22,8 +23,8 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use ukimet_model::batch::check_schema;
 use ukimet_model::{
-    ChangeCounts, DatasetId, DerivedAsset, Error, Field, Key, LayerReport, MajorNumber, Promise, PushMode, PushOutcome,
-    Result, SchemaBreak, Sha256, ValidTime, Version, VersionNumber,
+    ChangeCounts, DatasetId, DerivedAsset, Diagnostic, Error, Field, Key, LayerReport, MajorNumber, Promise, PushMode,
+    PushOutcome, Result, SchemaBreak, Severity, Sha256, ValidTime, Version, VersionNumber,
 };
 
 /// Compression of the bytes as sent: they are read again only to be replayed.
@@ -35,7 +36,10 @@ pub struct Transaction {
     shared: Arc<Shared>,
     push: PushIntent,
     layers: Vec<PreparedLayer>,
-    begun: Vec<DatasetId>,
+    /// Datasets of the layers that began, each with the commit of its last erasure at that time; 0 for none.
+    begun: Vec<(DatasetId, u64)>,
+    /// That of the dataset that was looked at last.
+    last_erasure: u64,
     /// Pins every version from the beginning on that the push may be compared with or built on.
     _pin: Snapshot,
 }
@@ -56,8 +60,11 @@ pub(crate) struct PreparedLayer {
     pub(crate) state: State,
     /// Number of the version it was compared with; 0 for none.
     pub(crate) base: u64,
-    /// The receipt of the new version; `None` if the rows are those of the base.
-    pub(crate) receipt: Option<Sha256>,
+    /// The commit of the dataset's last erasure when the layer began; 0 for none.
+    pub(crate) last_erasure: u64,
+    /// Whether there is a new version: the rows are not those of the base.
+    pub(crate) is_new: bool,
+    pub(crate) receipt: Sha256,
     /// Rows of the version by geometry type.
     pub(crate) geometry_types: BTreeMap<String, u64>,
     /// All files made of the version's rows.
@@ -78,7 +85,7 @@ impl Transaction {
         if let Some(record) = snapshot.push(&push.agency, &push.push_id)? {
             replay(&push, record)?;
         }
-        Ok(Self { shared, push, layers: Vec::new(), begun: Vec::new(), _pin: snapshot })
+        Ok(Self { shared, push, layers: Vec::new(), begun: Vec::new(), last_erasure: 0, _pin: snapshot })
     }
 
     /// Begins a layer: rows of one dataset, which are to those that are there what the push declared.
@@ -176,10 +183,12 @@ impl Transaction {
     }
 
     /// The newest version of a dataset that the push has no layer for yet.
-    fn newest(&self, dataset: &DatasetId) -> Result<Option<Version>> {
-        if self.begun.contains(dataset) {
+    fn newest(&mut self, dataset: &DatasetId) -> Result<Option<Version>> {
+        if self.begun.iter().any(|(begun, _)| begun == dataset) {
             return Err(Error::invalid_request(format!("the push already has a layer for dataset {dataset}")));
         }
+        // Before the version: one that comes between is found at the commit.
+        self.last_erasure = self.shared.last_erasure(dataset)?;
         let newest = self.shared.newest_version(dataset)?;
         check_expected_version(&self.push, newest.as_ref().map_or(0, |version| version.number.0))?;
         Ok(newest)
@@ -190,7 +199,7 @@ impl Transaction {
         let is_compared = plan.mode == PushMode::Replace || plan.key.is_some();
         let base = plan.base.as_ref().filter(|_| is_compared);
         let live = base.map(|base| LiveRows::load(&shared.segments, &uuid, &base.segments)).transpose()?;
-        self.begun.push(dataset.clone());
+        self.begun.push((dataset.clone(), self.last_erasure));
         LayerWriter::new(dataset, uuid, schema, plan, live, (&shared.objects, &shared.options))
     }
 
@@ -213,25 +222,34 @@ impl Transaction {
         let onto = rows.plan.base.as_ref().filter(|_| rows.plan.is_onto_base_only).map(|base| base.number);
         let (own_assets, asset_claims) = assets.publish(&shared.claims, &uuid)?;
         let (successor, mut claims) = Successor::write(shared, rows)?;
+        let begun = self.begun.iter().find(|(begun, _)| *begun == dataset);
+        let last_erasure = begun.map_or(0, |(_, last_erasure)| *last_erasure);
         claims.extend(asset_claims);
         let newest = newest_for(shared, &dataset, onto)?;
+        let erasures = erasures(shared, &dataset)?;
+        let state = successor.state(shared, newest.as_ref(), &erasures)?;
+        let report = with_note(report, &state, erasures.last());
+        let (receipt, receipt_claim) = store_receipt(shared, &report)?;
+        claims.push(receipt_claim);
         let mut prepared = PreparedLayer {
             dataset,
             geometry_types: report.geometry_types.clone(),
             report,
             fields: fields_of(&successor.schema),
             tables: tables.finish(&shared.claims)?,
-            state: successor.state(shared, newest.as_ref())?,
+            state,
             successor,
             onto,
             assets: own_assets.clone(),
             own_assets,
             claims,
             base: 0,
-            receipt: None,
             base_major: MajorNumber::FIRST,
             breaks: Vec::new(),
             is_new_major: self.push.declared.new_major,
+            last_erasure,
+            is_new: false,
+            receipt,
         };
         prepared.settle(shared, newest)?;
         self.layers.push(prepared);
@@ -283,10 +301,14 @@ impl Transaction {
         loop {
             let proposal = Proposal { push: self.push.clone(), layers: layers.clone() };
             match self.shared.committer.commit(&self.shared, proposal)? {
-                Answer::Replayed(outcome, snapshot) => return Ok((outcome.of_push()?, snapshot)),
+                Answer::Replayed(outcome, snapshot) => {
+                    return Ok((snapshot.with_reports(outcome.of_push()?), snapshot));
+                }
                 Answer::Recorded(outcome, snapshot) => {
                     // An unchanged layer names no object of its own; what it wrote goes with its claims.
-                    layers.iter().filter(|layer| layer.receipt.is_some()).for_each(|layer| layer.commit_claims());
+                    for layer in &layers {
+                        layer.commit_claims();
+                    }
                     layers.iter().flat_map(|layer| &layer.tables.claims).chain([&raw]).for_each(ObjectClaim::commit);
                     return Ok((outcome.of_push()?, snapshot));
                 }
@@ -316,7 +338,7 @@ impl PreparedLayer {
     /// Compares with the newest version of the dataset, which another push may just have published.
     fn compare(&mut self, shared: &Shared) -> Result<()> {
         let newest = newest_for(shared, &self.dataset, self.onto)?;
-        self.state = self.successor.state(shared, newest.as_ref())?;
+        self.state = self.successor.state(shared, newest.as_ref(), &erasures(shared, &self.dataset)?)?;
         self.settle(shared, newest)
     }
 
@@ -330,7 +352,7 @@ impl PreparedLayer {
                 && self.breaks.is_empty()
         };
         if newest.as_ref().is_some_and(is_same) {
-            (self.receipt, self.state.counts) = (None, ChangeCounts::default());
+            (self.is_new, self.state.counts) = (false, ChangeCounts::default());
             return Ok(());
         }
         if self.successor.mode != PushMode::Replace {
@@ -338,14 +360,7 @@ impl PreparedLayer {
             self.assets = before.into_iter().chain(self.own_assets.clone()).collect();
             self.geometry_types = self.state.extent.types.clone();
         }
-        if self.receipt.is_none() {
-            let bytes = write_receipt(&self.report)?;
-            let hash = crate::seal::sha256(&bytes);
-            let claim = shared.claims.claim(paths::receipt(&hash))?;
-            shared.objects.put_if_absent(&claim.key, &bytes)?;
-            self.claims.push(claim);
-            self.receipt = Some(hash);
-        }
+        self.is_new = true;
         Ok(())
     }
 
@@ -382,14 +397,18 @@ impl PreparedLayer {
         self.successor.valid_time.as_ref()
     }
 
-    /// A commit names the objects of the new version now, so they stay; what else was written goes with its claims.
+    /// A commit names the receipt and, if there is a new version, its objects now, so they stay; what else was written
+    /// goes with its claims.
     fn commit_claims(&self) {
         let (uuid, state) = (&self.successor.uuid, &self.state);
-        let mut named: HashSet<String> =
-            state.segments.iter().flat_map(|segment| segment_objects(uuid, segment)).collect();
-        named.extend(state.changes.map(|changes| paths::changes(uuid, &changes.sha256)));
-        named.extend(self.receipt.map(|receipt| paths::receipt(&receipt)));
-        named.extend(self.assets.iter().map(|asset| paths::asset(uuid, &asset.sha256)));
+        let mut named = HashSet::from([paths::receipt(&self.receipt)]);
+        if self.is_new {
+            named.extend(state.segments.iter().flat_map(|segment| segment_objects(uuid, segment)));
+        }
+        let changes = state.changes.filter(|_| self.is_new);
+        named.extend(changes.map(|changes| paths::changes(uuid, &changes.sha256)));
+        let assets = self.assets.iter().filter(|_| self.is_new);
+        named.extend(assets.map(|asset| paths::asset(uuid, &asset.sha256)));
         let claims = self.claims.iter().chain(&state.claims);
         claims.filter(|claim| named.contains(&claim.key)).for_each(ObjectClaim::commit);
     }
@@ -397,6 +416,34 @@ impl PreparedLayer {
     pub(crate) fn key(&self) -> Option<&Key> {
         self.successor.key.as_ref()
     }
+}
+
+/// What was erased from a dataset.
+fn erasures(shared: &Shared, dataset: &DatasetId) -> Result<Vec<Erasure>> {
+    let sequence = shared.snapshot().id().0;
+    shared.state.read(sequence, |view| Ok(view.erasures(dataset)?.to_vec()))
+}
+
+/// The report, with a note if rows that were erased perhaps came again.
+fn with_note(mut report: LayerReport, state: &State, last: Option<&Erasure>) -> LayerReport {
+    if let Some(last) = last.filter(|_| state.perhaps_erased > 0) {
+        let (rule, count) = ("erased.again".to_owned(), state.perhaps_erased);
+        let message = format!(
+            "{count} new rows have a key that was probably erased before, last on {} (snapshot {})",
+            last.erased, last.snapshot
+        );
+        report.diagnostics.push(Diagnostic { rule, severity: Severity::Warning, message, count, examples: Vec::new() });
+    }
+    report
+}
+
+/// Stores what was done to a layer.
+fn store_receipt(shared: &Shared, report: &LayerReport) -> Result<(Sha256, ObjectClaim)> {
+    let bytes = write_receipt(report)?;
+    let hash = crate::seal::sha256(&bytes);
+    let claim = shared.claims.claim(paths::receipt(&hash))?;
+    shared.objects.put_if_absent(&claim.key, &bytes)?;
+    Ok((hash, claim))
 }
 
 /// The newest version of a dataset, which must be `onto` where that is given.

@@ -49,6 +49,8 @@ pub struct VerifyReport {
     pub unreferenced: u64,
     /// What the projections say, compared with the log. One that is behind or unusable is no fault.
     pub projections: Vec<ProjectionCheck>,
+    /// Rows that erasures left blank in files, by the commits.
+    pub erased_rows: u64,
     /// Everything that is wrong.
     pub findings: Vec<Finding>,
 }

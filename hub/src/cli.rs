@@ -6,6 +6,7 @@ pub mod backup;
 pub mod demo;
 pub mod describe;
 pub mod diff;
+pub mod erase;
 pub mod export;
 pub mod gc;
 pub mod mapping;

@@ -67,10 +67,14 @@ impl Coverages {
             let (dataset, version) = snapshot.version(&selector)?;
             let position = number.checked_sub(1);
             let asset = position.and_then(|position| version.assets.get(position)).cloned().ok_or_else(|| {
-                let (id, version, count) = (&dataset.id, version.number, version.assets.len());
-                Error::not_found(match count {
-                    0 => format!("{id}@{version} has no raster; its rows are at the other doors"),
-                    _ => format!("{id}@{version} has {count} rasters, counted from 1, there is no {number}"),
+                let (id, at, count) = (&dataset.id, version.number, version.assets.len());
+                Error::not_found(match (count, &version.erased) {
+                    (0, Some(erased)) => format!(
+                        "the rasters of {id}@{at} went with {} rows that were erased on {}",
+                        erased.rows, erased.erased
+                    ),
+                    (0, None) => format!("{id}@{at} has no raster; its rows are at the other doors"),
+                    _ => format!("{id}@{at} has {count} rasters, counted from 1, there is no {number}"),
                 })
             })?;
             let bytes = snapshot.asset(&dataset, &asset)?;

@@ -174,6 +174,10 @@ impl DatasetFiles for Files<'_> {
         self.snapshot.version(&selector).map(|(_, version)| version)
     }
 
+    fn last_erasure(&self) -> Result<Option<SnapshotId>> {
+        Ok(self.snapshot.erasures(self.id)?.last().map(|erasure| erasure.snapshot))
+    }
+
     fn dataset(&self, version: &Version) -> Result<Dataset> {
         self.snapshot.dataset_of(self.id, version)
     }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use ukimet_catalog::{Catalog, Diff, Snapshot};
 use ukimet_model::error::quoted;
-use ukimet_model::{Dataset, Error, Result, SnapshotId, TableRef, Version};
+use ukimet_model::{Dataset, ErasedRows, Error, Result, SnapshotId, TableRef, Version, VersionNumber};
 
 pub use diff::DiffFrom;
 pub use request::ExportRequest;
@@ -38,6 +38,8 @@ pub struct Bound {
     pub schema: SchemaRef,
     /// How many rows will come, if that is known.
     pub rows: Option<u64>,
+    /// What was erased last from the version, or from the one that it is compared with.
+    pub erased: Option<(VersionNumber, ErasedRows)>,
     snapshot: Snapshot,
     table: Option<TableRef>,
     /// The version that is compared with, and the rows that differ.
@@ -90,6 +92,7 @@ impl Export {
             Some(columns) => project(&all, columns)?,
             None => all,
         };
+        let erased = erased_last([&version]);
         let request = ExportRequest { version: Some(version.number.into()), snapshot: None, ..request };
         let asked = request.rows();
         if let Some(query) = &asked.valid {
@@ -97,7 +100,7 @@ impl Export {
         }
         let is_whole = asked.limit.is_none() && asked.bbox.is_none() && asked.valid.is_none();
         let rows = is_whole.then_some(version.rows);
-        Ok(Bound { request, dataset, version, schema, rows, snapshot, table: None, diff: None })
+        Ok(Bound { request, dataset, version, schema, rows, erased, snapshot, table: None, diff: None })
     }
 
     /// Writes the report on a push into a file without a name, read from its beginning. Blocks on the catalog.
@@ -171,7 +174,36 @@ fn bind_table(snapshot: Snapshot, request: ExportRequest, table: ReportTable) ->
     let (version, push_id) = (Some(subject.version.number.into()), Some(subject.record.push_id));
     let request = ExportRequest { version, push_id, snapshot: None, ..request };
     let rows = Some(table.map_or(0, |table| table.rows));
-    Ok(Bound { request, dataset: subject.dataset, version: subject.version, schema, rows, snapshot, table, diff: None })
+    let (dataset, version) = (subject.dataset, subject.version);
+    let erased = erased_last([&version]);
+    Ok(Bound { request, dataset, version, schema, rows, erased, snapshot, table, diff: None })
+}
+
+/// What was erased last from one of some versions.
+fn erased_last<'a>(versions: impl IntoIterator<Item = &'a Version>) -> Option<(VersionNumber, ErasedRows)> {
+    let erased = versions.into_iter().filter_map(|version| Some((version.number, version.erased.clone()?)));
+    erased.max_by_key(|(_, erased)| erased.snapshot)
+}
+
+impl Bound {
+    /// The commit of the last erasure of what is read.
+    pub fn erased_in(&self) -> Option<SnapshotId> {
+        self.erased.as_ref().map(|(_, erased)| erased.snapshot)
+    }
+
+    /// Checks that nothing was erased since the ticket was made that is read: it would not lead to the same bytes.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` with when how many rows were erased.
+    pub fn check_ticket(&self) -> Result<()> {
+        match &self.erased {
+            Some((version, erased)) if self.request.erased_in != Some(erased.snapshot) => {
+                Err(erased.refusal(&format!("{}@{version}", self.dataset.id)))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn segments(bound: &Bound) -> Result<Range<usize>> {

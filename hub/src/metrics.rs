@@ -81,6 +81,7 @@ mod tests {
     fn pushes_are_counted_by_outcome() {
         let metrics = Metrics::default();
         let layer = LayerOutcome {
+            receipt: None,
             verdicts: None,
             quarantine: None,
             dataset: "a/b".parse().expect("valid"),

@@ -301,6 +301,7 @@ async fn routes(
         scratch: catalog.scratch_dir().to_owned(),
         bytes_max: config.raster_bytes_max,
     };
+    let operations = Operations { catalog: catalog.clone(), staging: staging.clone(), usage: usage.clone() };
     let pushes = Pushes {
         staging,
         ingest: Ingest {
@@ -345,7 +346,7 @@ async fn routes(
     let routes = Routes::from(router(pages))
         .add_service(IngestServiceServer::new(pushes).max_decoding_message_size(message_bytes_max))
         .add_service(CatalogServiceServer::new(Questions { export, coverages }))
-        .add_service(VersionServiceServer::new(Operations { catalog: catalog.clone(), usage: usage.clone() }))
+        .add_service(VersionServiceServer::new(operations))
         .add_service(FlightServiceServer::new(flight).max_decoding_message_size(message_bytes_max))
         .add_service(health_service)
         .add_service(reflection)

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
-use ukimet_model::{Error, ErrorKind, PushId, Result, Sha256};
+use ukimet_model::{DatasetId, Error, ErrorKind, PushId, Result, Sha256};
 pub use upload::Upload;
 
 /// The folder of unfinished pushes.
@@ -76,6 +76,26 @@ impl Staging {
             match fs::remove_dir_all(entry.path()) {
                 Ok(()) => dropped += 1,
                 Err(error) => tracing::warn!(%error, "an old push was not removed"),
+            }
+        }
+        Ok(dropped)
+    }
+
+    /// Drops unfinished pushes into a dataset; those being received are left: they are later pushes.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` or `LimitReached` if a folder cannot be listed or removed.
+    pub fn drop_unfinished(&self, dataset: &DatasetId) -> Result<u64> {
+        let mut dropped = 0;
+        for entry in fs::read_dir(&self.dir).map_err(|e| disk_error("listing staged pushes", &e))?.flatten() {
+            let lock = self.lock_of(&entry.file_name().to_string_lossy());
+            let Ok(_guard) = lock.try_lock() else { continue };
+            let header = fs::read(entry.path().join("header.json")).ok();
+            let header = header.and_then(|bytes| serde_json::from_slice::<PushHeader>(&bytes).ok());
+            if header.is_some_and(|header| header.dataset == *dataset) {
+                fs::remove_dir_all(entry.path()).map_err(|e| disk_error("removing a staged push", &e))?;
+                dropped += 1;
             }
         }
         Ok(dropped)

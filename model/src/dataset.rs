@@ -1,6 +1,7 @@
 //! Datasets and their versions as the catalog records them.
 
 use crate::digest::Sha256;
+use crate::erasure::ErasedRows;
 use crate::extent::BoundingBox;
 use crate::id::{DatasetId, DatasetUuid, MajorNumber, PushId, SnapshotId, VersionNumber};
 use crate::retention::RetentionRule;
@@ -226,6 +227,10 @@ pub struct Version {
     /// The columns that say when a row was so in the world; `None` if nobody declared any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_time: Option<ValidTime>,
+    /// Rows that were erased since: counts, extent and hashes are those of what is left. `None` if none were, and as the
+    /// version is committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<ErasedRows>,
 }
 
 #[cfg(test)]

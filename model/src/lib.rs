@@ -12,6 +12,7 @@ pub mod crs;
 pub mod dataset;
 pub mod diagnostic;
 pub mod digest;
+pub mod erasure;
 pub mod error;
 pub mod extent;
 pub mod id;
@@ -39,6 +40,7 @@ pub use dataset::{
 };
 pub use diagnostic::{Diagnostic, Example, Severity};
 pub use digest::Sha256;
+pub use erasure::ErasedRows;
 pub use error::{Error, ErrorKind, Result};
 pub use extent::BoundingBox;
 pub use id::{DatasetId, DatasetUuid, MajorNumber, PushId, SnapshotId, VersionNumber};

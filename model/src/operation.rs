@@ -100,6 +100,15 @@ pub enum Action {
     },
     /// Removes the versions that the dataset's rule does not keep.
     ApplyRetention,
+    /// Erases rows from every version. Which ones is not kept: neither the values nor a hash of them.
+    EraseRows {
+        /// The columns by whose values the rows were named.
+        columns: Vec<String>,
+        /// How many keys were named.
+        keys: u64,
+        /// For whom, in their words; empty if nobody said.
+        who: String,
+    },
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

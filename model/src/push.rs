@@ -122,6 +122,22 @@ pub struct LayerReport {
     pub geometry_column: Option<u32>,
 }
 
+impl LayerReport {
+    /// The same report without examples: these are values of rows.
+    #[must_use]
+    pub fn without_examples(mut self) -> Self {
+        self.diagnostics.iter_mut().for_each(|diagnostic| diagnostic.examples.clear());
+        self.steps.iter_mut().for_each(|step| step.examples.clear());
+        self
+    }
+
+    /// Whether it has an example.
+    pub fn has_examples(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| !diagnostic.examples.is_empty())
+            || self.steps.iter().any(|step| !step.examples.is_empty())
+    }
+}
+
 /// How a push ended for the catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -154,9 +170,12 @@ pub struct LayerOutcome {
     /// What makes a row the same row in another version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Key>,
-    /// What was read, taken, repaired and refused.
+    /// What was read, taken, repaired and refused. The commit keeps it without examples, which the receipt has.
     #[serde(flatten)]
     pub report: LayerReport,
+    /// The receipt: the whole report, as stored; `None` for pushes from before it was kept beside the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Sha256>,
     /// What the rules said place by place; `None` if there was nothing to say, or for pushes from before this was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdicts: Option<TableRef>,

@@ -28,7 +28,8 @@ fn try_map<A, B: TryFrom<A>>(values: Vec<A>) -> Result<Vec<B>, B::Error> {
     values.into_iter().map(B::try_from).collect()
 }
 
-fn wire_time(time: Timestamp) -> prost_types::Timestamp {
+/// A time as messages have it.
+pub fn wire_time(time: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() }
 }
 
@@ -311,6 +312,7 @@ impl From<model::Version> for v1::Version {
             notes: Vec::new(),
             major: v.major.0,
             valid_time: v.valid_time.map(|time| v1::ValidTime { from: time.from, to: time.to }),
+            erased: v.erased.map(Into::into),
         }
     }
 }
@@ -467,6 +469,8 @@ impl TryFrom<v1::LayerOutcome> for model::LayerOutcome {
             report: required("report", o.report)?.try_into()?,
             verdicts: o.verdicts.map(TryInto::try_into).transpose()?,
             quarantine: o.quarantine.map(TryInto::try_into).transpose()?,
+            // A name in the store is nobody's business.
+            receipt: None,
         })
     }
 }

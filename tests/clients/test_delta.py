@@ -212,3 +212,17 @@ def test_every_type_is_read_as_the_hub_exports_it(tmp_path, read):
             assert sorted(map(text, found)) == sorted(map(text, expected)), name
     finally:
         assert hub.stop() == 0
+
+
+@pytest.mark.parametrize("deletes", ["vectors", "rewritten"])
+def test_an_erased_row_is_in_no_version_that_any_reader_finds(tmp_path_factory, deletes):
+    with delta_store(tmp_path_factory.mktemp("delta"), "--delta-deletes", deletes) as store:
+        before = {version: store.names(version) for version in VERSIONS}
+        done = run_ukimet("erase", DATASET, "--key", "id=0055", "--why", "a test", "--hub", store.hub.url)
+        assert done.returncode == 0, done.stderr
+        store.wait_for(VERSIONS[-1])
+        for version in VERSIONS:
+            assert any(key == "0055" for key, _ in before[version])
+            assert store.names(version) == [pair for pair in before[version] if pair[0] != "0055"]
+        for reader in READERS.values():
+            check(reader, store)

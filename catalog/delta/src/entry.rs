@@ -8,7 +8,7 @@ use crate::stats::file_stats;
 use crate::vector::deletion_vector;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use ukimet_model::{Result, SegmentRef, Version, VersionNumber};
+use ukimet_model::{Result, SegmentRef, SnapshotId, Version, VersionNumber};
 
 /// The folder of files that were written again without their deleted rows.
 pub(crate) const REWRITTEN: &str = "_rewritten";
@@ -22,12 +22,13 @@ pub(crate) struct TableVersion<'a> {
     version: &'a Version,
     deleted_rows: DeletedRows,
     schema: TableSchema,
+    last_erasure: Option<SnapshotId>,
 }
 
 impl<'a> TableVersion<'a> {
     pub(crate) fn of(files: &'a dyn DatasetFiles, version: &'a Version, deleted_rows: DeletedRows) -> Result<Self> {
         let schema = TableSchema::of(&*files.schema(version)?)?;
-        Ok(Self { files, version, deleted_rows, schema })
+        Ok(Self { files, version, deleted_rows, schema, last_erasure: files.last_erasure()? })
     }
 
     /// The entry of the table before its first version, which this is.
@@ -86,7 +87,7 @@ impl<'a> TableVersion<'a> {
             operation,
             operation_parameters: parameters.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
             engine_info: "ukimet-hub",
-            ukimet_marker: Marker::text(self.version, number, self.deleted_rows),
+            ukimet_marker: Marker::text(self.version, number, self.deleted_rows, self.last_erasure),
         })
     }
 
@@ -183,14 +184,25 @@ struct FirstLine {
 }
 
 impl Marker {
-    fn text(version: &Version, number: VersionNumber, deleted_rows: DeletedRows) -> String {
-        format!("{LOG_FORMAT} {number} {} {}", version.root_hash, deleted_rows.name())
+    fn text(
+        version: &Version,
+        number: VersionNumber,
+        deleted_rows: DeletedRows,
+        last_erasure: Option<SnapshotId>,
+    ) -> String {
+        let erased = last_erasure.map_or_else(String::new, |snapshot| format!(" erased {snapshot}"));
+        format!("{LOG_FORMAT} {number} {} {}{erased}", version.root_hash, deleted_rows.name())
     }
 
     /// Whether the bytes are the entry of a version. Anybody may have written them.
-    pub(crate) fn is_of(entry: &[u8], version: &Version, deleted_rows: DeletedRows) -> bool {
+    pub(crate) fn is_of(
+        entry: &[u8],
+        version: &Version,
+        deleted_rows: DeletedRows,
+        last_erasure: Option<SnapshotId>,
+    ) -> bool {
         let line = entry.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let found = serde_json::from_slice::<FirstLine>(line).ok().and_then(|line| line.commit_info?.ukimet_marker);
-        found == Some(Self::text(version, version.number, deleted_rows))
+        found == Some(Self::text(version, version.number, deleted_rows, last_erasure))
     }
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use parquet::file::metadata::ParquetMetaData;
 use roaring::RoaringBitmap;
 use std::sync::Arc;
-use ukimet_model::{Dataset, Result, SegmentRef, Version, VersionNumber};
+use ukimet_model::{Dataset, Result, SegmentRef, SnapshotId, Version, VersionNumber};
 
 /// The versions and files of one dataset. Paths are relative to the folder of its segments and use `/`.
 ///
@@ -13,6 +13,8 @@ use ukimet_model::{Dataset, Result, SegmentRef, Version, VersionNumber};
 pub trait DatasetFiles {
     /// A version that is kept.
     fn version(&self, number: VersionNumber) -> Result<Version>;
+    /// The commit that erased rows of the dataset last; `None` if none did. A log from before it is built anew.
+    fn last_erasure(&self) -> Result<Option<SnapshotId>>;
     /// The dataset as the version's commit left it.
     fn dataset(&self, version: &Version) -> Result<Dataset>;
     /// The published columns of a version; a segment has a column of boxes behind them if it has places.

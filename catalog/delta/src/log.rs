@@ -109,7 +109,8 @@ pub fn catch_up(
     let log = Log { files, kept: Kept { newest: newest.0, removed }, options };
     let mut done = CaughtUp::default();
     let mut present = present(files.names(LOG)?);
-    if !log.is_ours(&present)? {
+    let is_ours = log.is_ours(&present)?;
+    if !is_ours {
         // The newest first: what is left is always a log.
         for name in std::mem::take(&mut present).into_values().flatten().rev() {
             files.remove(&format!("{LOG}/{name}"))?;
@@ -127,7 +128,8 @@ pub fn catch_up(
             done.removed += 1;
         }
     }
-    if done.removed > 0 {
+    // A log that is built anew may have left copies behind, and copies of rows that were erased must go.
+    if done.removed > 0 || !is_ours {
         done.removed += log.remove_unneeded_copies()?;
     }
     Ok(done)
@@ -165,7 +167,8 @@ impl Log<'_> {
         let newest = entries.rev().find(|file| self.kept.has(file.number));
         let Some(newest) = newest else { return Ok(false) };
         let version = self.files.version(VersionNumber(newest.number))?;
-        Ok(Marker::is_of(&self.files.read(&newest.path())?, &version, self.options.deleted_rows))
+        let entry = self.files.read(&newest.path())?;
+        Ok(Marker::is_of(&entry, &version, self.options.deleted_rows, self.files.last_erasure()?))
     }
 
     fn bytes(&self, file: LogFile) -> Result<Vec<u8>> {

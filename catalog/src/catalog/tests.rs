@@ -4,6 +4,7 @@ mod copies;
 mod crash;
 mod depth;
 mod differences;
+mod erasures;
 mod failing;
 mod flips;
 mod model;

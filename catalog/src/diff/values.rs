@@ -4,7 +4,7 @@ use super::Change;
 use super::moves::moves;
 use super::reading::{Rows, Side, failed};
 use crate::search::{Window, column_index};
-use crate::segments::SegmentCache;
+use crate::segments::{Reading, SegmentCache};
 use crate::successor::is_same_key;
 use crate::valid::ValidFilter;
 use arrow_array::builder::{ListBuilder, StringBuilder};
@@ -37,6 +37,8 @@ pub(super) struct Values {
     /// Whether rows are asked for by their valid time.
     asks_valid: bool,
     schema: SchemaRef,
+    /// When reading began, as the cache counts.
+    reading: Reading,
 }
 
 impl Values {
@@ -59,8 +61,10 @@ impl Values {
             }
         }
         let schema = schema(&before, &after, &key);
+        let reading = cache.reading(&dataset.uuid);
         Ok(Self {
             cache,
+            reading,
             dataset: dataset.uuid.clone(),
             segments,
             before,
@@ -78,6 +82,7 @@ impl Values {
 
     /// The changes that differ in what was asked for, as a batch.
     pub(super) fn read(&self, changes: &[Change]) -> Result<RecordBatch> {
+        self.cache.check_reading(&self.dataset, self.reading)?;
         let (before, after) = self.rows(changes)?;
         let differing = self.differing(&before, &after)?;
         let mut names_differing = ListBuilder::new(StringBuilder::new());

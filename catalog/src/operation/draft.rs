@@ -48,7 +48,7 @@ pub(crate) fn draft_operation(
     if let Some(record) = view.operation(agency, &intent.id)? {
         return intent.replay(record).map(|outcome| Drafted::Replay(Outcome::Operation(Box::new(outcome))));
     }
-    check_text("the reason", &intent.why, WHY_BYTES_MAX)?;
+    check_why(&intent.why)?;
     let (dataset, newest) = select(view, &intent.dataset, None)??;
     let unused = Requirement::OperationIdUnused { agency: agency.to_owned(), operation_id: intent.id.clone() };
     let mut draft = Draft {
@@ -64,6 +64,11 @@ pub(crate) fn draft_operation(
     };
     draft.act(&intent.action)?;
     Ok(draft.finish())
+}
+
+/// Checks a reason: `LimitReached` if it is too long, `InvalidRequest` for control characters.
+pub(crate) fn check_why(why: &str) -> Result<()> {
+    check_text("the reason", why, WHY_BYTES_MAX)
 }
 
 fn check_text(what: &str, text: &str, bytes_max: usize) -> Result<()> {
@@ -85,6 +90,7 @@ impl Draft<'_> {
             Action::RollBack { to, expected_version, new_major } => self.roll_back(to, *expected_version, *new_major),
             Action::SetRetention { rule } => self.set_retention(rule.as_ref()),
             Action::ApplyRetention => self.apply_retention(),
+            Action::EraseRows { .. } => Err(Error::internal("rows are erased by a call of their own")),
         }
     }
 
@@ -205,6 +211,7 @@ impl Draft<'_> {
             rolled_back_to: Some(old.number),
             changes: None,
             major,
+            erased: None,
             ..old
         };
         self.outcome.version = Some(version.number);

@@ -1,12 +1,16 @@
 //! Reads of the state as of one commit.
 
 use super::{
-    Damage, Pair, Read, Record, dataset_key, decode, key, operation_key, push_key, removal_key, tag_key, version_key,
+    Damage, Pair, Read, Record, dataset_key, decode, erasure_key, key, operation_key, push_key, removal_key, tag_key,
+    version_key,
 };
+use crate::erasure::{Erasure, apply_all};
 use crate::operation::OperationRecord;
 use crate::push::PushRecord;
 use jiff::Timestamp;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use ukimet_model::{
     Dataset, DatasetId, Note, OperationId, PushId, Removal, SnapshotId, Tag, TagName, Version, VersionNumber,
 };
@@ -20,11 +24,13 @@ pub(crate) struct View<'a> {
     sequence: u64,
     /// The commit up to which it is known what was removed: what is gone is gone, whenever one looks from.
     known: u64,
+    /// The erasures of the dataset that was looked at last.
+    erasures: RefCell<Option<(DatasetId, Rc<[Erasure]>)>>,
 }
 
 impl<'a> View<'a> {
     pub(crate) fn new(pairs: &'a dyn Read, sequence: u64) -> Self {
-        Self { pairs, sequence, known: sequence }
+        Self { pairs, sequence, known: sequence, erasures: RefCell::default() }
     }
 
     /// The same view of one who knows which versions were removed up to a later commit.
@@ -45,7 +51,45 @@ impl<'a> View<'a> {
     pub(crate) fn version(&self, id: &DatasetId, number: VersionNumber) -> Result<Option<Version>, Damage> {
         let version: Option<Version> =
             self.pairs.get(&version_key(id, number))?.map(|value| decode(&value)).transpose()?;
-        Ok(version.filter(|version| version.snapshot.0 <= self.sequence))
+        let there = version.filter(|version| version.snapshot.0 <= self.sequence);
+        there.map(|version| self.without_erased(id, version)).transpose()
+    }
+
+    /// What erasures made of a version. What is erased is erased, whenever one looks from.
+    fn without_erased(&self, id: &DatasetId, mut version: Version) -> Result<Version, Damage> {
+        apply_all(&self.erasures(id)?, &mut version);
+        Ok(version)
+    }
+
+    /// All erasures of a dataset, whatever commit is looked from, the oldest first.
+    pub(crate) fn erasures(&self, id: &DatasetId) -> Result<Rc<[Erasure]>, Damage> {
+        if let Some((_, erasures)) = self.erasures.borrow().as_ref().filter(|(looked, _)| looked == id) {
+            return Ok(Rc::clone(erasures));
+        }
+        let last = self.pairs.last(&erasure_key(id, 0), &erasure_key(id, u64::MAX))?;
+        let erasures: Vec<Erasure> = if last.is_some() { self.walk("e/", id.as_str(), &[])? } else { Vec::new() };
+        let erasures: Rc<[Erasure]> = erasures.into();
+        *self.erasures.borrow_mut() = Some((id.clone(), Rc::clone(&erasures)));
+        Ok(erasures)
+    }
+
+    /// The commit of the last erasure of a dataset; 0 if there was none.
+    pub(crate) fn last_erasure(&self, id: &DatasetId) -> Result<u64, Damage> {
+        Ok(self.erasures(id)?.last().map_or(0, |erasure| erasure.snapshot.0))
+    }
+
+    /// The last erasure of any dataset that took an object.
+    pub(crate) fn erasure_of(&self, object: &str) -> Result<Option<Erasure>, Damage> {
+        let (mut from, mut found) = (b"e/".to_vec(), None);
+        loop {
+            let page: Vec<Pair> = self.pairs.page(&from, b"e0", PAGE)?;
+            for (_, value) in &page {
+                let erasure: Erasure = decode(value)?;
+                found = if erasure.objects.iter().any(|gone| gone == object) { Some(erasure) } else { found };
+            }
+            let Some((last, _)) = page.last() else { return Ok(found) };
+            from = [last.as_slice(), &[0]].concat();
+        }
     }
 
     pub(crate) fn newest_version(&self, id: &DatasetId) -> Result<Option<Version>, Damage> {
@@ -55,7 +99,7 @@ impl<'a> View<'a> {
             let Some((_, value)) = pair else { return Ok(None) };
             let version: Version = decode(&value)?;
             if version.snapshot.0 <= self.sequence {
-                return Ok(Some(version));
+                return self.without_erased(id, version).map(Some);
             }
             to = version.number.0.saturating_sub(1);
         }
@@ -110,7 +154,7 @@ impl<'a> View<'a> {
 
     /// The versions of a dataset that were removed, the oldest first.
     pub(crate) fn removals(&self, id: &DatasetId) -> Result<Vec<Removal>, Damage> {
-        let mut removals: Vec<Removal> = self.walk("g/", id, &[])?;
+        let mut removals: Vec<Removal> = self.walk("g/", id.as_str(), &[])?;
         removals.retain(|removal| removal.snapshot.0 <= self.known);
         Ok(removals)
     }
@@ -124,7 +168,7 @@ impl<'a> View<'a> {
 
     /// Everything that the tags of a dataset were ever set to: by tag, the oldest first.
     pub(crate) fn tag_history(&self, id: &DatasetId) -> Result<Vec<Tag>, Damage> {
-        let mut tags: Vec<Tag> = self.walk("t/", id, &[])?;
+        let mut tags: Vec<Tag> = self.walk("t/", id.as_str(), &[])?;
         tags.retain(|tag| tag.snapshot.0 <= self.sequence);
         Ok(tags)
     }
@@ -138,14 +182,14 @@ impl<'a> View<'a> {
 
     /// The notes on a version, the oldest first.
     pub(crate) fn notes(&self, id: &DatasetId, number: VersionNumber) -> Result<Vec<Note>, Damage> {
-        let mut notes: Vec<Note> = self.walk("n/", id, &number.0.to_be_bytes())?;
+        let mut notes: Vec<Note> = self.walk("n/", id.as_str(), &number.0.to_be_bytes())?;
         notes.retain(|note| note.snapshot.0 <= self.sequence);
         Ok(notes)
     }
 
-    /// All values of a kind whose keys go on with `rest` after the dataset.
-    fn walk<T: serde::de::DeserializeOwned>(&self, kind: &str, id: &DatasetId, rest: &[u8]) -> Result<Vec<T>, Damage> {
-        let mut from = key(kind, id.as_str(), rest);
+    /// All values of a kind whose keys go on with `rest` after the dataset, and then with bytes below `ff`.
+    fn walk<T: serde::de::DeserializeOwned>(&self, kind: &str, id: &str, rest: &[u8]) -> Result<Vec<T>, Damage> {
+        let mut from = key(kind, id, rest);
         let to = [from.as_slice(), &[0xff; 32]].concat();
         let mut values = Vec::new();
         loop {
@@ -168,6 +212,13 @@ impl<'a> View<'a> {
         let record: Option<PushRecord> =
             self.pairs.get(&push_key(agency, push_id))?.map(|value| decode(&value)).transpose()?;
         Ok(record.filter(|record| record.outcome.snapshot.0 <= self.sequence))
+    }
+
+    /// The pushes of an agency, by id.
+    pub(crate) fn pushes(&self, agency: &str) -> Result<Vec<PushRecord>, Damage> {
+        let mut records: Vec<PushRecord> = self.walk("p/", agency, &[])?;
+        records.retain(|record| record.outcome.snapshot.0 <= self.sequence);
+        Ok(records)
     }
 
     /// Calls `visit` with every dataset, by id.

@@ -3,6 +3,8 @@
 use super::objects::size_of;
 use super::truth::Truth;
 use super::{Finding, Run};
+use crate::erase::boxes_without;
+use crate::erasure::Erasures;
 use crate::extent::live_rows;
 use crate::key::key_positions;
 use crate::keys::{KeyRecord, RootHasher, read_keys};
@@ -16,6 +18,8 @@ use crate::search::Scan;
 use crate::segment::shapes;
 use crate::segments::SegmentCache;
 use crate::state::{Record, each_record};
+use arrow_array::{RecordBatch, new_null_array};
+use roaring::RoaringBitmap;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use ukimet_model::{BoundingBox, Dataset, DatasetUuid, Error, Result, RowQuery, SegmentRef, Version};
@@ -36,20 +40,25 @@ pub(super) struct RowsToCheck {
     dataset: Dataset,
     version: Box<Version>,
     size_bytes: u64,
+    /// Rows of its files that erasures left blank.
+    blank: Vec<u64>,
 }
 
 impl Run<'_> {
     /// All versions, added to what there is to do.
     pub(super) fn rows_to_check(&mut self, truth: &Truth) -> Result<Vec<RowsToCheck>> {
         let (mut work, mut datasets, mut removed) = (Vec::new(), HashMap::new(), HashSet::new());
-        // Keys are in order: datasets and removals come before versions.
+        let mut erasures = Erasures::default();
+        // Keys are in order: datasets, erasures and removals come before versions.
         each_record(&truth.state, &mut |_, record| {
             match record {
                 Record::Dataset { dataset, .. } => drop(datasets.insert(dataset.id.clone(), dataset)),
                 Record::Removal { dataset, removal } => drop(removed.insert((dataset, removal.version))),
-                Record::Version { dataset, version } if !removed.contains(&(dataset.clone(), version.number)) => {
+                Record::Erasure { dataset, erasure } => erasures.add(&dataset, &erasure),
+                Record::Version { dataset, mut version } if !removed.contains(&(dataset.clone(), version.number)) => {
+                    erasures.apply(&dataset, &mut version);
                     let dataset = datasets.get(&dataset).cloned();
-                    work.extend(dataset.map(|dataset| RowsToCheck { dataset, version, size_bytes: 0 }));
+                    work.extend(dataset.map(|dataset| RowsToCheck { dataset, version, size_bytes: 0, blank: vec![] }));
                 }
                 Record::Version { .. }
                 | Record::Push(_)
@@ -59,7 +68,9 @@ impl Run<'_> {
             }
             Ok(())
         })?;
-        for RowsToCheck { dataset, version, size_bytes } in &mut work {
+        let blank_rows = erasures.blank_rows();
+        for RowsToCheck { dataset, version, size_bytes, blank } in &mut work {
+            *blank = version.segments.iter().map(|s| blank_rows.get(&s.parquet).copied().unwrap_or(0)).collect();
             let sizes =
                 version.segments.iter().map(|s| size_of(self.store, &paths::parquet(&dataset.uuid, &s.parquet)));
             *size_bytes = sizes.sum();
@@ -72,29 +83,23 @@ impl Run<'_> {
     pub(super) fn check_rows(&mut self, work: &[RowsToCheck], named: &Named) -> Result<()> {
         let damaged: HashSet<String> = self.report.findings.iter().map(|finding| finding.object.clone()).collect();
         let cache = Arc::new(SegmentCache::new(self.store.clone(), 0));
-        for RowsToCheck { dataset, version, size_bytes } in work {
-            if !segment_keys(&dataset.uuid, version).iter().any(|key| damaged.contains(key)) {
-                self.check_version(&cache, dataset, version, *size_bytes, named)?;
+        for rows in work {
+            if !segment_keys(&rows.dataset.uuid, &rows.version).iter().any(|key| damaged.contains(key)) {
+                self.check_version(&cache, rows, named)?;
             }
-            self.advance(*size_bytes);
+            self.advance(rows.size_bytes);
         }
         Ok(())
     }
 
-    fn check_version(
-        &mut self,
-        cache: &Arc<SegmentCache>,
-        dataset: &Dataset,
-        version: &Version,
-        size_bytes: u64,
-        named: &Named,
-    ) -> Result<()> {
+    fn check_version(&mut self, cache: &Arc<SegmentCache>, rows: &RowsToCheck, named: &Named) -> Result<()> {
+        let RowsToCheck { dataset, version, size_bytes, .. } = rows;
         let what = format!("rows of {}@{}", dataset.id, version.number);
-        if self.journal.is_whole(&what, size_bytes) {
+        if self.journal.is_whole(&what, *size_bytes) {
             return Ok(());
         }
-        let checked = check_version(cache, self.store, dataset, version).map_err(|(object, e)| (object, e.to_string()));
-        self.journal.note(&what, size_bytes, checked.clone().map_err(|(_, reason)| reason))?;
+        let checked = check_version(cache, self.store, rows).map_err(|(object, e)| (object, e.to_string()));
+        self.journal.note(&what, *size_bytes, checked.clone().map_err(|(_, reason)| reason))?;
         if let Err((object, reason)) = checked {
             let dependents = named.get(&object).into_iter().flatten().map(ToString::to_string).collect();
             let reason = format!("{}@{}: {reason}", dataset.id, version.number);
@@ -117,8 +122,7 @@ fn segment_keys(dataset: &DatasetUuid, version: &Version) -> Vec<String> {
 fn check_version(
     cache: &Arc<SegmentCache>,
     store: &Objects,
-    dataset: &Dataset,
-    version: &Version,
+    RowsToCheck { dataset, version, blank, .. }: &RowsToCheck,
 ) -> Result<(), (String, Error)> {
     let mut all = Vec::with_capacity(version.rows as usize);
     let first = version.segments.first().map(|segment| paths::parquet(&dataset.uuid, &segment.parquet));
@@ -131,15 +135,16 @@ fn check_version(
             return Err((parquet, Error::internal(message)));
         }
         let keys = paths::keys(&dataset.uuid, &segment.keys);
-        check_keys(store, &keys, &rows.hashes).map_err(|e| (keys, e))?;
+        let without = check_keys(store, &keys, &rows.hashes, blank[number]).map_err(|e| (keys.clone(), e))?;
         let tree = segment.rtree.map_or(parquet, |hash| paths::rtree(&dataset.uuid, &hash));
-        check_tree(cache, dataset, segment, &rows.boxes).map_err(|e| (tree, e))?;
+        check_tree(cache, dataset, segment, &rows.boxes, &without).map_err(|e| (tree, e))?;
         let deletes = segment.deletes.map_or_else(|| whole.clone(), |d| paths::deletes(&dataset.uuid, &d.sha256));
         let live = live_rows(cache, &dataset.uuid, segment).map_err(|e| (deletes.clone(), e))?;
         if live.len() != segment.live_rows() {
             let message = format!("expected {} rows that are left, found {}", segment.live_rows(), live.len());
             return Err((deletes, Error::internal(message)));
         }
+        check_blank(version, &rows.hashes, &without, &live).map_err(|e| (keys, e))?;
         all.extend(live.iter().filter_map(|row| rows.hashes.get(row as usize)));
     }
     check_root(version, all).map_err(|e| (whole, e))
@@ -149,6 +154,8 @@ fn read_rows(cache: &Arc<SegmentCache>, dataset: &Dataset, version: &Version, nu
     let key = key_positions(version.key.as_ref(), schema_of(&version.fields)?.as_ref())?;
     let mut version = version.clone();
     version.segments[number].deletes = None;
+    // Blank rows have no value in any column.
+    version.fields.iter_mut().for_each(|field| field.nullable = true);
     let mut rows = Rows::default();
     for batch in Scan::try_new(Arc::clone(cache), dataset, &version, &RowQuery::default(), number..number + 1)? {
         let batch = batch?;
@@ -178,19 +185,48 @@ fn check_root(version: &Version, mut hashes: Vec<(u128, u128)>) -> Result<()> {
     Err(Error::internal(format!("expected rows with root hash {expected}, found {found}")))
 }
 
-fn check_keys(store: &Objects, key: &str, rows: &[(u128, u128)]) -> Result<()> {
+/// Compares a key file with its rows, of which `blank` may have no key; answers which these are.
+fn check_keys(store: &Objects, key: &str, rows: &[(u128, u128)], blank: u64) -> Result<RoaringBitmap> {
     let records = read_keys(&store.open(key)?)?;
     let fits = |record: &KeyRecord| rows.get(record.position as usize) == Some(&(record.key, record.row));
-    let is_whole = records.len() == rows.len() && records.iter().all(fits);
-    if is_whole && records.is_sorted() {
-        return Ok(());
+    let mut without = RoaringBitmap::new();
+    without.insert_range(0..rows.len() as u32);
+    for record in &records {
+        without.remove(record.position);
+    }
+    let is_whole = records.len() as u64 + without.len() == rows.len() as u64 && records.iter().all(fits);
+    if is_whole && records.is_sorted() && without.len() == blank {
+        return Ok(without);
     }
     Err(Error::internal("the key file does not fit the rows of its segment"))
 }
 
+/// Checks that erased rows have no value and are not the version's.
+fn check_blank(version: &Version, rows: &[(u128, u128)], blank: &RoaringBitmap, live: &RoaringBitmap) -> Result<()> {
+    if blank.is_empty() {
+        return Ok(());
+    }
+    let schema = schema_of(&version.fields)?;
+    let nulls = schema.fields().iter().map(|field| new_null_array(field.data_type(), 1)).collect();
+    let nulls = RecordBatch::try_new(schema, nulls).map(|row| row_hashes(&row));
+    let nulls = nulls.map_err(|e| Error::internal("making a row without values").caused_by(e))??;
+    let is_blank = |row: u32| rows.get(row as usize).is_some_and(|(_, hash)| nulls.first() == Some(hash));
+    match blank.iter().find(|row| !is_blank(*row) || live.contains(*row)) {
+        Some(row) => Err(Error::internal(format!("row {row} has no key, as erased rows, but is there"))),
+        None => Ok(()),
+    }
+}
+
 /// Compares a segment's R-tree with the boxes of its geometries.
-fn check_tree(cache: &SegmentCache, dataset: &Dataset, segment: &SegmentRef, boxes: &[Option<OuterBox>]) -> Result<()> {
-    let with_place = boxes.iter().flatten().count() as u64;
+fn check_tree(
+    cache: &SegmentCache,
+    dataset: &Dataset,
+    segment: &SegmentRef,
+    boxes: &[Option<OuterBox>],
+    blank: &RoaringBitmap,
+) -> Result<()> {
+    let filled = if blank.is_empty() { boxes.to_vec() } else { filled(segment, boxes, blank) };
+    let with_place = filled.iter().flatten().count() as u64;
     if with_place != segment.rows_with_place {
         let message = format!("expected {} rows with a place, found {with_place}", segment.rows_with_place);
         return Err(Error::internal(message));
@@ -199,7 +235,7 @@ fn check_tree(cache: &SegmentCache, dataset: &Dataset, segment: &SegmentRef, box
         return if with_place == 0 { Ok(()) } else { Err(Error::internal("there are places but no R-tree")) };
     };
     // Rows with a place come first in a segment.
-    let places = boxes.iter().flatten().zip(0_u32..);
+    let places = filled.iter().flatten().zip(0_u32..);
     if !tree.items()?.into_iter().eq(places.map(|(place, row)| (row, *place))) {
         return Err(Error::internal("the R-tree does not have the boxes of its segment's geometries"));
     }
@@ -213,4 +249,11 @@ fn check_tree(cache: &SegmentCache, dataset: &Dataset, segment: &SegmentRef, box
         }
     }
     Ok(())
+}
+
+/// The boxes as the tree of a file with blank rows has them.
+fn filled(segment: &SegmentRef, boxes: &[Option<OuterBox>], blank: &RoaringBitmap) -> Vec<Option<OuterBox>> {
+    let with_place = boxes.iter().zip(0_u32..).take(segment.rows_with_place as usize);
+    let items: Vec<_> = with_place.map(|(place, row)| (row, place.unwrap_or_default())).collect();
+    boxes_without(&items, blank).into_iter().map(Some).collect()
 }

@@ -87,6 +87,7 @@ impl Truth {
                     report.versions += 1;
                     self.check_version(key, dataset, version, report);
                 }
+                Change::RowsErased { erasure, .. } => report.erased_rows += erasure.rows,
                 _ => (),
             }
         }

@@ -178,7 +178,7 @@ fn a_finding_names_the_versions_that_need_the_object() {
     assert_eq!(findings.len(), 1);
     assert_eq!(
         (findings[0].object.as_str(), findings[0].dependents.as_slice()),
-        (receipt.as_str(), &["almaty/n1@v2".to_owned()][..])
+        (receipt.as_str(), &["push almaty/p3", "almaty/n1@v2"].map(str::to_owned)[..])
     );
 }
 

@@ -5,6 +5,8 @@ mod backup;
 mod changes;
 mod commits;
 mod damage;
+mod erasing;
+mod erasure;
 mod fixture;
 mod limits;
 mod majors;

@@ -36,11 +36,15 @@ pub(crate) fn open_at(dir: &Path, clock: &Arc<SetClock>) -> Catalog {
 
 /// Does something to `almaty/schools`.
 pub(crate) fn operate(catalog: &Catalog, id: &str, action: Action) -> Result<OperationOutcome> {
+    operate_on(catalog, "almaty/schools", id, action)
+}
+
+pub(crate) fn operate_on(catalog: &Catalog, dataset: &str, id: &str, action: Action) -> Result<OperationOutcome> {
     let intent = OperationIntent {
         id: id.parse()?,
         principal: "tester".to_owned(),
         why: format!("because of {id}"),
-        dataset: "almaty/schools".parse()?,
+        dataset: dataset.parse()?,
         action,
     };
     catalog.operate(intent).map(|(outcome, _, _)| outcome)

@@ -3,6 +3,7 @@
 use crate::api::body::incident;
 use crate::api::diff::get_diff;
 use crate::api::report::report_parts;
+use crate::api::versions::wire_erasure;
 use crate::coverage::{Coverages, file_parts};
 use crate::export::Export;
 use crate::ingest::COG_MEDIA_TYPE;
@@ -80,6 +81,11 @@ fn selector(dataset: &str, version: Option<u64>) -> Result<VersionSelector> {
         }
         Some(number) => Ok(VersionSelector { version: Some(VersionNumber(number).into()), ..named }),
     }
+}
+
+/// What was erased from a dataset.
+fn erasures(snapshot: &Snapshot, dataset: &DatasetId) -> Result<Vec<v1::Erasure>> {
+    Ok(snapshot.erasures(dataset)?.iter().map(wire_erasure).collect())
 }
 
 /// What people said about a version.
@@ -204,6 +210,7 @@ impl CatalogService for Questions {
                 snapshot: snapshot.id().0,
                 versions: versions.collect::<Result<_>>()?,
                 removed: removed.into_iter().map(Into::into).collect(),
+                erasures: if before.is_none() { erasures(snapshot, &dataset)? } else { Vec::new() },
             })
         })
         .await

@@ -122,7 +122,7 @@ fn info_of(bound: &Bound, descriptor: FlightDescriptor) -> Result<FlightInfo> {
         .with_ordered(true)
         .with_app_metadata(about(bound).to_string());
     for range in ranges {
-        let ticket = ExportRequest { segments: range, ..bound.request.clone() };
+        let ticket = ExportRequest { segments: range, erased_in: bound.erased_in(), ..bound.request.clone() };
         info = info.with_endpoint(FlightEndpoint::new().with_ticket(Ticket::new(ticket.to_json())));
     }
     Ok(info)
@@ -134,6 +134,9 @@ fn about(bound: &Bound) -> serde_json::Value {
     let mut about = json!({ "dataset": bound.dataset.id, "version": version.number.0, "major": version.major.0 });
     if let Some(heading) = bound.diff_heading() {
         about["diff_from"] = heading.from.0.0.into();
+    }
+    if let Some((_, erased)) = &bound.erased {
+        about["erased"] = json!({ "rows": erased.rows, "snapshot": erased.snapshot, "time": erased.erased });
     }
     about
 }
@@ -397,6 +400,7 @@ impl FlightService for Flight {
         let client = Client::of(&request);
         let request = ExportRequest::from_json(&request.into_inner().ticket).map_err(|e| to_status(&e))?;
         let bound = self.bind(request).await?;
+        bound.check_ticket().map_err(|e| to_status(&e))?;
         self.note(&bound, client);
         let schema = Arc::clone(&bound.schema);
         let batches = self.export.read(bound).map_err(|e| to_status(&e))?;

@@ -1,10 +1,12 @@
 //! `ukimet.v1.VersionService`: what is done to datasets and their versions without a push.
 
 use crate::api::body::incident;
+use crate::staging::Staging;
 use crate::usage::Usage;
 use tonic::{Request, Response, Status};
-use ukimet_catalog::{Catalog, OperationIntent};
+use ukimet_catalog::{Catalog, Erasure, ErasureIntent, OperationIntent};
 use ukimet_model::{Action, Error, ErrorKind, Result, VersionSelector};
+use ukimet_proto::convert::wire_time;
 use ukimet_proto::status::to_status;
 use ukimet_proto::v1;
 use ukimet_proto::v1::version_service_server::VersionService;
@@ -16,6 +18,8 @@ pub struct Operations {
     pub catalog: Catalog,
     /// Who reads what, so that it is told whom a rollback breaks.
     pub usage: Usage,
+    /// Where unfinished pushes wait.
+    pub staging: Staging,
 }
 
 /// Who does it, until callers say who they are.
@@ -127,12 +131,70 @@ impl VersionService for Operations {
         self.operate(intent()).await
     }
 
+    async fn erase_rows(
+        &self,
+        request: Request<v1::EraseRowsRequest>,
+    ) -> Result<Response<v1::EraseRowsResponse>, Status> {
+        let request = request.into_inner();
+        let dry_run = request.dry_run;
+        let intent = erasure_intent(request).map_err(|error| to_status(&error))?;
+        let staging = self.staging.clone();
+        self.blocking(move |catalog| {
+            if dry_run {
+                let erasure = wire_erasure(&catalog.would_erase(&intent)?);
+                return Ok(v1::EraseRowsResponse { erasure: Some(erasure), replayed: false });
+            }
+            let (erasure, replayed, _) = catalog.erase(&intent)?;
+            // Bytes of pushes that were cut may hold such rows, and nobody has looked into them.
+            staging.drop_unfinished(&intent.dataset)?;
+            Ok(v1::EraseRowsResponse { erasure: Some(wire_erasure(&erasure)), replayed })
+        })
+        .await
+    }
+
     async fn collect_garbage(
         &self,
         request: Request<v1::CollectGarbageRequest>,
     ) -> Result<Response<v1::CollectGarbageResponse>, Status> {
         let dry_run = request.into_inner().dry_run;
         self.blocking(move |catalog| if dry_run { would_collect(catalog) } else { collect(catalog, PRINCIPAL) }).await
+    }
+}
+
+fn erasure_intent(request: v1::EraseRowsRequest) -> Result<ErasureIntent> {
+    let operation = request.operation.ok_or_else(|| Error::invalid_request("operation is missing"))?;
+    Ok(ErasureIntent {
+        id: operation.id.parse()?,
+        principal: PRINCIPAL.to_owned(),
+        who: request.who,
+        why: operation.why,
+        dataset: bare(&request.dataset)?.dataset,
+        columns: request.columns,
+        keys: request.keys.into_iter().map(|key| key.values).collect(),
+    })
+}
+
+/// What stays of an erasure, for the wire.
+pub fn wire_erasure(erasure: &Erasure) -> v1::Erasure {
+    let numbers = |versions: &[ukimet_model::VersionNumber]| versions.iter().map(|version| version.0).collect();
+    let losses = erasure.versions.iter().map(|(version, rows)| v1::VersionLoss { version: version.0, rows: *rows });
+    let is_committed = erasure.snapshot.0 > 0;
+    v1::Erasure {
+        operation_id: erasure.operation.to_string(),
+        snapshot: erasure.snapshot.0,
+        erased: is_committed.then(|| wire_time(erasure.erased)),
+        principal: erasure.principal.clone(),
+        who: erasure.who.clone(),
+        why: erasure.why.clone(),
+        columns: erasure.columns.clone(),
+        keys: erasure.keys,
+        keys_found: erasure.keys_found,
+        rows: erasure.rows,
+        versions: losses.collect(),
+        versions_without_columns: numbers(&erasure.versions_without_columns),
+        pushes: erasure.pushes.iter().map(ToString::to_string).collect(),
+        same_bytes_elsewhere: erasure.same_bytes_elsewhere.clone(),
+        commits_with_examples: erasure.commits_with_examples.iter().map(|snapshot| snapshot.0).collect(),
     }
 }
 

@@ -53,7 +53,7 @@ pub fn document(report: &BackupReport) -> Value {
         "snapshot": report.snapshot, "snapshot_before": report.previous,
         "objects_copied": report.copied.objects, "bytes_copied": report.copied.bytes,
         "commits_copied": report.commits.objects, "objects_present": report.objects_present,
-        "objects_replaced": report.objects_replaced,
+        "objects_replaced": report.objects_replaced, "objects_erased": report.objects_erased,
     })
 }
 
@@ -68,6 +68,9 @@ pub fn sentence(report: &BackupReport) -> String {
     ];
     if report.objects_replaced > 0 {
         parts.push(format!("{} damaged and copied again", output::grouped(report.objects_replaced)));
+    }
+    if report.objects_erased > 0 {
+        parts.push(format!("{} with erased rows removed", output::counted(report.objects_erased, "object")));
     }
     parts.join(", ")
 }

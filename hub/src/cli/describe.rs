@@ -1,7 +1,7 @@
 //! `ukimet describe`.
 
 use crate::cli::output;
-use crate::cli::search::{dataset_json, time, title};
+use crate::cli::search::{dataset_json, erased_text, time, title};
 use crate::client::{Client, DEFAULT_HUB};
 use clap::Args;
 use serde_json::json;
@@ -59,6 +59,9 @@ fn print_dataset(dataset: &v1::Dataset, report: &LayerReport) {
         output::grouped(version.rows),
         version.file_name
     ));
+    if let Some(erased) = &version.erased {
+        output::line(&format!("  {}", erased_text(erased)));
+    }
     if let Some(number) = version.rolled_back_to {
         output::line(&format!("  rolled back to v{number}"));
     }

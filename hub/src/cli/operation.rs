@@ -29,6 +29,11 @@ pub struct OperationOptions {
 }
 
 impl OperationOptions {
+    /// Why, as it was said.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
     /// The operation as it is sent.
     pub fn operation(&self) -> Option<v1::Operation> {
         let id = self.operation_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());

@@ -113,10 +113,26 @@ pub fn version_json(version: &v1::Version) -> Value {
         "rolled_back_to": version.rolled_back_to,
         "major": version.major,
         "valid_time": version.valid_time.as_ref().map(|time| json!({ "from": time.from, "to": time.to })),
+        "erased": version.erased.as_ref().map(erased_json),
         "tags": version.tags,
         "notes": version.notes.iter().map(note_json).collect::<Vec<_>>(),
         "fields": version.fields.iter().map(field_json).collect::<Vec<_>>(),
     })
+}
+
+fn erased_json(erased: &v1::ErasedRows) -> Value {
+    json!({
+        "rows": erased.rows,
+        "snapshot": erased.snapshot,
+        "erased": erased.erased.as_ref().map(time),
+        "published_root_hash": hex::encode(&erased.published_root_hash),
+    })
+}
+
+/// A sentence on rows that a version lost.
+pub fn erased_text(erased: &v1::ErasedRows) -> String {
+    let when = erased.erased.as_ref().map_or_else(String::new, time);
+    format!("{} erased on {when} (snapshot {})", output::counted(erased.rows, "row"), erased.snapshot)
 }
 
 fn note_json(note: &v1::Note) -> Value {

@@ -81,7 +81,7 @@ pub fn document(report: &VerifyReport) -> Value {
     json!({
         "clean": report.is_clean(), "commits": report.commits, "datasets": report.datasets,
         "versions": report.versions, "objects": report.objects, "bytes": report.bytes, "resumed": report.resumed,
-        "unreferenced": report.unreferenced,
+        "unreferenced": report.unreferenced, "erased_rows": report.erased_rows,
         "projections": report.projections.iter().map(projection).collect::<Vec<_>>(),
         "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
     })
@@ -108,6 +108,9 @@ pub fn print(report: &VerifyReport) {
         output::counted(report.versions, "version"),
         output::counted(report.objects, "object"),
     ];
+    if report.erased_rows > 0 {
+        counts.push(format!("{} erased", output::counted(report.erased_rows, "row")));
+    }
     if report.unreferenced > 0 {
         counts.push(format!("{} that no commit names", output::grouped(report.unreferenced)));
     }

@@ -1,7 +1,8 @@
 //! `ukimet versions`.
 
+use crate::cli::erase::erasure_json;
 use crate::cli::output;
-use crate::cli::search::{time, version_json};
+use crate::cli::search::{erased_text, time, version_json};
 use crate::client::{Client, DEFAULT_HUB};
 use clap::Args;
 use serde_json::{Value, json};
@@ -52,6 +53,7 @@ impl Versions {
                 "dataset": self.dataset,
                 "versions": versions,
                 "removed": removed,
+                "erasures": found.erasures.iter().map(erasure_json).collect::<Vec<_>>(),
             }));
             return Ok(ExitCode::SUCCESS);
         }
@@ -61,6 +63,7 @@ impl Versions {
             print_said(version);
         }
         print_removed(&found.removed);
+        found.erasures.iter().for_each(print_erasure);
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -84,6 +87,9 @@ fn print_said(version: &v1::Version) {
     if let Some(number) = version.rolled_back_to {
         output::line(&format!("v{}: rolled back to v{number}", version.number));
     }
+    if let Some(erased) = &version.erased {
+        output::line(&format!("v{}: {}", version.number, erased_text(erased)));
+    }
     for note in &version.notes {
         let written = note.written.as_ref().map_or_else(String::new, time);
         output::line(&format!("v{}: {} ({}, {written})", version.number, note.text, note.principal));
@@ -99,6 +105,13 @@ fn print_removed(removed: &[v1::RemovedVersion]) {
         let rule = first.rule.map_or_else(String::new, |rule| RetentionRule::from(rule).to_string());
         output::line(&format!("removed by retention on {when} ({rule}): {}", numbers.join(", ")));
     }
+}
+
+fn print_erasure(erasure: &v1::Erasure) {
+    let when = erasure.erased.as_ref().map_or_else(String::new, time);
+    let who = if erasure.who.is_empty() { &erasure.principal } else { &erasure.who };
+    let rows = output::counted(erasure.rows, "row");
+    output::line(&format!("erased on {when} for {who}: {rows} ({})", erasure.why));
 }
 
 fn removed_json(removed: &v1::RemovedVersion) -> Value {

@@ -1,6 +1,6 @@
 //! Differences as the read path answers them: which two versions are meant, their rows, and how many.
 
-use super::{Bound, Export, ExportRequest};
+use super::{Bound, Export, ExportRequest, erased_last};
 use crate::diff::{DiffFile, DiffFormat, DiffHeading, PageOptions, count_rows};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -78,8 +78,9 @@ pub(super) fn bind_diff(snapshot: Snapshot, request: ExportRequest, from: &DiffF
     };
     // How many of the rows in the list differ in what was asked is known when they are read.
     let rows = (diff.rows_max() == 0).then_some(0);
+    let erased = erased_last([&earlier, &version]);
     let (schema, diff) = (diff.schema(), Some(Box::new((earlier, diff))));
-    Ok(Bound { request, dataset, version, schema, rows, snapshot, table: None, diff })
+    Ok(Bound { request, dataset, version, schema, rows, erased, snapshot, table: None, diff })
 }
 
 fn compared_with(snapshot: &Snapshot, dataset: &Dataset, version: &Version, from: &DiffFrom) -> Result<Version> {

@@ -49,6 +49,10 @@ pub struct ExportRequest {
     /// The push whose table is meant; `None` for the one that made the version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push_id: Option<PushId>,
+    /// The last erasure that the ticket's maker knew of the version, as the snapshot of its commit; `None` if none. Only
+    /// tickets say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased_in: Option<SnapshotId>,
     /// The rows that differ from another version instead of all rows; `None` for the rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff_from: Option<DiffFrom>,
@@ -69,6 +73,7 @@ impl ExportRequest {
             segments: None,
             table: None,
             push_id: None,
+            erased_in: None,
             diff_from: None,
         }
     }

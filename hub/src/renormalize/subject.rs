@@ -27,7 +27,8 @@ pub(super) struct Subject {
 impl Subject {
     /// # Errors
     ///
-    /// `NotFound` for an unknown dataset; `Conflict` if the version is not made of one file and corrections of its rows.
+    /// `NotFound` for an unknown dataset; `Conflict` if the version is not made of one file and corrections of its rows,
+    /// or if rows of it were erased.
     pub(super) fn find(snapshot: Snapshot, dataset: &DatasetId) -> Result<Self> {
         let selector = VersionSelector { dataset: dataset.clone(), version: None };
         let (dataset, version) = snapshot.version(&selector)?;
@@ -35,6 +36,7 @@ impl Subject {
         let push = snapshot.push(dataset.id.agency(), &file.push_id)?;
         let push = push.ok_or_else(|| Error::internal(format!("push {} is not recorded", file.push_id)))?;
         let receipt = snapshot.receipt(&file)?;
+        check_not_erased(&snapshot, &file)?;
         if push.declared.mode != PushMode::Replace {
             return Err(Error::conflict(format!(
                 "{} was made of rows that came beside others; push the whole file again",
@@ -93,6 +95,19 @@ impl Subject {
             dry_run: false,
             size_bytes: Some(self.file.asset.size_bytes),
         })
+    }
+}
+
+/// Checks that reading the bytes of a version again does not bring back rows that were erased from it.
+fn check_not_erased(snapshot: &Snapshot, file: &Version) -> Result<()> {
+    snapshot.check_raw(&file.asset)?;
+    // The bytes may still be there for another agency.
+    match &file.erased {
+        Some(erased) => Err(Error::conflict(format!(
+            "{} rows of {} were erased on {}, and reading its bytes again would bring them back",
+            erased.rows, file.number, erased.erased
+        ))),
+        None => Ok(()),
     }
 }
 

@@ -12,6 +12,7 @@ mod certificates;
 mod containment;
 mod delta;
 mod differences;
+mod erasure;
 mod fixes;
 mod hub;
 mod lifecycle;

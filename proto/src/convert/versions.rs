@@ -56,6 +56,17 @@ impl From<model::Removal> for v1::RemovedVersion {
     }
 }
 
+impl From<model::ErasedRows> for v1::ErasedRows {
+    fn from(erased: model::ErasedRows) -> Self {
+        Self {
+            rows: erased.rows,
+            snapshot: erased.snapshot.0,
+            erased: Some(wire_time(erased.erased)),
+            published_root_hash: erased.published_root_hash.0.to_vec().into(),
+        }
+    }
+}
+
 impl From<model::OperationOutcome> for v1::OperationResponse {
     fn from(outcome: model::OperationOutcome) -> Self {
         Self {

@@ -22,6 +22,7 @@ use ukimet_model::{
 #[derive(Default)]
 struct Memory {
     versions: Vec<Version>,
+    last_erasure: Option<SnapshotId>,
     stored: RefCell<BTreeMap<String, Bytes>>,
     /// Puts that still succeed; `None` for all.
     puts_left: Cell<Option<u32>>,
@@ -77,6 +78,7 @@ impl Memory {
             key: None,
             changes: None,
             rolled_back_to: None,
+            erased: None,
         });
     }
 
@@ -112,6 +114,10 @@ impl Memory {
 }
 
 impl DatasetFiles for Memory {
+    fn last_erasure(&self) -> Result<Option<SnapshotId>> {
+        Ok(self.last_erasure)
+    }
+
     fn version(&self, number: VersionNumber) -> Result<Version> {
         Ok(self.versions[number.0 as usize - 1].clone())
     }
@@ -278,4 +284,27 @@ fn rewritten_files_stand_for_those_with_deleted_rows_and_go_with_their_versions(
     shorter.catch_up(&[], REWRITTEN_ROWS).expect("caught up");
     assert!(memory.catch_up(&[], VECTORS).expect("caught up").removed > 0, "the other way to tell is another log");
     assert!(shorter.read(&path).is_err() && memory.read(&path).is_err());
+}
+
+#[test]
+fn a_log_from_before_rows_were_erased_is_built_anew_and_copies_of_then_go() {
+    let mut memory = Memory::of_three();
+    memory.catch_up(&[], REWRITTEN_ROWS).expect("caught up");
+    let before = memory.stored.borrow().clone();
+    memory.last_erasure = Some(SnapshotId(7));
+    // What an old reader of the store put there while it was cleaned.
+    let late = format!("{REWRITTEN}/of-a-file-that-is-gone.parquet");
+    memory.put(&late, b"rows").expect("room");
+    let done = memory.catch_up(&[], REWRITTEN_ROWS).expect("caught up");
+    assert_eq!(done, CaughtUp { written: 4, removed: 5 }, "every entry, not only the newest");
+    assert!(memory.read(&late).is_err());
+    for (path, bytes) in before.iter().filter(|(path, _)| path.starts_with(LOG)) {
+        assert_ne!(memory.read(path).expect("there"), bytes, "{path}");
+    }
+    assert_eq!(memory.catch_up(&[], REWRITTEN_ROWS).expect("nothing to do"), CaughtUp::default());
+    // The log was cleaned away, and only a copy is left.
+    memory.stored.borrow_mut().retain(|path, _| !path.starts_with(LOG));
+    memory.put(&late, b"rows").expect("room");
+    assert_eq!(memory.catch_up(&[], REWRITTEN_ROWS).expect("caught up"), CaughtUp { written: 4, removed: 1 });
+    assert!(memory.read(&late).is_err());
 }

@@ -68,6 +68,7 @@ fn version(dataset: u64, number: u64, snapshot: u64) -> Version {
         changes: None,
         major: MajorNumber::FIRST,
         valid_time: None,
+        erased: None,
     }
 }
 
@@ -96,6 +97,7 @@ fn push(dataset: u64, number: u64, sequence: u64) -> Part {
     let outcome = PushOutcome {
         status: PushStatus::Published,
         layers: vec![LayerOutcome {
+            receipt: None,
             dataset: id(dataset),
             version: version.number,
             major: version.major,

@@ -1,0 +1,161 @@
+//! What goes after the commit of an erasure: files, whoever still reads them, and what other programs read beside them.
+//!
+//! When all is gone, a file beside the segments says so. Where it is missing, whoever opens the catalog does the rest.
+
+use crate::catalog::Shared;
+use crate::collect::each_stored;
+use crate::erasure::Erasure;
+use crate::needs::{KeySet, Needs};
+use crate::objects::Objects;
+use crate::paths;
+use crate::state::{Read, Record, StateSlot, View, each_record};
+use std::collections::HashSet;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+use ukimet_model::{Dataset, DatasetId, DatasetUuid, Error, Result};
+
+/// How long pushes that hold a file have to end.
+const HELD_MAX: Duration = Duration::from_secs(10);
+const TRIED_EVERY: Duration = Duration::from_millis(50);
+/// The folder beside the segments that says which erasures are finished.
+const FINISHED: &str = "_erasures";
+
+/// Takes away what held erased rows, although somebody may still read it.
+///
+/// `claimed` is how many claims had been made when the commit was not there yet: whoever made them and builds on the
+/// dataset is refused.
+pub(super) fn remove_erased(shared: &Shared, id: &DatasetId, erasure: &Erasure, claimed: u64) -> Result<()> {
+    let (dataset, _) = shared.snapshot().dataset(id)?;
+    let refusal = format!(
+        "{} rows of dataset {id} were erased on {} (snapshot {}) meanwhile: ask again",
+        erasure.rows, erasure.erased, erasure.snapshot
+    );
+    // From here on nobody begins to read what goes, and who reads it stops.
+    shared.segments.end_readers(&dataset.uuid);
+    clean_beside(&shared.objects, &dataset.uuid)?;
+    let begun = Instant::now();
+    loop {
+        let left = remove_unneeded(shared, &dataset, erasure, claimed, &refusal)?;
+        if left == 0 {
+            return finish(&shared.objects, &dataset.uuid, erasure);
+        }
+        if begun.elapsed() > HELD_MAX {
+            let snapshot = erasure.snapshot;
+            return Err(Error::unavailable(format!(
+                "the rows are erased (snapshot {snapshot}), but pushes under way hold {left} files: collect garbage when they end"
+            )));
+        }
+        std::thread::sleep(TRIED_EVERY);
+    }
+}
+
+/// Removes once what nobody needs but readers; how many objects are left.
+fn remove_unneeded(shared: &Shared, dataset: &Dataset, erasure: &Erasure, claimed: u64, refusal: &str) -> Result<u64> {
+    let _only = shared.collecting.lock().unwrap_or_else(PoisonError::into_inner);
+    let collection = shared.claims.begin_collection();
+    let unneeded = unneeded(&shared.objects, &needed(&shared.state)?, &dataset.uuid, erasure)?;
+    let folder = folder(&dataset.uuid);
+    let mut left = 0;
+    for key in unneeded {
+        shared.segments.forget(&key, refusal);
+        // Pushes into other datasets may rely on bytes and receipts.
+        let is_own = key.starts_with(&folder);
+        let is_gone = if is_own { collection.delete_from_first(&key, claimed)? } else { collection.delete(&key)? };
+        left += u64::from(!is_gone);
+    }
+    Ok(left)
+}
+
+fn folder(dataset: &DatasetUuid) -> String {
+    format!("{}/{dataset}/", paths::DATA)
+}
+
+/// The objects of the dataset, and others that an erasure names, that are there and not needed.
+fn unneeded(objects: &Objects, needed: &KeySet, dataset: &DatasetUuid, erasure: &Erasure) -> Result<Vec<String>> {
+    let (own, named) = (folder(dataset), erasure.old_objects().collect::<HashSet<String>>());
+    let mut unneeded = Vec::new();
+    each_stored(objects, &mut |key| {
+        if (key.starts_with(&own) || named.contains(key)) && !needed.contains(key) {
+            unneeded.push(key.to_owned());
+        }
+        Ok(())
+    })?;
+    Ok(unneeded)
+}
+
+/// What is needed if nobody reads what was removed or erased.
+fn needed(state: &StateSlot) -> Result<KeySet> {
+    state.read_pairs(|pairs| {
+        let mut needs = Needs::new(u64::MAX);
+        each_record(pairs, &mut |_, record| {
+            needs.add(&record);
+            Ok(())
+        })?;
+        Ok(needs.finish())
+    })
+}
+
+/// Removes what other programs read beside the segments of a dataset: it is built anew from what is left.
+fn clean_beside(objects: &Objects, dataset: &DatasetUuid) -> Result<()> {
+    let folder = format!("{}/{dataset}", paths::DATA);
+    for name in objects.list(&folder)?.into_iter().filter(|name| paths::is_beside(name) && name != FINISHED) {
+        let path = format!("{folder}/{name}");
+        match objects.empty_dir(&path) {
+            Ok(()) => objects.sync_dir(&path)?,
+            // A file is none of ours, and may hold anything.
+            Err(_) => objects.delete(&path)?,
+        }
+    }
+    Ok(())
+}
+
+/// Makes durable that everything is gone, and says so.
+fn finish(objects: &Objects, dataset: &DatasetUuid, erasure: &Erasure) -> Result<()> {
+    for folder in [format!("{}/{dataset}", paths::DATA), paths::RAW.to_owned(), paths::RECEIPTS.to_owned()] {
+        objects.sync_dir(&folder)?;
+    }
+    if let Err(error) = objects.put_beside(&finished(dataset, erasure), b"") {
+        tracing::warn!(%error, "an erasure is finished, and will be looked at again when the catalog is opened");
+    }
+    Ok(())
+}
+
+fn finished(dataset: &DatasetUuid, erasure: &Erasure) -> String {
+    format!("{}/{dataset}/{FINISHED}/{:020}", paths::DATA, erasure.snapshot.0)
+}
+
+/// Does for every erasure what a crash after its commit left undone, while nobody reads or pushes.
+pub(crate) fn finish_erasures(objects: &Objects, state: &StateSlot) -> Result<()> {
+    let mut unfinished = Vec::new();
+    for (dataset, erasure) in state.read_pairs(erasures)? {
+        if !objects.exists(&finished(&dataset, &erasure))? {
+            unfinished.push((dataset, erasure));
+        }
+    }
+    if unfinished.is_empty() {
+        return Ok(());
+    }
+    let needed = needed(state)?;
+    for (dataset, erasure) in unfinished {
+        clean_beside(objects, &dataset)?;
+        for key in unneeded(objects, &needed, &dataset, &erasure)? {
+            objects.delete(&key)?;
+        }
+        objects.ensure_dir(folder(&dataset).trim_end_matches('/'))?;
+        finish(objects, &dataset, &erasure)?;
+    }
+    Ok(())
+}
+
+/// All erasures, each with the folder of its dataset.
+fn erasures(pairs: &dyn Read) -> Result<Vec<(DatasetUuid, Erasure)>, crate::state::Damage> {
+    let (mut erasures, mut from) = (Vec::new(), b"e/".to_vec());
+    while let Some(pair) = pairs.page(&from, b"e0", 1)?.pop() {
+        from = [pair.0.as_slice(), &[0]].concat();
+        if let Record::Erasure { dataset, erasure } = Record::from_pair(&pair)? {
+            let known = View::new(pairs, u64::MAX).dataset(&dataset)?;
+            erasures.extend(known.map(|dataset| (dataset.uuid, *erasure)));
+        }
+    }
+    Ok(erasures)
+}

@@ -1,0 +1,210 @@
+//! Rows are erased through the built hub: nothing of them is left below its data directory, and every door says so.
+
+use crate::hub::{Hub, ukimet};
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::{FlightClient, FlightDescriptor, Ticket};
+use futures::TryStreamExt;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::{Value, json};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+/// Random enough to be found wherever it is.
+const MARKER: &str = "q7XvW2-ztR9";
+
+fn people(file: &Path, rows: usize, more: &str) {
+    let row = |i: usize| format!("{i:05};name {i};76.{:04};43.2\n", 1000 + i);
+    let text: String = (0..rows).map(row).collect();
+    fs::write(file, format!("Коды;Аты;lon;lat\n{text}{more}")).expect("written");
+}
+
+fn done(hub: &Hub, arguments: &[&str]) -> Value {
+    let (code, answer) = hub.ask(arguments);
+    assert_eq!(code, 0, "{arguments:?}: {answer:#}");
+    answer
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let (mut found, mut open) = (Vec::new(), vec![dir.to_owned()]);
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(next).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() { open.push(path) } else { found.push(path) }
+        }
+    }
+    found
+}
+
+fn contains(bytes: &[u8]) -> bool {
+    bytes.windows(MARKER.len()).any(|window| window == MARKER.as_bytes())
+}
+
+/// All values and statistics of a Parquet file as text; of other files, what they unpack to.
+fn holds(path: &Path) -> bool {
+    let bytes = fs::read(path).expect("a file");
+    let name = path.to_string_lossy();
+    if contains(&bytes) {
+        return true;
+    }
+    if name.ends_with(".parquet") {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path).expect("there")).expect("parquet");
+        let footer = format!("{:?}", builder.metadata());
+        let mut batches = builder.build().expect("parquet");
+        return contains(footer.as_bytes())
+            || batches.any(|batch| {
+                let batch = batch.expect("rows");
+                batch.columns().iter().any(|column| column.to_data().buffers().iter().any(|buffer| contains(buffer)))
+            });
+    }
+    let unpacked =
+        if name.ends_with(".zst") || name.contains("/raw/") { zstd::decode_all(bytes.as_slice()).ok() } else { None };
+    unpacked.is_some_and(|bytes| contains(&bytes))
+}
+
+fn holders(data: &Path) -> Vec<PathBuf> {
+    files(data).into_iter().filter(|path| holds(path)).collect()
+}
+
+async fn client(hub: &Hub) -> FlightClient {
+    let endpoint = tonic::transport::Endpoint::from_shared(hub.url.clone()).expect("a URL");
+    FlightClient::new_from_inner(FlightServiceClient::new(endpoint.connect().await.expect("connects")))
+}
+
+async fn tickets(hub: &Hub, path: &[&str]) -> Vec<Ticket> {
+    let descriptor = FlightDescriptor::new_path(path.iter().map(|part| (*part).to_owned()).collect());
+    let info = client(hub).await.get_flight_info(descriptor).await.expect("described");
+    info.endpoint.into_iter().filter_map(|endpoint| endpoint.ticket).collect()
+}
+
+async fn pulled(hub: &Hub, ticket: &Ticket) -> Result<usize, String> {
+    let batches = client(hub).await.do_get(ticket.clone()).await.map_err(|e| e.to_string())?;
+    let batches: Vec<_> = batches.try_collect().await.map_err(|e| e.to_string())?;
+    Ok(batches.iter().map(arrow_array::RecordBatch::num_rows).sum())
+}
+
+/// Two versions in which the person is, one without; the value was also mended and refused on its way.
+fn fill(hub: &Hub, dir: &Path) {
+    let file = dir.join("people.csv");
+    let person = format!("{MARKER}; name of {MARKER} ;76.5;43.9\n");
+    people(&file, 30, &person);
+    hub.publish(&file, "a/people", &["--key", "Коды", "--push-id", "p1"]);
+    people(&file, 40, &person);
+    hub.publish(&file, "a/people", &["--key", "Коды", "--push-id", "p2"]);
+    people(&file, 41, &format!("{MARKER};x;far;away\n"));
+    hub.push(&file, "a/people", &["--key", "Коды", "--push-id", "p3"]);
+    done(hub, &["tag", "a/people@v1", "final"]);
+    done(hub, &["rollback", "a/people", "--to", "v2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_person_is_nowhere_below_the_data_directory_and_every_door_says_so() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path().join("data");
+    let hub = Hub::start(&data, &[]);
+    fill(&hub, dir.path());
+    let (old, old_diff) =
+        (tickets(&hub, &["a/people", "v1"]).await, tickets(&hub, &["a/people", "v2", "diff", "v1"]).await);
+    assert_eq!(pulled(&hub, &old[0]).await, Ok(31));
+    wait_for_delta(&data, 4);
+    let holding = holders(&data);
+    assert!(
+        holding.len() > 5 && holding.iter().any(|path| path.to_string_lossy().contains("_delta_log")),
+        "{holding:?}"
+    );
+
+    let would = done(&hub, &["erase", "a/people", "--key", &format!("Коды={MARKER}"), "--dry-run"]);
+    assert_eq!((&would["dry_run"], &would["snapshot"]), (&true.into(), &0.into()));
+    let arguments =
+        ["erase", "a/people", "--why", "a request of 22 November", "--who", "the office", "--operation-id", "e1"];
+    let erased = erase_keys_of_csv(&hub, &arguments);
+    assert_eq!((&erased["rows"], &erased["versions"]), (&would["rows"], &would["versions"]));
+    assert_eq!(erased["pushes"], json!(["p1", "p2", "p3"]));
+    assert_eq!(erase_keys_of_csv(&hub, &arguments)["replayed"], true);
+
+    for ticket in [&old[0], &old_diff[0]] {
+        let error = pulled(&hub, ticket).await.expect_err("it is from before");
+        assert!(error.contains("1 rows of a/people@v") && error.contains("were erased on"), "{error}");
+    }
+    assert_eq!(pulled(&hub, &tickets(&hub, &["a/people", "v1"]).await[0]).await, Ok(30));
+    let described = done(&hub, &["describe", "a/people@final"]);
+    assert_eq!(
+        (&described["dataset"]["version"]["rows"], &described["dataset"]["version"]["erased"]["rows"]),
+        (&30.into(), &1.into())
+    );
+    let step = described["receipt"]["steps"].as_array().and_then(|steps| steps.last().cloned()).unwrap_or_default();
+    assert_eq!((&step["step"], &step["parameters"]["operation"]), (&"erasure".into(), &"e1".into()), "{step}");
+    let versions = done(&hub, &["versions", "a/people"]);
+    assert_eq!(
+        (&versions["erasures"][0]["who"], &versions["erasures"][0]["why"]),
+        (&"the office".into(), &"a request of 22 November".into())
+    );
+    let (_, renormalized) = hub.ask(&["renormalize", "a/people", "--dry-run"]);
+    assert!(renormalized.to_string().contains("the bytes as they were sent went with"), "{renormalized:#}");
+    let report = ukimet().args(["report", "a/people@v1", "--hub", &hub.url, "--format", "csv"]).output().expect("runs");
+    let said = [report.stdout, report.stderr].concat();
+    assert!(String::from_utf8_lossy(&said).contains("were erased on"), "{}", String::from_utf8_lossy(&said));
+
+    // The Delta log comes back without the person.
+    let begin = Instant::now();
+    while !log_entry(&data, 4).exists() {
+        assert!(begin.elapsed() < Duration::from_secs(30), "the Delta log does not come back");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(holders(&data), Vec::<PathBuf>::new());
+    hub.signal("TERM");
+    assert_eq!(hub.wait(Duration::from_secs(30)), Some(0));
+    assert_eq!(holders(&data), Vec::<PathBuf>::new());
+    let verified = ukimet().args(["verify", "--deep", "--data"]).arg(&data).output().expect("runs");
+    let text = String::from_utf8_lossy(&verified.stdout);
+    assert!(verified.status.success() && text.starts_with("clean") && text.contains("erased"), "{text}");
+}
+
+fn log_entry(data: &Path, version: u64) -> PathBuf {
+    let folder = fs::read_dir(data.join("data")).expect("a folder").flatten().next().expect("a dataset").path();
+    folder.join("_delta_log").join(format!("{version:020}.json"))
+}
+
+fn wait_for_delta(data: &Path, version: u64) {
+    let begin = Instant::now();
+    while !log_entry(data, version).exists() {
+        assert!(begin.elapsed() < Duration::from_secs(30), "version {version} does not come to the Delta log");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Erases the person, whose key comes as CSV on standard input.
+fn erase_keys_of_csv(hub: &Hub, arguments: &[&str]) -> Value {
+    let mut command = ukimet();
+    command.args(arguments).args(["--keys", "-", "--hub", &hub.url, "--json"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("runs");
+    let keys = format!("Коды\n{MARKER}\nnobody\n");
+    child.stdin.take().expect("piped").write_all(keys.as_bytes()).expect("sent");
+    let output = child.wait_with_output().expect("ends");
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+#[test]
+fn an_erasure_needs_a_reason_and_keys_that_mean_something() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(&dir.path().join("data"), &[]);
+    let file = dir.path().join("people.csv");
+    people(&file, 3, "");
+    hub.publish(&file, "a/people", &[]);
+    let refused = |arguments: &[&str]| {
+        let output = ukimet().arg("erase").args(arguments).args(["--hub", &hub.url]).output().expect("runs");
+        assert!(!output.status.success(), "{arguments:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(refused(&["a/people", "--key", "kody=00001"]).contains("--why"));
+    assert!(
+        refused(&["a/people", "--key", "iin=1", "--why", "x"]).contains("no version of a/people has the columns iin")
+    );
+    assert!(refused(&["a/people", "--why", "x"]).contains("--key"));
+    assert!(refused(&["a/nobody", "--key", "kody=1", "--why", "x"]).contains("is not in snapshot"));
+    let none = ["erase", "a/people", "--key", "Коды=99999", "--why", "x"];
+    assert_eq!(done(&hub, &none)["rows"], 0);
+}
