@@ -15,7 +15,8 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use ukimet_model::batch::geometry_field;
 use ukimet_model::{
-    Asset, Dataset, DatasetMetadata, DatasetUuid, DeletesRef, Error, PushId, SegmentRef, Sha256, SnapshotId, Version,
+    Asset, Dataset, DatasetMetadata, DatasetUuid, DeletesRef, Error, MajorNumber, PushId, SegmentRef, Sha256,
+    SnapshotId, Version,
 };
 
 /// One dataset whose files are in memory.
@@ -78,6 +79,8 @@ impl Memory {
             key: None,
             changes: None,
             rolled_back_to: None,
+            major: MajorNumber::FIRST,
+            valid_time: None,
             erased: None,
         });
     }
