@@ -1,6 +1,6 @@
 //! Collecting while other nodes of the store are at work: they are told first, and have time to say what is needed.
 //!
-//! Why nothing is lost that a commit names stands in `docs/adr/0019-several-nodes-on-one-bucket.md`.
+//! Why nothing is lost that a commit names stands in `docs/adr/0018-several-nodes-on-one-bucket.md`.
 
 use super::{Collected, each_stored, needed};
 use crate::catalog::Shared;

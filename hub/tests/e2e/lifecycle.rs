@@ -117,6 +117,26 @@ fn a_told_stop_is_clean_and_a_kill_loses_nothing() {
     }
 }
 
+#[test]
+fn what_a_crash_left_is_collected_while_the_hub_serves() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path().join("data");
+    let file = dir.path().join("points.csv");
+    fs::write(&file, points(10)).expect("written");
+    let hub = Hub::start(&data, &[]);
+    hub.publish(&file, "a/b", &[]);
+    drop(hub);
+    let left = data.join("raw").join("0".repeat(64));
+    fs::write(&left, b"of a push that was cut off").expect("written");
+    let _hub = Hub::start(&data, &["--gc-every", "0s"]);
+    let begin = Instant::now();
+    while left.exists() {
+        assert!(begin.elapsed() < Duration::from_mins(1), "it is still there");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    verify_is_clean(&data);
+}
+
 fn verify_is_clean(data: &Path) {
     let output = ukimet().args(["verify", "--deep", "--data"]).arg(data).output().expect("runs");
     let text = String::from_utf8_lossy(&output.stdout);
