@@ -115,11 +115,12 @@ impl Catalog {
     /// # Errors
     ///
     /// `NotFound` for an unknown dataset, `InvalidRequest` for keys that do not fit the columns or columns that no
-    /// version has, `AlreadyUsed` for an id that was used for something else, `LimitReached` for too many keys or a full
+    /// version has, and over a bucket, `AlreadyUsed` for an id that was used for something else, `LimitReached` for too many keys or a full
     /// disk, `Unavailable` after a disk failure or when the catalog is closed, or if others hold the files for too long:
     /// the rows are erased then, and the files go when these end.
     pub fn erase(&self, intent: &ErasureIntent) -> Result<(Erasure, bool, Snapshot)> {
         let shared = self.shared();
+        check_is_alone(shared)?;
         check_keys(intent, shared.options.erase_keys_max)?;
         loop {
             let snapshot = shared.snapshot();
@@ -157,6 +158,7 @@ impl Catalog {
     /// As [`Catalog::erase`].
     pub fn would_erase(&self, intent: &ErasureIntent) -> Result<Erasure> {
         let shared = self.shared();
+        check_is_alone(shared)?;
         check_keys(intent, shared.options.erase_keys_max)?;
         let _pin = shared.snapshot();
         let found = find(shared, intent)?;
@@ -165,6 +167,16 @@ impl Catalog {
         let holders = holding.find()?;
         Ok(erasure(intent, &found, &lost, holders, Sha256([0; 32])))
     }
+}
+
+/// The error for a store that other nodes write to: they keep copies of objects, and may be about to name what goes.
+fn check_is_alone(shared: &Shared) -> Result<()> {
+    if shared.objects.is_shared() {
+        return Err(Error::invalid_request(
+            "rows can be erased from a catalog in a directory, found one in a bucket, of which other nodes may keep copies",
+        ));
+    }
+    Ok(())
 }
 
 fn erasure_of(snapshot: &Snapshot, intent: &ErasureIntent) -> Result<Erasure> {

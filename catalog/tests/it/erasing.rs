@@ -8,6 +8,7 @@ use arrow_ipc::reader::FileReader;
 use arrow_schema::{DataType, Schema};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -198,10 +199,10 @@ pub(crate) fn holders(dir: &Path, wanted: &[u8]) -> Vec<String> {
         let path = dir.join(name);
         let bytes = std::fs::read(&path).expect("a file");
         contains(&bytes, wanted)
-            || match name {
-                _ if name.ends_with(".parquet") => holds_parquet(&path, wanted),
-                _ if name.ends_with(".arrow") => holds_arrow(&path, wanted),
-                _ if name.ends_with(".zst") || name.starts_with("raw/") => {
+            || match path.extension().and_then(OsStr::to_str) {
+                Some("parquet") => holds_parquet(&path, wanted),
+                Some("arrow") => holds_arrow(&path, wanted),
+                ending if ending == Some("zst") || name.starts_with("raw/") => {
                     contains(&zstd::decode_all(bytes.as_slice()).expect("zstd"), wanted)
                 }
                 _ => false,

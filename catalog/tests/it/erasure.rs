@@ -4,7 +4,7 @@ use crate::erasing::{DATASET, Person, Push, codes, codes_of, erase, holders, key
 use crate::fixture::{deep, files, open, window};
 use std::path::Path;
 use ukimet_catalog::{Catalog, Erasure, VerifyReport, backup, restore, verify};
-use ukimet_model::{Action, DatasetId, ErrorKind, PushStatus, RowQuery, VersionNumber, VersionSelector};
+use ukimet_model::{Action, DatasetId, ErrorKind, PushId, PushStatus, RowQuery, VersionNumber, VersionSelector};
 
 /// Random enough to be found wherever it is.
 const MARKER: &str = "q7XvW2-ztR9";
@@ -42,7 +42,7 @@ fn fill(catalog: &Catalog) {
     Push::replace("p1", with_forgotten(0..50)).send(catalog).expect("taken");
     Push::upsert("p2", people(50..60)).send(catalog).expect("taken");
     let mut changed = with_forgotten(0..60);
-    changed[3].1 = "another name".to_owned();
+    "another name".clone_into(&mut changed[3].1);
     Push::replace("p3", changed.clone()).send(catalog).expect("taken");
     changed[60].1 = format!("second {MARKER}");
     changed[60].2 = 900;
@@ -138,7 +138,8 @@ fn windows_differences_and_earlier_snapshots_show_what_is_left() {
         let (dataset, _) = snapshot.dataset(&id()).expect("there");
         let (from, to) = (after_of(&catalog, from), after_of(&catalog, to));
         let diff = snapshot.diff(&dataset, &from, &to, &RowQuery::default()).expect("compared");
-        let text: String = diff.map(|batch| format!("{:?}", batch.expect("rows").column(0))).collect();
+        let operations: Vec<_> = diff.map(|batch| format!("{:?}", batch.expect("rows").column(0))).collect();
+        let text = operations.concat();
         (text.matches("added").count(), text.matches("changed").count(), text.matches("removed").count())
     };
     assert_eq!(changes(1, 2), (10, 0, 0));
@@ -182,7 +183,7 @@ fn bytes_and_tables_of_pushes_say_that_they_went_with_the_rows() {
     other.send(&catalog).expect("taken");
     Push::upsert("q3", vec![forgotten()]).send(&catalog).expect("taken");
     let erasure = erase(&catalog, "e1", &[&code()]);
-    let pushes: Vec<_> = erasure.pushes.iter().map(|id| id.as_str()).collect();
+    let pushes: Vec<_> = erasure.pushes.iter().map(PushId::as_str).collect();
     assert_eq!(pushes, ["q1", "q3"]);
     let snapshot = catalog.snapshot();
     for (push, is_kept) in [("q1", false), ("q2", true), ("q3", false)] {
@@ -213,7 +214,7 @@ fn what_a_push_held_beside_rows_that_all_came_new_is_kept() {
     let same = Push { salt: "s".to_owned(), ..Push::upsert("p3", vec![forgotten(), person(7)]) };
     same.send(&catalog).expect("taken");
     let erasure = erase(&catalog, "e1", &[&code()]);
-    let pushes: Vec<_> = erasure.pushes.iter().map(|id| id.as_str()).collect();
+    let pushes: Vec<_> = erasure.pushes.iter().map(PushId::as_str).collect();
     assert_eq!(pushes, ["p1", "p3"]);
     check_gone(dir.path());
     checked(dir.path());
@@ -351,8 +352,8 @@ fn keys_that_mean_nothing_are_refused_with_what_is_expected() {
     let refused = |change: &dyn Fn(&mut ukimet_catalog::ErasureIntent)| {
         let mut intent = of_codes("e1", &[&code()]);
         change(&mut intent);
-        let error = catalog.erase(&intent).err().expect("refused");
-        assert_eq!(catalog.would_erase(&intent).err().expect("refused").to_string(), error.to_string());
+        let error = catalog.erase(&intent).map(drop).expect_err("refused");
+        assert_eq!(catalog.would_erase(&intent).expect_err("refused").to_string(), error.to_string());
         error.message().to_owned()
     };
     let unknown = refused(&|intent| intent.columns = vec!["iin".to_owned()]);

@@ -14,7 +14,7 @@ const DATASET: &str = "almaty/schools";
 /// Rows of the versions before; the number 2 is to be erased.
 const ROWS: [std::ops::Range<i64>; 3] = [0..3, 0..9, 1..5];
 
-fn intent() -> ErasureIntent {
+pub(super) fn intent() -> ErasureIntent {
     ErasureIntent {
         id: "e".parse().expect("valid"),
         principal: "tester".to_owned(),

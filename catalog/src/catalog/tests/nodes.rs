@@ -1,5 +1,6 @@
 //! Several nodes on one bucket: every acknowledged commit is there, whoever made it, and nobody loses what is needed.
 
+use super::erasures::intent;
 use super::{Push, numbers, small};
 use crate::bucket::memory::MemoryBucket;
 use crate::bucket::{Bucket, BucketDisk};
@@ -372,4 +373,16 @@ fn a_backup_goes_to_a_bucket_and_comes_back() {
         .expect("restored");
     assert!(verified.is_clean(), "{:?}", verified.findings);
     assert_eq!(numbers(&check(&other).catalog, "a/x", 3).expect("there"), vec![0, 1, 2, 3]);
+}
+
+#[test]
+fn rows_are_not_erased_where_other_nodes_keep_copies() {
+    let bucket = MemoryBucket::default();
+    let node = Node::start(&bucket);
+    node.push("p", "almaty/schools", 0..5).expect("published");
+    let before = bucket.keys();
+    for refused in [node.catalog.erase(&intent()).map(drop), node.catalog.would_erase(&intent()).map(drop)] {
+        assert_eq!(refused.expect_err("refused").kind(), ErrorKind::InvalidRequest);
+    }
+    assert_eq!(bucket.keys(), before);
 }
