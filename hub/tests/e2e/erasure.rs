@@ -93,7 +93,7 @@ fn fill(hub: &Hub, dir: &Path) {
     hub.publish(&file, "a/people", &["--key", "Коды", "--push-id", "p1"]);
     people(&file, 40, &person);
     hub.publish(&file, "a/people", &["--key", "Коды", "--push-id", "p2"]);
-    people(&file, 41, &format!("{MARKER};x;far;away\n"));
+    people(&file, 41, &format!("{MARKER};x;500;900\n"));
     hub.push(&file, "a/people", &["--key", "Коды", "--push-id", "p3"]);
     done(hub, &["tag", "a/people@v1", "final"]);
     done(hub, &["rollback", "a/people", "--to", "v2"]);
