@@ -100,9 +100,10 @@ pub(super) fn run_read(
         drop(asset);
         let last = end.and_then(|end| sink.finish(end.media_type));
         let last = last.map_err(|error| to_status(&error));
+        // First, so that a client that has its whole answer finds room for its next job.
+        drop(job);
         // Nobody listens if the client has gone away.
         let _ = sink.runtime.block_on(timeout_at(deadline, sink.sender.send(last)));
-        drop(job);
     });
     outgoing(receiver, deadline, answer)
 }

@@ -183,8 +183,8 @@ impl Teller<'_> {
 
     fn no_feature(&mut self, item: &[u8]) {
         let found = String::from_utf8_lossy(&item[..item.len().min(400)]);
-        let message = "items of the list of features that are no objects were left out; the row is that of the next";
-        self.tallies.add("geojson.not_a_feature", Severity::Error, message, Some(self.row), None, &found, None);
+        let message = "items of the list of features that are no objects were left out; they are not counted as rows";
+        self.tallies.add("geojson.not_a_feature", Severity::Error, message, None, None, &found, None);
     }
 
     fn oddities(&mut self, feature: &Feature<'_>) {
