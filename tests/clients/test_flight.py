@@ -90,7 +90,7 @@ def test_a_box_tests_the_shape_and_not_only_its_box(flight_client, districts):
 def test_an_older_version_stays_readable(hub, flight_client, dataset):
     push_file(hub.url, DEMO / "almaty_districts_osm.geojson", dataset)
     first = pull(flight_client, path(dataset))
-    push_file(hub.url, DEMO / "astana_malls.kml", dataset)
+    push_file(hub.url, DEMO / "astana_malls.kml", dataset, "--new-major")
     assert pull(flight_client, path(dataset)).num_rows == 28
     for descriptor in [path(f"{dataset}@v1"), command(dataset=dataset, version=1)]:
         assert pull(flight_client, descriptor).equals(first)
