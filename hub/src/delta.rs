@@ -19,8 +19,10 @@ use ukimet_model::{
 
 /// How often commits are looked for: a log is behind its dataset by about this much.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long after a failure the logs that are behind are tried again; a further commit tries them at once.
-const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// How long after a failure the logs that are behind are tried again; twice as long after each further one. A further
+/// commit tries them at once.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(30);
 /// How long the end of the process may wait for logs that are behind.
 const LAST_PASS_MAX: Duration = Duration::from_secs(2);
 
@@ -94,13 +96,14 @@ impl DeltaLogs {
 
 impl Keeper {
     fn keep(mut self) {
-        let mut tried = Instant::now();
+        let (mut tried, mut pause) = (Instant::now(), RETRY_FIRST);
         loop {
             let until = self.ending.wait(LOOK_EVERY);
             let is_new = self.look();
-            if !self.behind.is_empty() && (is_new || until.is_some() || tried.elapsed() >= RETRY_AFTER) {
+            if !self.behind.is_empty() && (is_new || until.is_some() || tried.elapsed() >= pause) {
                 self.catch_up();
                 tried = Instant::now();
+                pause = if is_new || self.behind.is_empty() { RETRY_FIRST } else { RETRY_MAX.min(2 * pause) };
             }
             if until.is_some() {
                 return;
