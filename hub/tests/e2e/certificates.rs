@@ -1,10 +1,10 @@
 //! A hub that asks for certificates uses no adapter that lacks one.
 
-use crate::hub::{Hub, points, root, ukimet};
+use crate::hub::{Hub, points, root, ukimet, wait_until};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ukimet_conformance::Options;
 use ukimet_conformance::certify::{file_sha256, write};
 use ukimet_conformance::suite::describe_adapter;
@@ -30,11 +30,7 @@ impl Adapter {
             .stdout(Stdio::null())
             .spawn()
             .expect("the adapter starts");
-        let begin = Instant::now();
-        while !socket.exists() {
-            assert!(begin.elapsed() < Duration::from_secs(20), "the adapter does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_until("the adapter listens", || socket.exists());
         Self(child, format!("unix:{}", socket.display()))
     }
 

@@ -1,10 +1,10 @@
 //! The Delta logs beside the segments: that they come to be, that they come back, that they are in nobody's way.
 
-use crate::hub::{Hub, points, ukimet};
+use crate::hub::{Hub, points, verified, wait_until};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The folder of the only dataset.
 fn folder(data: &Path) -> PathBuf {
@@ -13,13 +13,9 @@ fn folder(data: &Path) -> PathBuf {
 }
 
 /// The log's files, once the newest entry is that of this version.
-fn log_at(data: &Path, version: u64) -> BTreeMap<String, Vec<u8>> {
+pub fn log_at(data: &Path, version: u64) -> BTreeMap<String, Vec<u8>> {
     let log = folder(data).join("_delta_log");
-    let begin = Instant::now();
-    while !log.join(format!("{version:020}.json")).exists() {
-        assert!(begin.elapsed() < Duration::from_secs(30), "version {version} does not come to the Delta log");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("the version comes to the Delta log", || log.join(format!("{version:020}.json")).exists());
     let files = fs::read_dir(log).expect("a folder").flatten();
     // One may be replaced at this moment.
     let read = |f: fs::DirEntry| Some((f.file_name().to_string_lossy().into_owned(), fs::read(f.path()).ok()?));
@@ -27,9 +23,8 @@ fn log_at(data: &Path, version: u64) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn verify_is_clean(data: &Path) {
-    let output = ukimet().args(["verify", "--deep", "--data"]).arg(data).output().expect("runs");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.starts_with("clean") && !text.contains("unreferenced"), "{text}");
+    let text = verified(data);
+    assert!(!text.contains("unreferenced"), "{text}");
 }
 
 #[test]
@@ -101,12 +96,8 @@ fn deleted_rows_are_told_as_configured() {
     assert!(entry.contains("_rewritten/") && !entry.contains("deletionVector"), "{entry}");
     drop(hub);
     let hub = Hub::start(&data, &["--delta-checkpoint-every", "2"]);
-    let begin = Instant::now();
     // The log of the other kind is replaced, file by file.
-    while !entry_of_two().contains("deletionVector") {
-        assert!(begin.elapsed() < Duration::from_secs(30), "the log is not replaced");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("the log is replaced", || entry_of_two().contains("deletionVector"));
     hub.signal("TERM");
     assert_eq!(hub.wait(Duration::from_secs(30)), Some(0));
     assert!(log_at(&data, 2).contains_key(&format!("{:020}.checkpoint.parquet", 2)));

@@ -1,6 +1,7 @@
 //! Rows are erased through the built hub: nothing of them is left below its data directory, and every door says so.
 
-use crate::hub::{Hub, ukimet};
+use crate::delta::log_at;
+use crate::hub::{Hub, files_below, ukimet, verified};
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightClient, FlightDescriptor, Ticket};
 use futures::TryStreamExt;
@@ -10,7 +11,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Random enough to be found wherever it is.
 const MARKER: &str = "q7XvW2-ztR9";
@@ -25,17 +26,6 @@ fn done(hub: &Hub, arguments: &[&str]) -> Value {
     let (code, answer) = hub.ask(arguments);
     assert_eq!(code, 0, "{arguments:?}: {answer:#}");
     answer
-}
-
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let (mut found, mut open) = (Vec::new(), vec![dir.to_owned()]);
-    while let Some(next) = open.pop() {
-        for entry in fs::read_dir(next).expect("a folder").flatten() {
-            let path = entry.path();
-            if path.is_dir() { open.push(path) } else { found.push(path) }
-        }
-    }
-    found
 }
 
 fn contains(bytes: &[u8]) -> bool {
@@ -65,7 +55,7 @@ fn holds(path: &Path) -> bool {
 }
 
 fn holders(data: &Path) -> Vec<PathBuf> {
-    files(data).into_iter().filter(|path| holds(path)).collect()
+    files_below(data).into_iter().filter(|path| holds(path)).collect()
 }
 
 async fn client(hub: &Hub) -> FlightClient {
@@ -108,7 +98,7 @@ async fn an_erased_person_is_nowhere_below_the_data_directory_and_every_door_say
     let (old, old_diff) =
         (tickets(&hub, &["a/people", "v1"]).await, tickets(&hub, &["a/people", "v2", "diff", "v1"]).await);
     assert_eq!(pulled(&hub, &old[0]).await, Ok(31));
-    wait_for_delta(&data, 4);
+    log_at(&data, 4);
     let holding = holders(&data);
     assert!(
         holding.len() > 5 && holding.iter().any(|path| path.to_string_lossy().contains("_delta_log")),
@@ -148,31 +138,13 @@ async fn an_erased_person_is_nowhere_below_the_data_directory_and_every_door_say
     assert!(String::from_utf8_lossy(&said).contains("were erased on"), "{}", String::from_utf8_lossy(&said));
 
     // The Delta log comes back without the person.
-    let begin = Instant::now();
-    while !log_entry(&data, 4).exists() {
-        assert!(begin.elapsed() < Duration::from_secs(30), "the Delta log does not come back");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    log_at(&data, 4);
     assert_eq!(holders(&data), Vec::<PathBuf>::new());
     hub.signal("TERM");
     assert_eq!(hub.wait(Duration::from_secs(30)), Some(0));
     assert_eq!(holders(&data), Vec::<PathBuf>::new());
-    let verified = ukimet().args(["verify", "--deep", "--data"]).arg(&data).output().expect("runs");
-    let text = String::from_utf8_lossy(&verified.stdout);
-    assert!(verified.status.success() && text.starts_with("clean") && text.contains("erased"), "{text}");
-}
-
-fn log_entry(data: &Path, version: u64) -> PathBuf {
-    let folder = fs::read_dir(data.join("data")).expect("a folder").flatten().next().expect("a dataset").path();
-    folder.join("_delta_log").join(format!("{version:020}.json"))
-}
-
-fn wait_for_delta(data: &Path, version: u64) {
-    let begin = Instant::now();
-    while !log_entry(data, version).exists() {
-        assert!(begin.elapsed() < Duration::from_secs(30), "version {version} does not come to the Delta log");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let text = verified(&data);
+    assert!(text.contains("erased"), "{text}");
 }
 
 /// Erases the person, whose key comes as CSV on standard input.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::fmt::Write;
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -123,6 +124,32 @@ fn json_of(output: &Output) -> (i32, Value) {
         panic!("JSON was expected ({e}), found {text:?}, {}", String::from_utf8_lossy(&output.stderr))
     });
     (output.status.code().expect("an exit code"), value)
+}
+
+/// Waits for what must come; looks every 20 ms.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < Duration::from_mins(1), "not within a minute: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Expects that a deep `ukimet verify` finds nothing; what it says.
+pub fn verified(data: &Path) -> String {
+    let output = ukimet().args(["verify", "--deep", "--data"]).arg(data).output().expect("runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.starts_with("clean"), "{text}");
+    text
+}
+
+/// Every file below a folder.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        if entry.path().is_dir() { found.extend(files_below(&entry.path())) } else { found.push(entry.path()) }
+    }
+    found
 }
 
 /// A CSV of points around Almaty.

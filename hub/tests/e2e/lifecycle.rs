@@ -1,6 +1,6 @@
 //! Starting, stopping, being killed, being lied to by the disk.
 
-use crate::hub::{Hub, points, signal, ukimet};
+use crate::hub::{Hub, files_below, points, signal, ukimet, verified, wait_until};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -21,11 +21,7 @@ pub fn children(pid: u32) -> Vec<u32> {
 
 /// Waits until the adapter that described itself at the start is gone, so that the next child belongs to a push.
 pub fn wait_until_alone(pid: u32) {
-    let begin = Instant::now();
-    while !children(pid).is_empty() {
-        assert!(begin.elapsed() < Duration::from_mins(1), "a child of the hub does not end");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("the children of the hub end", || children(pid).is_empty());
 }
 
 /// Processor time that a process has used, in ticks of 10 ms; 0 once it is gone.
@@ -108,7 +104,7 @@ fn a_told_stop_is_clean_and_a_kill_loses_nothing() {
         } else {
             drop(hub);
         }
-        verify_is_clean(&data);
+        verified(&data);
         hub = Hub::start(&data, &[]);
         let (_, versions) = hub.ask(&["versions", "a/b"]);
         let rows: Vec<_> = versions["versions"].as_array().into_iter().flatten().map(|v| v["rows"].as_u64()).collect();
@@ -117,30 +113,23 @@ fn a_told_stop_is_clean_and_a_kill_loses_nothing() {
     }
 }
 
+/// The data directory of a hub that published ten points and was killed.
+fn left_by_a_kill(dir: &Path) -> PathBuf {
+    let (data, file) = (dir.join("data"), dir.join("points.csv"));
+    fs::write(&file, points(10)).expect("written");
+    Hub::start(&data, &[]).publish(&file, "a/b", &[]);
+    data
+}
+
 #[test]
 fn what_a_crash_left_is_collected_while_the_hub_serves() {
     let dir = tempfile::tempdir().expect("a folder");
-    let data = dir.path().join("data");
-    let file = dir.path().join("points.csv");
-    fs::write(&file, points(10)).expect("written");
-    let hub = Hub::start(&data, &[]);
-    hub.publish(&file, "a/b", &[]);
-    drop(hub);
+    let data = left_by_a_kill(dir.path());
     let left = data.join("raw").join("0".repeat(64));
     fs::write(&left, b"of a push that was cut off").expect("written");
     let _hub = Hub::start(&data, &["--gc-every", "0s"]);
-    let begin = Instant::now();
-    while left.exists() {
-        assert!(begin.elapsed() < Duration::from_mins(1), "it is still there");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    verify_is_clean(&data);
-}
-
-fn verify_is_clean(data: &Path) {
-    let output = ukimet().args(["verify", "--deep", "--data"]).arg(data).output().expect("runs");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.starts_with("clean"), "{text}");
+    wait_until("it is removed", || !left.exists());
+    verified(&data);
 }
 
 #[test]
@@ -175,23 +164,10 @@ fn damaged_projections_are_rebuilt_and_answer_the_same() {
     }
 }
 
-fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder").flatten() {
-        if entry.path().is_dir() { found.extend(files_below(&entry.path())) } else { found.push(entry.path()) }
-    }
-    found
-}
-
 #[test]
 fn verify_finds_a_changed_byte() {
     let dir = tempfile::tempdir().expect("a folder");
-    let data = dir.path().join("data");
-    let file = dir.path().join("points.csv");
-    fs::write(&file, points(10)).expect("written");
-    let hub = Hub::start(&data, &[]);
-    hub.publish(&file, "a/b", &[]);
-    drop(hub);
+    let data = left_by_a_kill(dir.path());
     for part in ["log", "data", "raw", "receipts"] {
         // What others read beside the objects is no part of the truth.
         let is_true = |file: &PathBuf| !file.iter().any(|name| name == "_delta_log");
@@ -205,5 +181,5 @@ fn verify_finds_a_changed_byte() {
         assert_eq!(output.status.code(), Some(1), "{}", object.display());
         fs::write(&object, whole).expect("written");
     }
-    verify_is_clean(&data);
+    verified(&data);
 }
