@@ -16,7 +16,8 @@ from hub_process import HubProcess, push_file
 DATASET = "delta/points"
 VERSIONS = (1, 2, 3, 4)
 # Its borders lie between the points, which stand every tenth of a degree.
-WINDOW = (70.05, 43.05, 71.05, 44.05)
+WINDOW = WEST, SOUTH, EAST, NORTH = (70.05, 43.05, 71.05, 44.05)
+IN_WINDOW = f"bbox.xmax >= {WEST} AND bbox.xmin <= {EAST} AND bbox.ymax >= {SOUTH} AND bbox.ymin <= {NORTH}"
 
 
 def csv_of(rows, *columns) -> str:

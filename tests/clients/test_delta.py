@@ -13,11 +13,8 @@ import pytest
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
 from pyarrow import parquet
 
-from delta_store import DATASET, VERSIONS, WINDOW, DeltaStore, delta_store, pairs
+from delta_store import DATASET, EAST, IN_WINDOW, NORTH, SOUTH, VERSIONS, WEST, WINDOW, DeltaStore, delta_store, pairs
 from hub_process import HubProcess, push_file, run_ukimet
-
-WEST, SOUTH, EAST, NORTH = WINDOW
-IN_WINDOW = f"bbox.xmax >= {WEST} AND bbox.xmin <= {EAST} AND bbox.ymax >= {SOUTH} AND bbox.ymin <= {NORTH}"
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from pyarrow import flight  # noqa: E402
 from grpc_push import Pusher, compile_protos  # noqa: E402
 from hub_process import HubProcess, run_ukimet, tail  # noqa: E402
 
-PUSH_SECONDS_MAX = 60
+PUSH_SECONDS_MAX = 90
 MOMENT_SECONDS_MAX = 1.5
 ORPHAN_SECONDS_MAX = 5
 
@@ -57,16 +57,13 @@ class Ledger:
     """What one pusher has heard from the hub."""
 
     number: int
+    dataset: str
     #: push -> version it was acknowledged as
     acknowledged: dict[int, int] = field(default_factory=dict)
     #: the push that is under way, to be repeated with the same id until it is acknowledged
     push: int = 1
     replays: int = 0
     unexpected: list[str] = field(default_factory=list)
-
-    @property
-    def dataset(self) -> str:
-        return f"kill/pusher-{self.number}"
 
     def push_until(self, ended: threading.Event, protos, address: str) -> None:
         """Pushes version after version until the hub is gone."""
@@ -81,9 +78,8 @@ class Ledger:
             client.close()
 
     def push_next(self, client: Pusher) -> None:
-        outcome, _ = client.push(
-            self.dataset, f"pusher-{self.number}-{self.push}", "rows.geojson", content(self.number, self.push), PUSH_SECONDS_MAX
-        )
+        push_id = f"{self.dataset.replace('/', '-')}-{self.number}-{self.push}"
+        outcome, _ = client.push(self.dataset, push_id, "rows.geojson", content(self.number, self.push), PUSH_SECONDS_MAX)
         if outcome is None:
             return
         [layer] = outcome.layers
@@ -197,7 +193,7 @@ def run(options: argparse.Namespace, folder: Path) -> int:
     moments = random.Random(options.seed)
     (folder / "stubs").mkdir()
     protos = compile_protos(folder / "stubs")
-    ledgers = [Ledger(number) for number in range(options.pushers)]
+    ledgers = [Ledger(number, f"kill/pusher-{number}") for number in range(options.pushers)]
     data, log = folder / "data", folder / "hub.log"
     begin, ready_s_max, unheard_sum, wrong = time.monotonic(), 0.0, 0, []
     for kill in range(options.kills + 1):

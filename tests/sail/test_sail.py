@@ -4,10 +4,7 @@ import re
 
 import pytest
 
-from delta_store import VERSIONS, WINDOW, delta_store
-
-WEST, SOUTH, EAST, NORTH = WINDOW
-IN_WINDOW = f"bbox.xmax >= {WEST} AND bbox.xmin <= {EAST} AND bbox.ymax >= {SOUTH} AND bbox.ymin <= {NORTH}"
+from delta_store import IN_WINDOW, VERSIONS, WINDOW, delta_store
 
 
 @pytest.fixture(scope="module")

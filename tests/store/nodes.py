@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -34,11 +34,10 @@ from pyarrow import flight  # noqa: E402
 from ceph import CephStore, missing_programs  # noqa: E402
 from grpc_push import Pusher, compile_protos  # noqa: E402
 from hub_process import REPO, HubProcess, run_ukimet, tail  # noqa: E402
-from kill import content, rows_of, rows_read, versions  # noqa: E402
+from kill import Ledger, rows_of, rows_read, versions  # noqa: E402
 
 STORE = "s3://catalog/truth"
 SHARED = "kill/shared"
-PUSH_SECONDS_MAX = 90
 MOMENT_SECONDS_MAX = 4.0
 CUT_SECONDS = 5.0
 BEHIND_SECONDS_MAX = 30
@@ -46,17 +45,10 @@ REPEATED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusC
 
 
 @dataclass
-class Ledger:
+class AnyNodeLedger(Ledger):
     """What one pusher has heard, from whichever hub."""
 
-    number: int
-    dataset: str
-    #: push -> version it was acknowledged as
-    acknowledged: dict[int, int] = field(default_factory=dict)
-    push: int = 1
-    replays: int = 0
     repeated: int = 0
-    unexpected: list[str] = field(default_factory=list)
 
     def push_until(self, ended: threading.Event, protos, addresses: list[str]) -> None:
         """Pushes version after version, at the other hub whenever one does not answer."""
@@ -75,16 +67,6 @@ class Ledger:
                 time.sleep(0.1)
             finally:
                 client.close()
-
-    def push_next(self, client: Pusher) -> None:
-        push_id = f"{self.dataset.replace('/', '-')}-{self.number}-{self.push}"
-        outcome, _ = client.push(self.dataset, push_id, "rows.geojson", content(self.number, self.push), PUSH_SECONDS_MAX)
-        if outcome is None:
-            return
-        [layer] = outcome.layers
-        self.acknowledged[self.push] = layer.version
-        self.replays += outcome.replayed
-        self.push += 1
 
 
 class Nodes:
@@ -241,8 +223,8 @@ def run(options: argparse.Namespace, folder: Path, store: CephStore) -> int:
     protos = compile_protos(folder / "stubs")
     begin = time.monotonic()
     nodes = Nodes(folder, store)
-    ledgers = [Ledger(n, f"kill/pusher-{n}") for n in range(options.pushers)]
-    ledgers += [Ledger(n, SHARED) for n in range(options.pushers)]
+    ledgers = [AnyNodeLedger(n, f"kill/pusher-{n}") for n in range(options.pushers)]
+    ledgers += [AnyNodeLedger(n, SHARED) for n in range(options.pushers)]
     try:
         cuts = disturb(random.Random(options.seed), options.kills, nodes, store, protos, ledgers)
         wrong += look(nodes, store, protos, ledgers)
