@@ -3,6 +3,8 @@
 //! The type is taken out of the hub file by file: the hub itself would be most of the build.
 #![no_main]
 
+#[path = "../../hub/src/export/diff_from.rs"]
+mod diff_from;
 #[path = "../../hub/src/export/request.rs"]
 #[allow(dead_code)]
 mod request;

@@ -1,6 +1,7 @@
 //! The read path: a question becomes a snapshot's version, its schema, and batches.
 
 mod diff;
+mod diff_from;
 mod request;
 
 use crate::api::body::catch_incident;
@@ -16,7 +17,7 @@ use ukimet_catalog::{Catalog, Diff, Snapshot};
 use ukimet_model::error::quoted;
 use ukimet_model::{Dataset, ErasedRows, Error, Result, SnapshotId, TableRef, Version, VersionNumber};
 
-pub use diff::DiffFrom;
+pub use diff_from::DiffFrom;
 pub use request::ExportRequest;
 
 /// The read path.

@@ -1,6 +1,6 @@
 //! The question of a reader, as a Flight command and inside a ticket.
 
-use super::diff::DiffFrom;
+use super::diff_from::DiffFrom;
 use crate::report::ReportTable;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
