@@ -123,6 +123,7 @@ async fn arrow_messages_that_say_they_are_longer_than_the_file_are_data_loss() {
     };
     let huge = i32::MAX.to_le_bytes();
     let stream = arrow_stream(["a", "b"]);
+    let second = 8 + u32::from_le_bytes(stream[4..8].try_into().expect("four bytes")) as usize;
     let numbers: arrow_array::ArrayRef = std::sync::Arc::new(arrow_array::Int64Array::from(vec![0; 1_000]));
     let rows = arrow_array::RecordBatch::try_from_iter([("n", numbers)]).expect("valid");
     let options = arrow_ipc::writer::IpcWriteOptions::default();
@@ -135,6 +136,8 @@ async fn arrow_messages_that_say_they_are_longer_than_the_file_are_data_loss() {
     assert_eq!(read_named(&adapter, "a.arrow", &packed).await.expect("whole")[0].rows(), 1_000);
     for (name, bytes, kind, part) in [
         ("a.arrows", changed(&stream, 4, &huge), ErrorKind::DataLoss, "was expected to end before byte"),
+        // A message that begins with its length alone, as before Arrow 0.15.
+        ("a.arrows", changed(&stream, second, &huge), ErrorKind::DataLoss, "was expected to end before byte"),
         ("a.arrow", changed(&packed, packed.len() - 10, &huge), ErrorKind::DataLoss, "was expected to end before byte"),
         (
             "a.arrow",

@@ -10,6 +10,8 @@ use ukimet_model::{Error, Result};
 const TRAILER_BYTES: u64 = 10;
 /// The mark that each message begins with, and the length of its metadata.
 const PREFIX_BYTES: u64 = 8;
+/// The length alone, as messages began before Arrow 0.15.
+const OLD_PREFIX_BYTES: u64 = 4;
 
 /// Refuses a file whose blocks do not lie inside it, or unpack to more than `unpacked_bytes_max`.
 ///
@@ -47,8 +49,8 @@ fn check_block(file: &mut File, block: &Block, end: u64, unpacked_bytes_max: u64
         return Err(outside("a block", offset, length, end));
     }
     let metadata_bytes = bytes_at(file, offset, metadata)?;
-    let prefix = if metadata_bytes.starts_with(&[0xff; 4]) { 8 } else { 4 };
-    let Some(message) = metadata_bytes.get(prefix..).and_then(|bytes| root_as_message(bytes).ok()) else {
+    let prefix = if metadata_bytes.starts_with(&[0xff; 4]) { PREFIX_BYTES } else { OLD_PREFIX_BYTES };
+    let Some(message) = metadata_bytes.get(prefix as usize..).and_then(|bytes| root_as_message(bytes).ok()) else {
         return Err(Error::data_loss("a block of the Arrow IPC file is no message"));
     };
     check_buffers(file, &message, offset + metadata, body, unpacked_bytes_max)
@@ -62,14 +64,17 @@ fn check_block(file: &mut File, block: &Block, end: u64, unpacked_bytes_max: u64
 pub(super) fn check_stream(file: &mut File, unpacked_bytes_max: u64) -> Result<()> {
     let size_bytes = size_of(file)?;
     let mut at = 0;
-    while at + PREFIX_BYTES <= size_bytes {
+    while at + OLD_PREFIX_BYTES <= size_bytes {
         let prefix = bytes_at(file, at, PREFIX_BYTES)?;
-        let length = number(&prefix, 4).unwrap_or_default();
+        let (prefix_bytes, length) = match number(&prefix, 4).filter(|_| prefix.starts_with(&[0xff; 4])) {
+            Some(length) => (PREFIX_BYTES, length),
+            None => (OLD_PREFIX_BYTES, number(&prefix, 0).unwrap_or_default()),
+        };
         // The end marker, or what the decoder refuses by itself.
-        if length <= 0 || !prefix.starts_with(&[0xff; 4]) {
+        if length <= 0 {
             break;
         }
-        let (start, metadata) = (at + PREFIX_BYTES, u64::from(length.unsigned_abs()));
+        let (start, metadata) = (at + prefix_bytes, u64::from(length.unsigned_abs()));
         if start + metadata > size_bytes {
             return Err(outside("a message", start, metadata, size_bytes));
         }
