@@ -299,25 +299,36 @@ impl LayerWriter {
     }
 }
 
-/// Whether rows have the columns of the version that they come beside, in any order.
+/// Whether rows have the columns of the version that they come beside, in any order, and in its units.
 ///
 /// # Errors
 ///
-/// `InvalidData` naming the columns that are missing, and those that the version has not.
+/// `InvalidData` naming the columns that are missing, those that the version has not, or those in another unit.
 pub(crate) fn check_columns(expected: &Schema, found: &Schema) -> Result<()> {
     let missing_in = |schema: &Schema, other: &Schema| -> Vec<String> {
         let fields = schema.fields().iter();
         fields.filter(|field| other.index_of(field.name()).is_err()).map(|field| field.name().clone()).collect()
     };
     let (missing, unknown) = (missing_in(expected, found), missing_in(found, expected));
-    if missing.is_empty() && unknown.is_empty() {
+    if !missing.is_empty() || !unknown.is_empty() {
+        let listed = |names: Vec<String>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        return Err(Error::invalid_data(format!(
+            "rows that come beside others have the same columns; missing: {}, not in the dataset: {}",
+            listed(missing),
+            listed(unknown)
+        )));
+    }
+    let units = expected.fields().iter().filter_map(|field| {
+        let (expected, found) = (unit(field)?, unit(found.field_with_name(field.name()).ok()?)?);
+        (expected != found).then(|| format!("column {}: expected unit {expected}, found unit {found}", field.name()))
+    });
+    let units: Vec<String> = units.collect();
+    if units.is_empty() {
         return Ok(());
     }
-    let listed = |names: Vec<String>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     Err(Error::invalid_data(format!(
-        "rows that come beside others have the same columns; missing: {}, not in the dataset: {}",
-        listed(missing),
-        listed(unknown)
+        "rows that come beside others are in the same units; {}; convert them, or push a full new state",
+        units.join("; ")
     )))
 }
 

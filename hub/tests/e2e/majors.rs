@@ -164,3 +164,21 @@ fn readers_are_remembered_over_a_restart_and_not_at_all_if_an_operator_says_so()
     let message = office.message(BROKEN, &[]);
     assert!(message.contains("who reads it is not recorded here"), "{message}");
 }
+
+#[test]
+fn rows_beside_others_come_in_the_same_units() {
+    let office = Office::open(&[]);
+    let mapping = |unit: &str| {
+        let path = office.folder.path().join(format!("{unit}.toml"));
+        fs::write(&path, format!("[[column]]\nname = \"area\"\nfrom = \"Площадь, {unit}\"\n")).expect("written");
+        path.to_str().expect("text").to_owned()
+    };
+    let (ares, hectares) = (mapping("м²"), mapping("га"));
+    office.published("kad,\"Площадь, м²\"\nK-1,5\nK-2,6\n", &["--key", "kad", "--mapping", &ares]);
+    for mode in ["upsert", "append"] {
+        let message = office.message("kad,\"Площадь, га\"\nK-3,5\n", &["--mode", mode, "--mapping", &hectares]);
+        assert!(message.contains("column area: expected unit м², found unit га"), "{message}");
+    }
+    office.published("kad,\"Площадь, м²\"\nK-3,5\n", &["--mode", "upsert", "--mapping", &ares]);
+    assert_eq!(office.rows("almaty/houses", &[]), ["5,K-1", "5,K-3", "6,K-2"]);
+}
