@@ -64,6 +64,14 @@ class DeltaStore:
             assert time.monotonic() - begin < seconds_max, f"version {version} does not come to the Delta log"
             time.sleep(0.02)
 
+    def wait_for_files(self, *names: str, seconds_max: float = 30) -> None:
+        """Until the log has these files and no others; their numbers are written short."""
+        expected = sorted(f"{int(number):020}.{ending}" for number, ending in (name.split(".", 1) for name in names))
+        begin = time.monotonic()
+        while (found := sorted(path.name for path in self.log.iterdir())) != expected:
+            assert time.monotonic() - begin < seconds_max, f"the Delta log has {found}"
+            time.sleep(0.02)
+
     def pull(self, version: int, bbox=None) -> pa.Table:
         """The rows of a version as the hub exports them."""
         request = {"dataset": DATASET, "version": version, **({"bbox": list(bbox)} if bbox else {})}

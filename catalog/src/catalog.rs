@@ -26,7 +26,7 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use ukimet_model::{Clock, DatasetId, DatasetUuid, Error, OperationOutcome, Result, Sha256, Version};
+use ukimet_model::{Clock, DatasetId, DatasetUuid, Error, OperationOutcome, Result, Sha256, Version, VersionNumber};
 
 /// Versioned state over one data directory. Cheap to clone; all clones are one catalog.
 ///
@@ -189,7 +189,14 @@ impl Catalog {
 
     /// What [`Catalog::collect_garbage`] would remove now; nothing is changed.
     pub fn garbage(&self) -> Result<Collected> {
-        would_collect(&self.shared)
+        self.garbage_without(&[])
+    }
+
+    /// What [`Catalog::collect_garbage`] would remove if these versions were removed now; nothing is changed.
+    ///
+    /// Where several nodes share a store the objects of removed versions stay for their readers, and are not counted.
+    pub fn garbage_without(&self, removed: &[(DatasetId, Vec<VersionNumber>)]) -> Result<Collected> {
+        would_collect(&self.shared, removed)
     }
 
     /// The checkpoints that are damaged, by name: opening passes over them, at the cost of the commits in between.

@@ -8,7 +8,7 @@ use crate::objects::Objects;
 use crate::paths;
 use crate::state::{Damage, StateSlot, each_record};
 use std::sync::Arc;
-use ukimet_model::{Error, Result};
+use ukimet_model::{DatasetId, Error, Result, VersionNumber};
 
 /// Objects that were removed, or would be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,12 +61,16 @@ fn size(objects: &Objects, key: &str) -> Result<Option<u64>> {
     }
 }
 
-/// What a collection would remove now.
-pub(crate) fn would_collect(shared: &Shared) -> Result<Collected> {
+/// What a collection would remove if these versions were removed now.
+pub(crate) fn would_collect(shared: &Shared, removed: &[(DatasetId, Vec<VersionNumber>)]) -> Result<Collected> {
     if shared.objects.is_shared() {
         return among_nodes::would_collect(shared);
     }
-    let needed = needed(shared, &Needs::new(shared.readers.oldest()))?;
+    let mut needs = Needs::new(shared.readers.oldest());
+    for (dataset, versions) in removed {
+        versions.iter().for_each(|version| needs.add_removed(dataset, *version));
+    }
+    let needed = needed(shared, &needs)?;
     let mut collected = Collected::default();
     each_stored(&shared.objects, &mut |key| {
         if !needed.contains(key) && !shared.claims.is_claimed(key) {

@@ -65,19 +65,19 @@ pub(crate) enum Change {
 }
 
 impl Entry {
-    /// The datasets whose description, newest version or rows the entry changes.
+    /// The datasets whose description, versions or rows the entry changes.
     pub(crate) fn datasets(&self) -> impl Iterator<Item = &DatasetId> {
         self.parts.iter().flat_map(|part| &part.changes).filter_map(|change| match change {
             Change::DatasetCreated(dataset) => Some(&dataset.id),
             Change::MetadataChanged { dataset, .. }
             | Change::MappingChanged { dataset, .. }
             | Change::VersionPublished { dataset, .. }
+            | Change::VersionRemoved { dataset, .. }
             | Change::RowsErased { dataset, .. } => Some(dataset),
             Change::PushRecorded(_)
             | Change::TagSet { .. }
             | Change::NoteAdded { .. }
             | Change::RetentionChanged { .. }
-            | Change::VersionRemoved { .. }
             | Change::OperationRecorded(_) => None,
         })
     }

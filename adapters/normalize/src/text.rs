@@ -18,6 +18,7 @@ mod surrogates;
 
 pub use encoding::{Encoding, Undecodable, encoding_for};
 pub use file::{Declaration, Decoded, How, decode, decode_declared};
+pub(crate) use marks::without_controls;
 
 use crate::findings::{Findings, example, step};
 use crate::layer::{Declared, Limits, Role, SourceEncoding, SourceLayer};

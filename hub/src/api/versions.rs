@@ -210,7 +210,9 @@ pub fn collect(catalog: &Catalog, principal: &str) -> Result<v1::CollectGarbageR
 }
 
 fn would_collect(catalog: &Catalog) -> Result<v1::CollectGarbageResponse> {
-    Ok(answer(catalog.due_for_removal()?, catalog.garbage()?))
+    let due = catalog.due_for_removal()?;
+    let garbage = catalog.garbage_without(&due)?;
+    Ok(answer(due, garbage))
 }
 
 fn answer(

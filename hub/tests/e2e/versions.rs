@@ -163,6 +163,7 @@ async fn what_retention_removed_is_said_at_every_door_and_its_files_are_gone() {
     let removed = done(&hub, &["gc"]);
     assert_eq!(removed["removed"][0]["versions"], serde_json::json!([2, 1]));
     assert!(removed["bytes"].as_u64() > Some(0) && files("raw") == 1, "{removed:#}");
+    assert_eq!((&would["objects"], &would["bytes"]), (&removed["objects"], &removed["bytes"]), "as was told");
     let said = "a/b@v1 was removed by retention on 20";
     assert!(refused(&hub, &["describe", "a/b@v1"]).contains(said));
     assert!(refused(&hub, &["export", "a/b@v1", "-o", "/dev/null"]).contains(said));

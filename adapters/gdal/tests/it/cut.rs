@@ -138,6 +138,7 @@ async fn arrow_messages_that_say_they_are_longer_than_the_file_are_data_loss() {
         ("a.arrows", changed(&stream, 4, &huge), ErrorKind::DataLoss, "was expected to end before byte"),
         // A message that begins with its length alone, as before Arrow 0.15.
         ("a.arrows", changed(&stream, second, &huge), ErrorKind::DataLoss, "was expected to end before byte"),
+        ("a.arrow", b"ARROW1".to_vec(), ErrorKind::DataLoss, "it is cut"),
         ("a.arrow", changed(&packed, packed.len() - 10, &huge), ErrorKind::DataLoss, "was expected to end before byte"),
         (
             "a.arrow",

@@ -8,7 +8,7 @@ use super::survey::utf8;
 use crate::codes::{ChainSurvey, CodePlan, CodeSurvey, PersonPlan, Reference, Registers, digits_of, is_code_name};
 use crate::findings::{Findings, example, show, step};
 use crate::layer::{DATE_CELLS_KEY, Declared, GEOMETRY_KEY, Limits, NUMERIC_CELLS_KEY, Role, SourceLayer, is_marked};
-use crate::text::TextPlan;
+use crate::text::{TextPlan, without_controls};
 use crate::types::expected;
 use crate::types::{self, ColumnSurvey, Expectation, Published, Serial, Target, Zone};
 use arrow_array::cast::AsArray;
@@ -95,6 +95,9 @@ impl ColumnsSurvey {
     }
 
     fn observe_value(&mut self, i: usize, role: Role, value: &str) {
+        // As it will be read: what is dropped from every value says nothing about the column.
+        let cleaned = without_controls(value);
+        let value = cleaned.as_deref().unwrap_or(value);
         if self.is_untyped && is_text(role) {
             self.types[i].observe(value);
         }

@@ -100,6 +100,15 @@ fn a_csv_table_becomes_typed_points() {
 }
 
 #[test]
+fn characters_that_are_dropped_say_nothing_about_a_column() {
+    let fields = vec![Field::new("n", DataType::Utf8, true)];
+    let (batch, report) =
+        run(&layer(fields, true, None), &Declared::default(), vec![text(&["1\0", "\u{1}2"])]).expect("reads");
+    assert_eq!(batch.rows().column(0).as_primitive::<Int64Type>().values(), &[1, 2]);
+    assert!(rules_of(&report).contains(&"text.control"), "{:?}", rules_of(&report));
+}
+
+#[test]
 fn a_typed_layer_on_wgs_84_is_surveyed_for_its_text_alone_and_is_not_copied() {
     let fields = vec![
         marked("geom", GEOMETRY_KEY),

@@ -8,7 +8,7 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 ///
 /// Tabs and line ends stay; a vertical tab or form feed becomes a line end, so that words stay apart. The controls
 /// from U+0080 on stay: they are what is left of letters that were decoded wrongly.
-pub(super) fn without_controls(text: &str) -> Option<String> {
+pub(crate) fn without_controls(text: &str) -> Option<String> {
     let is_dropped = |letter: char| letter.is_ascii_control() && !matches!(letter, '\t' | '\n' | '\r');
     if !text.contains(is_dropped) && !text.starts_with('\u{feff}') {
         return None;

@@ -22,10 +22,10 @@ pub(super) fn check_file(file: &mut File, unpacked_bytes_max: u64) -> Result<()>
     let size_bytes = size_of(file)?;
     let trailer = bytes_at(file, size_bytes.saturating_sub(TRAILER_BYTES), TRAILER_BYTES.min(size_bytes))?;
     let footer_bytes = number(&trailer, 0).filter(|_| trailer.ends_with(b"ARROW1"));
-    let Some(footer_bytes) = footer_bytes.and_then(|bytes| u64::try_from(bytes).ok()) else {
+    let footer_bytes = footer_bytes.and_then(|bytes| u64::try_from(bytes).ok());
+    let Some((footer_bytes, end)) = footer_bytes.zip(size_bytes.checked_sub(TRAILER_BYTES)) else {
         return Err(Error::data_loss("an Arrow IPC file ends with its footer, found none: it is cut"));
     };
-    let end = size_bytes - TRAILER_BYTES;
     let Some(start) = end.checked_sub(footer_bytes) else {
         return Err(outside("the footer", 0, footer_bytes, end));
     };
