@@ -1,8 +1,9 @@
 //! What a push asks for and what it answers.
 
 use crate::dataset::Key;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::digest::Sha256;
+use crate::error::{Error, Result, quoted};
 use crate::extent::BoundingBox;
 use crate::id::{DatasetId, MajorNumber, SnapshotId, VersionNumber};
 use crate::lineage::ProcessStep;
@@ -129,6 +130,26 @@ impl LayerReport {
         self.diagnostics.iter_mut().for_each(|diagnostic| diagnostic.examples.clear());
         self.steps.iter_mut().for_each(|step| step.examples.clear());
         self
+    }
+
+    /// Checks that not every row was refused: an empty version would stand for data that is there.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` naming what was refused, each kind with its number and an example.
+    pub fn check_taken(&self) -> Result<()> {
+        if self.rows_taken > 0 || self.rows_refused == 0 {
+            return Ok(());
+        }
+        let refusals = self.diagnostics.iter().filter(|found| found.severity == Severity::Error);
+        let reasons: Vec<String> = refusals
+            .map(|found| {
+                let first = found.examples.first().map_or("", |example| example.found.as_str());
+                format!("{} ({}, {}×, such as {})", found.message, found.rule, found.count, quoted(first))
+            })
+            .collect();
+        let (rows, reasons) = (self.rows_read, reasons.join("; "));
+        Err(Error::invalid_data(format!("every one of the {rows} rows was refused: {reasons}")))
     }
 
     /// Whether it has an example.

@@ -24,7 +24,6 @@ use columns::ColumnsPlan;
 use std::sync::Arc;
 use survey::{binary, check_raw};
 use ukimet_model::batch::{check_schema, geometry_field};
-use ukimet_model::error::quoted;
 use ukimet_model::{Batch, Error, LayerReport, QuarantinedRow, Result, Severity, Verdict};
 
 /// The version of the rule set, in every receipt. It changes when the same bytes would give other rows.
@@ -240,7 +239,8 @@ impl Normalizer {
     /// # Errors
     ///
     /// `InvalidData` if so many rows are in impossible places that what was declared must be wrong, or if every row was
-    /// refused: an empty version would stand for data that is there. Rows that come beside others may all be refused.
+    /// refused: an empty version would stand for data that is there. Of rows that come beside others whoever takes
+    /// them decides.
     pub fn finish(mut self) -> Result<(LayerReport, Vec<Verdict>)> {
         if let Some(geometry) = self.geometry.take() {
             geometry.finish(&mut self.report, &mut self.findings);
@@ -266,7 +266,7 @@ impl Normalizer {
             report.diagnostics.extend(findings.into_diagnostics());
         }
         if !self.is_addition {
-            check_taken(&report)?;
+            report.check_taken()?;
         }
         Ok((report, verdicts))
     }
@@ -275,21 +275,6 @@ impl Normalizer {
 /// The column of the source that is the geometry.
 fn geometry_position(layer: &SourceLayer) -> Option<usize> {
     layer.schema.fields().iter().position(|field| is_marked(field, GEOMETRY_KEY))
-}
-
-/// Ends a layer of which nothing is left.
-fn check_taken(report: &LayerReport) -> Result<()> {
-    if report.rows_taken > 0 || report.rows_refused == 0 {
-        return Ok(());
-    }
-    let refusals = report.diagnostics.iter().filter(|found| found.severity == Severity::Error);
-    let reasons: Vec<String> = refusals
-        .map(|found| {
-            let first = found.examples.first().map_or("", |example| example.found.as_str());
-            format!("{} ({}, {}×, such as {})", found.message, found.rule, found.count, quoted(first))
-        })
-        .collect();
-    Err(Error::invalid_data(format!("every one of the {} rows was refused: {}", report.rows_read, reasons.join("; "))))
 }
 
 fn without(rows: RecordBatch, refused: &[bool]) -> Result<RecordBatch> {

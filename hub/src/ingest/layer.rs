@@ -136,6 +136,7 @@ pub(super) fn end_layer(
         )));
     }
     layer.told.check(&layer.name, &report)?;
+    report.check_taken()?;
     if let Some(at) = report.geometry_column.filter(|at| *at as usize >= layer.source_columns.len()) {
         let (name, columns) = (quoted(&layer.name), layer.source_columns.len());
         return Err(Error::internal(format!("layer {name}: the geometry is column {at} of {columns}, from 0")));

@@ -87,3 +87,16 @@ fn what_an_upsert_needs_is_asked_for() {
     let mode = message(office.push(FIRST, &["--delete-column", "gone"]));
     assert!(mode.contains("upsert only"), "{mode}");
 }
+
+#[test]
+fn rows_beside_others_that_are_all_refused_are_a_refused_push() {
+    let office = Office::open();
+    office.push(FIRST, &["--key", "kad"]);
+    for mode in ["upsert", "append"] {
+        let refused = office.push("kad,value,lon,lat\n0004,many,76.6,43.1\n", &["--mode", mode]);
+        let message = refused["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains("every one of the 1 rows was refused") && message.contains("many"), "{refused:#}");
+    }
+    let some = office.push("kad,value,lon,lat\n0004,many,76.6,43.1\n0005,5,76.6,43.1\n", &["--mode", "upsert"]);
+    assert_eq!(counts(&some), [1, 0, 0], "{some:#}");
+}
