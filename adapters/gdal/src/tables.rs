@@ -14,6 +14,7 @@ mod header;
 mod layer;
 mod moments;
 mod package;
+mod percent;
 mod report;
 mod source;
 mod totals;

@@ -54,6 +54,7 @@ fn open_workbook(
     context: Context<'_>,
 ) -> Result<Box<dyn Source>> {
     let grids = read_workbook(&staged.main, kind, context.limits)?;
-    let known = TableContext { format, ..TableContext::default() };
+    let is_shown_unknown = kind == WorkbookKind::Xls;
+    let known = TableContext { format, is_shown_unknown, ..TableContext::default() };
     Ok(Box::new(TableSource::new(grids, &known, context.limits)?))
 }

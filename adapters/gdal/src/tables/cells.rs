@@ -1,6 +1,7 @@
 //! What a cell looks like to a reader: a label, a number, a period.
 
 use super::grid::Value;
+use super::percent::percent_text;
 
 /// Whether a cell is a number, a date or a truth value, also one that is written as text.
 pub(super) fn is_value(value: &Value) -> bool {
@@ -24,7 +25,7 @@ pub(super) fn is_no_header(value: &Value) -> bool {
     match value {
         Value::Text(text) => is_number(text),
         Value::Number(number) => year_of(*number).is_none(),
-        Value::Digits(_) | Value::Boolean(_) | Value::Moment(_) | Value::Duration(_) => true,
+        Value::Percent(_) | Value::Digits(_) | Value::Boolean(_) | Value::Moment(_) | Value::Duration(_) => true,
         Value::Error(_) | Value::Uncomputed => false,
     }
 }
@@ -39,7 +40,7 @@ pub(crate) fn is_number(cell: &str) -> bool {
 /// The number that a cell holds, also as text with spaces and a comma.
 pub(super) fn number(value: &Value) -> Option<f64> {
     match value {
-        Value::Number(number) => Some(*number),
+        Value::Number(number) | Value::Percent(number) => Some(*number),
         Value::Digits(digits) => digits.parse().ok(),
         Value::Text(text) => {
             let plain: String = text.chars().filter(|c| !c.is_whitespace()).collect();
@@ -61,6 +62,7 @@ pub(super) fn label(value: &Value) -> String {
     match value {
         Value::Text(text) => text.split_whitespace().collect::<Vec<_>>().join(" "),
         Value::Number(number) => number.to_string(),
+        Value::Percent(share) => percent_text(*share),
         Value::Digits(digits) => digits.to_string(),
         Value::Error(error) => error.to_string(),
         Value::Boolean(truth) => truth.to_string(),

@@ -11,6 +11,8 @@ pub(crate) enum Value {
     Text(Arc<str>),
     /// A number.
     Number(f64),
+    /// A share in a cell that is shown as percent: 0.5 where people see 50 %.
+    Percent(f64),
     /// A number as the digits that a 64-bit float does not keep.
     Digits(Arc<str>),
     /// A truth value.

@@ -3,6 +3,7 @@
 use super::cells::label;
 use super::grid::{Grid, Row, Value};
 use super::moments::{MomentStyle, duration};
+use super::percent::percent_text;
 use super::report::{CellFindings, TableContext, parameters, table_findings};
 use super::{Table, wide};
 use crate::source::Rows;
@@ -98,6 +99,11 @@ impl<'a> TableRows<'a> {
                 self.cells.no_day(index, &name.name, *days, place);
                 number_text(*days)
             })),
+            Value::Percent(share) => {
+                let text = percent_text(*share);
+                self.cells.percent(index, &name.name, &text, || format!("{} in {}", number_text(*share), place()));
+                Some(text)
+            }
             other => Some(plain_text(other)),
         }
     }
@@ -161,7 +167,8 @@ fn fields(grid: &Grid, table: &Table, is_long: bool) -> Vec<Field> {
     let field = |index: usize, name: &str| {
         let at = table.columns[index].at;
         let cells = table.rows.iter().filter_map(|position| grid.rows[*position].cell(at));
-        let is_numeric = cells.into_iter().any(|value| matches!(value, Value::Number(_) | Value::Digits(_)));
+        let is_numeric =
+            cells.into_iter().any(|value| matches!(value, Value::Number(_) | Value::Percent(_) | Value::Digits(_)));
         let field = Field::new(name, DataType::Utf8, true);
         let key = HashMap::from([(NUMERIC_CELLS_KEY.to_owned(), "1".to_owned())]);
         if is_numeric { field.with_metadata(key) } else { field }

@@ -2,10 +2,11 @@
 //! numbers; and what would cost too much to read.
 
 use super::grid::Area;
+use super::percent::PercentCells;
 use quick_xml::Reader as XmlReader;
 use quick_xml::events::{BytesStart, Event};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Seek};
 use ukimet_model::{Error, Result};
 use zip::ZipArchive;
@@ -19,6 +20,8 @@ pub(super) struct Extras {
     pub(super) notes: Vec<String>,
     /// Whole numbers that a 64-bit float does not keep, by row and column.
     pub(super) digits: HashMap<(u32, u32), String>,
+    /// Cells that are shown as percent.
+    pub(super) percents: PercentCells,
 }
 
 /// Refuses a table of shared strings that claims more strings than a sheet may have cells.
@@ -72,26 +75,44 @@ pub(super) fn xlsx_sheet_paths(file: impl Read + Seek) -> Result<HashMap<String,
     Ok(paths)
 }
 
-/// What a sheet of a workbook says besides its cells.
+/// What a sheet of a workbook says besides its cells; `percent_styles` are the styles that show percents.
 ///
 /// # Errors
 ///
 /// `DataLoss`, `InvalidData`, `LimitReached` for more merged areas than a sheet may have cells.
-pub(super) fn xlsx_extras(file: impl Read + Seek, path: &str, cells_max: u64) -> Result<Extras> {
+pub(super) fn xlsx_extras(
+    file: impl Read + Seek,
+    path: &str,
+    percent_styles: &HashSet<usize>,
+    cells_max: u64,
+) -> Result<Extras> {
     let mut zip = ZipArchive::new(file).map_err(cut)?;
     let mut extras = Extras::default();
     let (mut rows, mut columns, mut is_filtered) = (0_u64, 0_u64, false);
     let mut place = None;
+    // Who leaves addresses out means the next cell, or the next row.
+    let (mut next, mut next_row) = ((0_u32, 0_u32), 0_u32);
     elements(&mut zip, path, &mut |element, text| {
         match element.local_name().as_ref() {
-            "row" => rows += u64::from(is_true(element, "hidden")),
+            "row" => {
+                rows += u64::from(is_true(element, "hidden"));
+                let number = attribute(element, "r").and_then(|text| text.parse::<u32>().ok()?.checked_sub(1));
+                next = (number.unwrap_or(next_row), 0);
+                next_row = next.0.saturating_add(1);
+            }
             "col" if is_true(element, "hidden") => {
                 let end = |name| attribute(element, name).and_then(|text| text.parse::<u64>().ok());
                 columns += end("max").zip(end("min")).map_or(1, |(max, min)| max.saturating_sub(min) + 1);
             }
             "c" => {
                 let is_number = attribute(element, "t").is_none_or(|kind| kind == "n");
-                place = attribute(element, "r").filter(|_| is_number).and_then(|text| cell(&text));
+                let at = attribute(element, "r").and_then(|text| cell(&text)).unwrap_or(next);
+                next = (at.0, at.1.saturating_add(1));
+                place = Some(at).filter(|_| is_number);
+                let style = attribute(element, "s").and_then(|text| text.parse().ok());
+                if is_number && style.is_some_and(|style| percent_styles.contains(&style)) {
+                    extras.percents.insert(at);
+                }
             }
             "v" => {
                 if let Some(place) = place.take().filter(|_| is_lossy(text)) {
@@ -102,7 +123,7 @@ pub(super) fn xlsx_extras(file: impl Read + Seek, path: &str, cells_max: u64) ->
             "mergeCell" => extras.merged.extend(attribute(element, "ref").and_then(|text| area(&text))),
             _ => {}
         }
-        check(extras.merged.len() as u64, cells_max)
+        check(extras.merged.len().max(extras.percents.len()) as u64, cells_max)
     })?;
     let by_filter = if is_filtered { "rows are hidden, perhaps by a filter" } else { "rows are hidden" };
     extras.notes.extend((rows > 0).then(|| format!("{rows} {by_filter}")));
@@ -172,17 +193,31 @@ impl OdsSheet {
                         columns: (self.column as u32, end(self.column, columns)),
                     });
                 }
+                let column = self.column;
                 self.column = self.column.saturating_add(repeats("table:number-columns-repeated"));
                 if attribute(element, "office:value-type").is_some() || attribute(element, "table:formula").is_some() {
                     self.columns_end = self.columns_end.max(self.column);
                     let first = *self.first_filled.get_or_insert(self.row);
                     let rows = (self.row - first).saturating_add(self.row_repeats);
                     check(rows.saturating_mul(self.columns_end), cells_max)?;
+                    self.observe_percent(element, column);
                 }
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Keeps cells that are shown as percent, from a column on to the one reached.
+    fn observe_percent(&mut self, element: &BytesStart<'_>, column: u64) {
+        if attribute(element, "office:value-type").as_deref() != Some("percentage") {
+            return;
+        }
+        for row in self.row..self.row.saturating_add(self.row_repeats) {
+            let cells =
+                (column..self.column).filter_map(|column| Some((row.try_into().ok()?, column.try_into().ok()?)));
+            self.extras.percents.extend(cells);
+        }
     }
 
     fn extras(mut self) -> Extras {

@@ -3,7 +3,7 @@
 use super::grid::{Grid, Value};
 use super::layer::long_name;
 use super::layer::number_text;
-use super::{Table, footnotes};
+use super::{Column, Table, cells, footnotes};
 use crate::source::finding;
 use std::collections::BTreeMap;
 use ukimet_model::{Diagnostic, Example, Severity};
@@ -17,6 +17,8 @@ pub(crate) struct TableContext {
     pub(crate) format: &'static str,
     /// The encoding that the text was decoded from, IANA name.
     pub(crate) transcoded_from: Option<String>,
+    /// Whether the format does not tell here which cells are shown as percent.
+    pub(crate) is_shown_unknown: bool,
     /// The layers of the same sheet, if there are several.
     pub(crate) siblings: Vec<String>,
 }
@@ -49,6 +51,7 @@ pub(super) struct CellFindings {
     uncomputed: Tally,
     no_days: Tally,
     filled: Tally,
+    percents: Tally,
 }
 
 impl CellFindings {
@@ -73,6 +76,11 @@ impl CellFindings {
         self.filled.add(|| example(row, field, format!("nothing in {}", place()), Some(text.to_owned())));
     }
 
+    /// A share that is shown as percent; `found` says what is stored and where.
+    pub(super) fn percent(&mut self, row: usize, field: &str, text: &str, found: impl FnOnce() -> String) {
+        self.percents.add(|| example(row, field, found(), Some(text.to_owned())));
+    }
+
     /// The findings, counted.
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
         let warning = Severity::Warning;
@@ -92,6 +100,11 @@ impl CellFindings {
                 "table.merged_cell",
                 warning,
                 "cells that are merged with the one above take its value",
+            ),
+            self.percents.diagnostic(
+                "table.percent",
+                Severity::Note,
+                "cells that are shown as percent were read as they are shown: a stored 0.5 is 50 with the unit %",
             ),
         ];
         all.into_iter().flatten().collect()
@@ -141,6 +154,7 @@ pub(super) fn table_findings(grid: &Grid, table: &Table, context: &TableContext)
         findings.extend(note("table.periods_as_columns", message, &[long_name(&context.name)]));
     }
     findings.extend(mixed_dates(grid, table));
+    findings.extend(shares(grid, table, context));
     findings.extend(totals(grid, table));
     findings
 }
@@ -157,6 +171,23 @@ fn mixed_dates(grid: &Grid, table: &Table) -> Option<Diagnostic> {
     let message = "columns hold dates as dates and as text: the dates were written YYYY-MM-DD, the text stays as it is";
     (!mixed.is_empty())
         .then(|| finding("table.mixed_dates", Severity::Warning, message.to_owned(), mixed.len() as u64, &mixed))
+}
+
+/// Columns of percents in a workbook of which it is not known how its cells are shown, with numbers that may be shares.
+fn shares(grid: &Grid, table: &Table, context: &TableContext) -> Option<Diagnostic> {
+    if !context.is_shown_unknown {
+        return None;
+    }
+    let is_share = |column: &&Column| {
+        let cells = table.rows.iter().filter_map(|position| grid.rows[*position].cell(column.at));
+        let mut numbers = cells.filter_map(cells::number).peekable();
+        column.name.contains('%') && numbers.peek().is_some() && numbers.all(|number| number.abs() <= 1.0)
+    };
+    let names: Vec<String> = table.columns.iter().filter(is_share).map(|column| column.name.clone()).collect();
+    let message = "columns of percents hold numbers up to 1, and XLS does not tell here whether they are shown as percent: \
+                   they are published as they are stored";
+    (!names.is_empty())
+        .then(|| finding("table.percent_unknown", Severity::Warning, message.to_owned(), names.len() as u64, &names))
 }
 
 /// Rows of totals, every one with its values: they are refused, and nothing of them is lost.

@@ -71,6 +71,20 @@ fn a_first_row_with_numbers_is_data() {
 }
 
 #[test]
+fn shares_of_a_workbook_that_does_not_say_how_they_are_shown_are_told() {
+    let told = |text: &str, is_shown_unknown: bool| {
+        let grid = sheet(text);
+        let context = TableContext { is_shown_unknown, ..TableContext::default() };
+        let found = report::table_findings(&grid, &only(&grid), &context);
+        found.iter().any(|found| found.rule == "table.percent_unknown")
+    };
+    assert!(told("имя | доля, %\nа | 0.5\nб | 1", true));
+    assert!(!told("имя | доля, %\nа | 0.5\nб | 1", false));
+    assert!(!told("имя | доля, %\nа | 0.5\nб | 50", true));
+    assert!(!told("имя | доля\nа | 0.5\nб | 1", true));
+}
+
+#[test]
 fn titles_and_notes_stand_around_a_table() {
     let text = "Отчёт о школах\nза 2023 год\n\nРайон | Школ | Учеников\nАбай | 5 | 900\nСемей | 7 | 1200\n\
                 Шымкент\n* без частных школ\nИсточник: БНС";

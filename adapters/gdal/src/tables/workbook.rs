@@ -3,8 +3,10 @@
 use super::compact::without_space_between_cells;
 use super::grid::{Area, Grid, GridBuilder, Value};
 use super::package::{self, Extras};
+use super::percent::is_percent_format;
 use crate::limits::ReadLimits;
-use calamine::{Data, Dimensions, Ods, OdsError, Reader, Sheet, SheetType, SheetVisible, Xls, Xlsx};
+use calamine::{Data, Dimensions, Ods, OdsError, Reader, Sheet, SheetType, SheetVisible, Style, Xls, Xlsx};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -73,12 +75,13 @@ fn read_xlsx(mut book: Xlsx<Bytes>, open: &dyn Fn() -> Result<Bytes>, cells_max:
     let paths = package::xlsx_sheet_paths(open()?)?;
     let mut grids = Vec::new();
     for sheet in sheets {
+        let mut reader = book.worksheet_cells_reader(&sheet.name).map_err(broken)?;
+        let percent_styles = percent_styles(reader.styles());
         let mut extras = match paths.get(&sheet.name) {
-            Some(path) => package::xlsx_extras(open()?, path, cells_max)?,
+            Some(path) => package::xlsx_extras(open()?, path, &percent_styles, cells_max)?,
             None => Extras::default(),
         };
         let mut builder = GridBuilder::new(cells_max);
-        let mut reader = book.worksheet_cells_reader(&sheet.name).map_err(broken)?;
         while let Some(cell) = reader.next_cell_with_formula_metadata().map_err(broken)? {
             let value = match (value(cell.value.into()), cell.formula.is_some()) {
                 (None, true) => Some(Value::Uncomputed),
@@ -86,6 +89,7 @@ fn read_xlsx(mut book: Xlsx<Bytes>, open: &dyn Fn() -> Result<Bytes>, cells_max:
             };
             let value = extras.digits.remove(&cell.pos).map(|digits| Value::Digits(digits.into())).or(value);
             if let Some(value) = value {
+                let value = as_shown(value, cell.pos, &extras);
                 builder.add(cell.pos.0, cell.pos.1, value)?;
             }
         }
@@ -132,13 +136,28 @@ fn read_ods<F: Read + Seek>(mut book: Ods<F>, mut extras: Vec<Extras>, cells_max
         let (first_row, first_column) = range.start().unwrap_or_default();
         let mut builder = GridBuilder::new(cells_max);
         for (row, column, data) in range.used_cells() {
+            let (row, column) = (first_row + row as u32, first_column + column as u32);
             if let Some(value) = value(data.clone()) {
-                builder.add(first_row + row as u32, first_column + column as u32, value)?;
+                builder.add(row, column, as_shown(value, (row, column), &extras))?;
             }
         }
         grids.push(finished(builder, sheet, extras, false)?);
     }
     Ok(grids)
+}
+
+/// The styles of cells that show a share as percent, as positions in the list of styles.
+fn percent_styles(styles: &[Style]) -> HashSet<usize> {
+    let is_percent = |style: &Style| style.number_format.as_ref().is_some_and(|f| is_percent_format(&f.format_code));
+    styles.iter().enumerate().filter(|(_, style)| is_percent(style)).map(|(at, _)| at).collect()
+}
+
+/// A number in a cell that is shown as percent is one; any other value stays what it is.
+fn as_shown(value: Value, at: (u32, u32), extras: &Extras) -> Value {
+    match value {
+        Value::Number(share) if extras.percents.contains(&at) => Value::Percent(share),
+        other => other,
+    }
 }
 
 fn is_worksheet(sheet: &Sheet) -> bool {

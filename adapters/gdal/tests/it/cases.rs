@@ -57,7 +57,7 @@ pub(crate) fn shapefile_zip(parts: &[(&'static str, Vec<u8>)]) -> Vec<u8> {
     zip(&parts.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect::<Vec<_>>())
 }
 
-/// A workbook of these sheets: name, attributes of its entry, and what stands inside `<worksheet>`. Style 1 is a date, 2 a duration.
+/// A workbook of these sheets: name, attributes of its entry, and what stands inside `<worksheet>`. Style 1 is a date, 2 a duration, 3 and 4 are percents.
 pub(crate) fn xlsx(is_1904: bool, sheets: &[(&str, &str, &str)]) -> Vec<u8> {
     let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
     let office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
@@ -95,7 +95,7 @@ pub(crate) fn xlsx(is_1904: bool, sheets: &[(&str, &str, &str)]) -> Vec<u8> {
         (
             "xl/styles.xml".to_owned(),
             format!(
-                r#"<styleSheet xmlns="{main}"><numFmts count="1"><numFmt numFmtId="164" formatCode="dd.mm.yyyy"/></numFmts><cellXfs count="3"><xf numFmtId="0"/><xf numFmtId="164"/><xf numFmtId="46"/></cellXfs></styleSheet>"#
+                r#"<styleSheet xmlns="{main}"><numFmts count="2"><numFmt numFmtId="164" formatCode="dd.mm.yyyy"/><numFmt numFmtId="165" formatCode="0.0%"/></numFmts><cellXfs count="5"><xf numFmtId="0"/><xf numFmtId="164"/><xf numFmtId="46"/><xf numFmtId="165"/><xf numFmtId="9"/></cellXfs></styleSheet>"#
             ),
         ),
     ];

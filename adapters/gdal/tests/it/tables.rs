@@ -106,6 +106,38 @@ async fn cells_say_what_they_hold_or_that_they_hold_nothing() {
 }
 
 #[tokio::test]
+async fn percents_are_what_people_see_however_a_cell_keeps_them() {
+    let shown = r#"имя | доля, % | рост | доля текстом, % | просто, %
+а | = s="3"><v>0.5</v> | = s="4"><v>0.29</v> | 50.0 % | 0.5
+б | = s="3"><v>0.25</v> | = s="4"><v>-0.07</v> | 25.0 % | 0.25
+в | = s="3"><v>1</v> | = s="4"><v>1.5</v> | 100.0 % | 1"#;
+    let layers = read_all("a.xlsx", &xlsx(false, &[("s", "", &sheet_data(shown))])).await;
+    assert_eq!(table(&layers[0])[1], ["а", "50.0", "29.0", "50.0", "0.5"]);
+    assert_eq!(table(&layers[0])[2], ["б", "25.0", "-7.0", "25.0", "0.25"]);
+    let units: Vec<_> = layers[0].schema.fields().iter().map(|field| field.metadata().get("ukimet:unit")).collect();
+    assert!(units[0].is_none() && units[1..].iter().all(|unit| unit.is_some_and(|unit| unit == "%")), "{units:?}");
+    let told = found(&layers[0], "table.percent");
+    let first = &told.examples[0];
+    assert_eq!((told.count, first.found.as_str(), first.taken.as_deref()), (6, "0.5 in s!B2", Some("50.0%")));
+    let cell = |share: &str| format!(r#"<table:table-cell office:value-type="percentage" office:value="{share}"/>"#);
+    let name = r#"<table:table-cell office:value-type="string"><text:p>доля, %</text:p></table:table-cell>"#;
+    let row = |cell: &str, repeats: u32| {
+        format!(r#"<table:table-row table:number-rows-repeated="{repeats}">{cell}</table:table-row>"#)
+    };
+    let layers = read_all("a.ods", &ods(&[row(name, 1), row(&cell("0.5"), 2), row(&cell("1"), 1)].concat())).await;
+    assert_eq!(table(&layers[0])[1..], [["50.0"], ["50.0"], ["100.0"]]);
+    assert_eq!(layers[0].schema.field(0).metadata()["ukimet:unit"], "%");
+}
+
+#[tokio::test]
+async fn a_column_of_shares_and_percents_in_one_stays_text() {
+    let mixed = "имя | доля, %\nа | = s=\"3\"><v>0.5</v>\nб | 25";
+    let layers = read_all("a.xlsx", &xlsx(false, &[("s", "", &sheet_data(mixed))])).await;
+    assert_eq!(table(&layers[0])[1..], [["а", "50.0%"], ["б", "25"]]);
+    assert_eq!(found(&layers[0], "numbers.units").count, 1);
+}
+
+#[tokio::test]
 async fn what_is_hidden_is_read_and_told() {
     let hidden = r#"<cols><col min="2" max="3" hidden="1"/></cols><sheetData><row r="1"><c r="A1" t="inlineStr"><is><t>a</t></is></c><c r="B1" t="inlineStr"><is><r><t>b</t></r><r><t xml:space="preserve"> c</t></r><rPh><t>x</t></rPh></is></c></row><row r="2" hidden="1"><c r="A2"><v>1</v></c><c r="B2"><v>2</v></c></row></sheetData><autoFilter ref="A1:B2"/>"#;
     let layers = read_all("a.xlsx", &xlsx(false, &[("s", r#"state="veryHidden""#, hidden)])).await;
