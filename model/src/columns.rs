@@ -11,6 +11,10 @@ pub const COLUMNS_KEY: &str = "columns";
 /// of text: where two have one name, the rows that come have others.
 pub const SOURCE_NAMES_KEY: &str = "source_names";
 
+/// Under this name the metadata of a schema that rows have to fit hands on [`ColumnDecision`]s of another file, which are
+/// found by the names of their columns.
+pub const NAMED_COLUMNS_KEY: &str = "named_columns";
+
 /// The notation in which `1.234` is a thousand and some, though a spreadsheet shows a number of its own so.
 pub const GROUPED_BY_POINTS: &str = "decimal with comma and points between thousands";
 
@@ -23,6 +27,9 @@ pub struct ColumnDecision {
     /// How its values are written, as receipts name it, e.g. `date MM/DD/YYYY`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notation: Option<String>,
+    /// The column's name in the source, where its notation would be in doubt for a value alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The year from which a spreadsheet counts its days, `1900` or `1904`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days_from: Option<String>,

@@ -32,7 +32,7 @@ pub mod wkb;
 
 pub use batch::{Batch, GEOMETRY_COLUMN};
 pub use clock::{Clock, SystemClock};
-pub use columns::{COLUMNS_KEY, ColumnDecision, GROUPED_BY_POINTS, SOURCE_NAMES_KEY};
+pub use columns::{COLUMNS_KEY, ColumnDecision, GROUPED_BY_POINTS, NAMED_COLUMNS_KEY, SOURCE_NAMES_KEY};
 pub use crs::{AuthorityCode, Crs};
 pub use dataset::{
     Asset, ChangeCounts, ChangesRef, Dataset, DatasetMetadata, DeletesRef, DerivedAsset, Field, Key, SegmentRef,

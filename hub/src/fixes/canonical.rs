@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
-use ukimet_model::batch::{attribute_field, geometry_field, is_geometry, source_name};
+use ukimet_model::batch::{attribute_field, described_field, geometry_field, is_geometry, source_name, unit};
 use ukimet_model::error::quoted;
 use ukimet_model::{
     COLUMNS_KEY, ColumnDecision, Error, GROUPED_BY_POINTS, LayerReport, Result, SOURCE_NAMES_KEY, Verdict,
@@ -224,7 +224,8 @@ impl Basis<'_> {
                     "{whose} has a column {name} that the refused rows do not have; push the whole corrected file"
                 ))
             })?;
-            Ok(attribute_field(field.name(), &columns[at], field.data_type().clone()))
+            let found = attribute_field(field.name(), &columns[at], field.data_type().clone());
+            Ok(described_field(&found, None, unit(field)))
         });
         Ok(Schema::new_with_metadata(fields.collect::<Result<Vec<_>>>()?, known))
     }

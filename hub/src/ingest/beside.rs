@@ -10,13 +10,13 @@ use std::sync::Arc;
 use ukimet_catalog::Snapshot;
 use ukimet_model::batch::{attribute_field, geometry_index, source_name};
 use ukimet_model::error::quoted;
-use ukimet_model::{Error, ErrorKind, LayerSelection, PushMode, Result};
+use ukimet_model::{COLUMNS_KEY, Error, ErrorKind, LayerSelection, NAMED_COLUMNS_KEY, PushMode, Result};
 use ukimet_proto::ipc;
 
 /// Published name of the column that marks deleted rows, while it is read; no dataset has a column of this name.
 const MARK: &str = "ukimet_deleted";
 
-/// The schema that rows have to fit that come beside others; `None` if they are the first or the full new state.
+/// The schema that rows have to fit that come beside others, with what the receipt of those says of their columns; `None` if they are the first or the full new state.
 ///
 /// # Errors
 ///
@@ -39,7 +39,11 @@ pub(super) fn expected_schema(snapshot: &Snapshot, header: &PushHeader) -> Resul
         let at = geometry_index(&schema).unwrap_or(fields.len());
         fields.insert(at, attribute_field(MARK, column, DataType::Utf8));
     }
-    ipc::encode_schema(&Arc::new(Schema::new(fields))).map(Some)
+    let receipt = snapshot.receipt(&version)?;
+    let types = receipt.steps.iter().find(|step| step.step == "types");
+    let decided = types.and_then(|step| step.parameters.get(COLUMNS_KEY));
+    let decided = decided.map(|text| (NAMED_COLUMNS_KEY.to_owned(), text.clone())).into_iter().collect();
+    ipc::encode_schema(&Arc::new(Schema::new(fields).with_metadata(decided))).map(Some)
 }
 
 /// The column of a layer that marks deleted rows.

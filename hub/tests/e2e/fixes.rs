@@ -64,6 +64,22 @@ fn corrected_numbers_and_days_are_written_as_in_their_columns() {
 }
 
 #[test]
+fn rows_that_were_refused_for_their_place_fit_with_every_other_cell_as_it_is() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(&dir.path().join("data"), &[]);
+    let head = "id;value;total;d;wkt\n";
+    let first = format!("{head}1;500 тг;5;25/12/2024;POINT(76 43)\n2;600 тг;-1,5;01/02/2024;POINT(76 44)\n");
+    hub.publish(&write(dir.path(), "a.csv", &first), "kz/a", &["--crs", "EPSG:4326"]);
+    let more = format!("{head}3;700 тг;(8);03/04/2024;POLNT(76 45)\n4;1 700 тг;(1 200,5);05/06/2024;POINT(76 46)\n");
+    let flags = ["--crs", "EPSG:4326", "--mode", "append", "--push-id", "more"];
+    let outcome = hub.publish(&write(dir.path(), "a.csv", &more), "kz/a", &flags);
+    assert_eq!(outcome["layers"][0]["rows_refused"], 1, "{outcome:#}");
+    let sheet = refused(&hub, "kz/a", "more").replace("POLNT", "POINT");
+    let outcome = hub.publish(&write(dir.path(), "fixed.csv", &sheet), "kz/a", &["--fixes", "more"]);
+    assert_eq!(outcome["layers"][0]["rows_taken"], 1, "{outcome:#}");
+}
+
+#[test]
 fn a_number_of_a_spreadsheet_is_not_taken_for_thousands() {
     let dir = tempfile::tempdir().expect("a folder");
     let hub = Hub::start(&dir.path().join("data"), &[]);

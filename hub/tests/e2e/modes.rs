@@ -100,3 +100,27 @@ fn rows_beside_others_that_are_all_refused_are_a_refused_push() {
     let some = office.push("kad,value,lon,lat\n0004,many,76.6,43.1\n0005,5,76.6,43.1\n", &["--mode", "upsert"]);
     assert_eq!(counts(&some), [1, 0, 0], "{some:#}");
 }
+
+#[test]
+fn rows_that_come_beside_others_may_be_written_as_the_first_were() {
+    let office = Office::open();
+    let first = "kad,value,d,share,lon,lat\n0001,500 тг,25/12/2024,\"1,5\",76.9,43.2\n\
+                 0002,600 тг,01/02/2024,\"0,25\",76.8,43.3\n";
+    office.push(first, &["--key", "kad"]);
+    let one = "kad,value,d,share,lon,lat\n0003,900 тг,05/06/2024,\"1,234\",76.7,43.4\n";
+    let second = office.push(one, &["--mode", "append"]);
+    assert_eq!(counts(&second), [1, 0, 0], "{second:#}");
+    // What decided the columns is known to rows that come later still, in another order.
+    let other = "lat,lon,share,d,value,kad\n43.4,76.6,\"2,345\",07/06/2024,(8),0004\n";
+    let third = office.push(other, &["--mode", "upsert"]);
+    assert_eq!(counts(&third), [1, 0, 0], "{third:#}");
+    let out = office.folder.path().join("all.csv");
+    let columns = ["--columns", "kad,value,d,share", "-o", out.to_str().expect("text")];
+    office.hub.ask(&[&["export", "almaty/parcels"], &columns[..]].concat());
+    let mut lines: Vec<String> = fs::read_to_string(out).expect("read").lines().skip(1).map(str::to_owned).collect();
+    lines.sort_unstable();
+    assert_eq!(lines[2..], ["0003,900,2024-06-05,1.234", "0004,-8,2024-06-07,2.345"]);
+    let foreign = "kad,value,d,share,lon,lat\n0005,900 км,05/06/2024,\"1,5\",76.7,43.4\n";
+    let refused = office.push(foreign, &["--mode", "append"]);
+    assert_eq!(refused["layers"][0]["rows_refused"], 1, "{refused:#}");
+}

@@ -10,6 +10,7 @@ use crate::findings::{Findings, example, show, step};
 use crate::layer::{DATE_CELLS_KEY, Declared, GEOMETRY_KEY, Limits, NUMERIC_CELLS_KEY, Role, SourceLayer, is_marked};
 use crate::text::{TextPlan, without_controls};
 use crate::types::expected;
+use crate::types::value::Notation;
 use crate::types::{self, ColumnSurvey, Expectation, Published, Serial, Target, Zone};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
@@ -106,6 +107,11 @@ impl ColumnsSurvey {
         }
     }
 
+    /// How the values of each column are written, where they say it by themselves.
+    pub(super) fn notations(&self) -> Vec<Option<Notation>> {
+        self.types.iter().map(ColumnSurvey::notation).collect()
+    }
+
     /// Decides every attribute.
     pub(super) fn decide(
         self,
@@ -144,7 +150,7 @@ impl ColumnsSurvey {
         if let Some(chain) = self.chain {
             chain.finish(names, findings);
         }
-        decided::tell(&columns, &mut types_step);
+        decided::tell(&columns, names, &mut types_step);
         let person = person_plan(&columns, names);
         ColumnsPlan { columns, person, types_step, codes_step: has_codes.then_some(codes_step) }
     }
@@ -172,7 +178,7 @@ impl ColumnsPlan {
     /// Columns whose every value has to fit a type, as they were decided before.
     pub(super) fn expected(columns: Vec<Column>, decided: &Decided, names: &[String]) -> Self {
         let mut types_step = types::receipt(None);
-        decided.tell(&mut types_step);
+        decided.tell(&columns, names, &mut types_step);
         let mut codes_step = codes_receipt(&decided.reference);
         codes_step.count = columns.iter().filter(|column| column.code.is_some()).count() as u64;
         let person = person_plan(&columns, names);

@@ -8,6 +8,7 @@ use crate::layer::{Declared, Limits, Role, SourceLayer};
 use crate::mapping::{Output, position_named};
 use crate::places::PlacePlan;
 use crate::text::TextPlan;
+use crate::types::value::Notation;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
 use ukimet_model::batch::{geometry_index, is_geometry, source_name};
@@ -21,7 +22,7 @@ pub(super) fn expected_plan(
     (layer, limits, declared): (SourceLayer, Limits, Declared),
     roles: &[Role],
     (mut text, mut places): (TextPlan, PlacePlan),
-    crs: CrsSurvey,
+    (crs, surveyed): (CrsSurvey, Vec<Option<Notation>>),
     has_places: bool,
 ) -> Result<Plan> {
     let wants_places = geometry_index(expected).is_some();
@@ -34,7 +35,7 @@ pub(super) fn expected_plan(
     }
     let crs = crs.decide(wants_places)?;
     let mut findings = Findings::default();
-    let decided = Decided::of(expected, &declared)?;
+    let decided = Decided::of(expected, &declared, surveyed)?;
     let (columns, output) = if expected.fields().is_empty() {
         let columns: Vec<Column> =
             (0..roles.len()).map(|raw| Column::expected(raw, roles[raw], &DataType::Utf8)).collect();
@@ -92,7 +93,7 @@ fn columns_as_expected(expected: &Schema, roles: &[Role], names: &[String], deci
         let missing =
             || Error::invalid_data(format!("a column {} was expected, found none", quoted(source_name(field))));
         let raw = raw.ok_or_else(missing)?;
-        decided.column(raw, roles[raw], field.data_type())
+        decided.column(raw, roles[raw], &names[raw], Some(field))
     };
     expected.fields().iter().filter(|field| !is_geometry(field)).map(of_field).collect()
 }
@@ -131,8 +132,7 @@ fn columns_for_mapping(
     let is_attribute = |raw: &usize| {
         roles[*raw] != Role::Geometry && (cell != Some(*raw) || type_of(*raw).is_some() || is_named(*raw))
     };
-    let column =
-        |raw: usize| decided.column(raw, roles[raw], type_of(raw).map_or(&DataType::Utf8, |field| field.data_type()));
+    let column = |raw: usize| decided.column(raw, roles[raw], &names[raw], type_of(raw).map(AsRef::as_ref));
     (0..roles.len()).filter(is_attribute).map(column).collect()
 }
 

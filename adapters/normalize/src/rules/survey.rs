@@ -113,7 +113,8 @@ impl Survey {
         if let Some(expected) = self.expected.take() {
             let (roles, decided) = (self.roles, (text, places));
             let inputs = (self.layer, self.limits, self.declared);
-            return expected::expected_plan(&expected, inputs, &roles, decided, self.crs, has_places);
+            let surveyed = (self.crs, self.columns.notations());
+            return expected::expected_plan(&expected, inputs, &roles, decided, surveyed, has_places);
         }
         let crs = self.crs.decide(has_places)?;
         let mut findings = Findings::default();

@@ -6,6 +6,9 @@ use std::borrow::Cow;
 /// Longest text that is tried as a number, in bytes.
 const NUMBER_BYTES_MAX: usize = 96;
 
+/// What is said of numbers in brackets.
+pub(crate) const BRACKETS: &str = "numbers in brackets are negative, as in accounts";
+
 /// A number as digits, separators and a plain minus, and what stood around it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Bare<'a> {

@@ -1,7 +1,7 @@
 //! Reads a text column as it was decided, and tells the cells that are worth it.
 
 use super::moment::{civil, date_time, days, microseconds};
-use super::number::{bare, missing_mark};
+use super::number::{BRACKETS, bare, missing_mark};
 use super::survey::is_inexact;
 use super::value::{self, Notation};
 use super::{Reading, Target, Watch};
@@ -154,9 +154,8 @@ impl Cells<'_> {
     }
 
     fn report_odd_numbers(&self, findings: &mut Findings) {
-        let message = "numbers in brackets are negative, as in accounts";
         let bracketed = |text: &str| bare(text).filter(|n| n.is_bracketed).map(|n| Some(n.text.into_owned()));
-        self.report(("numbers.brackets", Severity::Warning, message), findings, bracketed);
+        self.report(("numbers.brackets", Severity::Warning, BRACKETS), findings, bracketed);
         let message = "numbers written with a power of ten may have been rounded by a spreadsheet";
         let power = |text: &str| bare(text).filter(|n| n.has_exponent).map(|_| None);
         self.report(("numbers.power", Severity::Note, message), findings, power);

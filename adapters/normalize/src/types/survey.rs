@@ -22,6 +22,8 @@ pub(crate) struct ColumnSurvey {
     pub(super) numbers: NumberSurvey,
     /// Shortest and longest value in bytes, all digits.
     digits: Option<(usize, usize)>,
+    /// Values that are nothing but digits.
+    all_digits: u64,
     has_leading_zero: bool,
     has_first_above_12: bool,
     has_second_above_12: bool,
@@ -42,6 +44,9 @@ pub(super) struct NumberSurvey {
     has_comma: bool,
     has_decimal_comma: bool,
     has_both_marks: bool,
+    has_point: bool,
+    /// Whether a number cannot have its point, or its lack of one, between thousands.
+    has_decimal_point: bool,
     /// The units seen, `None` for numbers without one; no more than two are kept.
     units: BTreeSet<Option<String>>,
     /// Least and greatest of those that are written plainly.
@@ -86,6 +91,7 @@ impl ColumnSurvey {
         if !value.bytes().all(|b| b.is_ascii_digit()) {
             return;
         }
+        self.all_digits += 1;
         let (shortest, longest) = self.digits.unwrap_or((value.len(), value.len()));
         self.digits = Some((shortest.min(value.len()), longest.max(value.len())));
         self.has_leading_zero |= value.len() > 1 && value.starts_with('0');
@@ -106,7 +112,7 @@ impl ColumnSurvey {
     }
 
     /// The notation that all values share and that loses nothing.
-    pub(super) fn notation(&self) -> Option<Notation> {
+    pub(crate) fn notation(&self) -> Option<Notation> {
         let all = Notation::ALL.into_iter().enumerate();
         let mut fitting = all.filter(|(i, notation)| self.fits[*i] == self.filled && self.is_sure(*notation));
         fitting.next().filter(|_| self.filled > 0 && self.marks_fit()).map(|(_, notation)| notation)
@@ -156,7 +162,20 @@ impl ColumnSurvey {
     pub(super) fn is_identifier(&self) -> bool {
         const IDENTIFIER_DIGITS_MIN: usize = 9;
         self.has_leading_zero
-            || self.digits.is_some_and(|(shortest, longest)| shortest == longest && shortest >= IDENTIFIER_DIGITS_MIN)
+            || self
+                .digits
+                .filter(|_| self.all_digits == self.filled)
+                .is_some_and(|(shortest, longest)| shortest == longest && shortest >= IDENTIFIER_DIGITS_MIN)
+    }
+
+    /// Whether there is nothing but digits.
+    pub(super) fn is_digits_only(&self) -> bool {
+        self.filled > 0 && self.all_digits == self.filled
+    }
+
+    /// Whether every point may part thousands as well as decimals.
+    pub(super) fn has_doubtful_points(&self) -> bool {
+        self.numbers.has_point && !self.numbers.has_decimal_point
     }
 
     /// The notation that fits most values, the first of several, and how many.
@@ -201,6 +220,9 @@ impl NumberSurvey {
         self.bare_powers += u64::from(is_like_a_code(text));
         self.has_comma |= text.contains(',');
         self.has_decimal_comma |= text.contains(',') && !value::is_grouped_by_comma(text);
+        let is_grouped = value::is_grouped_by_comma(&text.replace('.', ",")) && !text.contains(',');
+        self.has_point |= text.contains('.');
+        self.has_decimal_point |= !is_grouped;
         self.has_both_marks |= value::has_both_marks(text) || text.matches(',').count() > 1;
         if self.units.len() < UNITS_MAX && !self.units.iter().any(|unit| unit.as_deref() == number.unit) {
             self.units.insert(number.unit.map(str::to_owned));

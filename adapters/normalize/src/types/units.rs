@@ -199,6 +199,62 @@ fn is_in_header(text: &str) -> bool {
     }
 }
 
+/// Ways to write one unit: each line is one.
+const SAME: &[&[&str]] = &[
+    &["м", "m"],
+    &["км", "km"],
+    &["см", "cm"],
+    &["мм", "mm"],
+    &["га", "ha"],
+    &["м2", "м²", "кв.м", "кв м", "шаршы м", "m2", "m²", "sqm", "sq m"],
+    &["км2", "км²", "кв.км", "кв км", "шаршы км", "km2", "km²", "sq km"],
+    &["м3", "м³", "куб.м", "куб м", "m3", "m³"],
+    &["л", "l"],
+    &["мл", "ml"],
+    &["кг", "kg"],
+    &["г", "g"],
+    &["т", "t", "тонн", "тонна"],
+    &["тг", "тенге", "теңге", "kzt", "₸"],
+    &["usd", "долл", "долл сша", "$"],
+    &["eur", "€"],
+    &["rub", "руб", "₽"],
+    &["квт", "kw"],
+    &["мвт", "mw"],
+    &["гвт", "gw"],
+    &["квт*ч", "квт·ч", "квтч", "квт.ч", "kwh"],
+    &["мин", "min"],
+    &["ч", "час", "часов", "h"],
+    &["дн", "дней", "days"],
+    &["лет", "жас", "years"],
+    &["км/ч", "km/h"],
+    &["°c", "°с"],
+    &["тыс", "мың", "thousand"],
+    &["млн", "million"],
+    &["млрд", "billion"],
+    &["чел", "человек", "адам", "people", "persons"],
+    &["шт", "штук", "дана", "pcs"],
+    &["ед", "единиц", "бірлік"],
+    &["мест", "орын"],
+    &["голов", "бас"],
+];
+
+/// Whether two units are one, written alike or in another language: `тыс. тг` and `мың теңге`.
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    canonical(one) == canonical(other)
+}
+
+/// A unit in small letters without points at the ends of its words, counts and the unit itself as the first of their line.
+fn canonical(unit: &str) -> String {
+    let of_line = |word: &str| SAME.iter().find(|line| line.contains(&word)).map_or(word, |line| line[0]).to_owned();
+    let lower = unit.to_lowercase();
+    let words: Vec<&str> = lower.split_whitespace().map(|word| word.trim_end_matches('.')).collect();
+    // The unit after a count may be of two words.
+    let counts = words.iter().take_while(|word| COUNTS.contains(word)).count().min(words.len().saturating_sub(1));
+    let (before, rest) = words.split_at(counts);
+    let counted = before.iter().map(|word| of_line(word));
+    counted.chain([of_line(&rest.join(" "))]).collect::<Vec<_>>().join(" ")
+}
+
 /// The unit in a header: in brackets at the end, or after the last comma.
 pub(crate) fn of_header(name: &str) -> Option<&str> {
     let trimmed = name.trim();
@@ -212,6 +268,27 @@ pub(crate) fn of_header(name: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_unit_in_many_spellings_is_one_and_others_are_not() {
+        for (one, other) in [
+            ("тг", "тг."),
+            ("тенге", "₸"),
+            ("KZT", "теңге"),
+            ("м²", "кв. м."),
+            ("тыс. чел.", "мың адам"),
+            ("тыс. тг", "тыс. тенге"),
+            ("млн кв. м", "million m2"),
+            ("чел.", "человек"),
+            ("%", "%"),
+        ] {
+            assert!(is_same(one, other), "{one} {other}");
+        }
+        for (one, other) in [("га", "м²"), ("%", "км"), ("тг", "тыс. тг"), ("м", "м²"), ("кг", "г"), ("%", "‰")]
+        {
+            assert!(!is_same(one, other), "{one} {other}");
+        }
+    }
 
     #[test]
     fn a_header_names_its_unit_only_if_it_is_one() {

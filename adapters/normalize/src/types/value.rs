@@ -88,6 +88,12 @@ impl Notation {
         matches!(self, Self::DecimalPoint | Self::DecimalComma | Self::GroupedPoint | Self::GroupedComma)
     }
 
+    /// Whether the same digits may mean something else in another notation: `1,234` and `05/06/2024`.
+    pub(crate) fn may_be_another(self) -> bool {
+        use Notation as N;
+        matches!(self, N::DecimalComma | N::GroupedPoint | N::GroupedComma | N::DateSlashed | N::DateMonthFirst)
+    }
+
     /// Whether values are days.
     pub(crate) fn is_date(self) -> bool {
         matches!(self, Self::DateIso | Self::DateDotted | Self::DateSlashed | Self::DateMonthFirst | Self::DateWords)

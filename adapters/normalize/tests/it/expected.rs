@@ -2,12 +2,12 @@
 
 use crate::layers::{UTF8, layer};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::types::{Date32Type, Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
-use ukimet_model::batch::{attribute_field, geometry_field};
-use ukimet_model::{ErrorKind, LayerReport, QuarantinedRow, Result};
+use ukimet_model::batch::{attribute_field, described_field, geometry_field};
+use ukimet_model::{COLUMNS_KEY, ColumnDecision, ErrorKind, LayerReport, NAMED_COLUMNS_KEY, QuarantinedRow, Result};
 use ukimet_normalize::{Declared, Limits, Survey};
 
 fn run(
@@ -97,7 +97,7 @@ fn a_row_in_an_impossible_place_stays_refused_and_does_not_end_the_others() {
 #[test]
 fn a_comma_that_may_part_thousands_is_not_taken_for_a_decimal_one() {
     let expected: SchemaRef = Arc::new(Schema::new(vec![attribute_field("n", "n", DataType::Float64)]));
-    let (rows, report, refused) = run(&expected, vec![("n", text(&["12,5", "0,125", "1,234"]))]).expect("normalizes");
+    let (rows, report, refused) = run(&expected, vec![("n", text(&["12.5", "0,125", "1,234"]))]).expect("normalizes");
     let numbers: Vec<_> = rows.column(0).as_primitive::<Float64Type>().iter().flatten().collect();
     assert_eq!((numbers, report.rows_refused, refused[0].row), (vec![12.5, 0.125], 1, 2));
 }
@@ -113,4 +113,49 @@ fn a_mark_for_a_missing_value_is_null_as_in_the_rows_before() {
     assert_eq!((rows.num_rows(), rows.column(0).null_count(), rows.column(1).null_count()), (2, 1, 0));
     let rules: Vec<_> = report.diagnostics.iter().map(|found| (found.rule.as_str(), found.count)).collect();
     assert_eq!(rules, [("numbers.missing_mark", 1)]);
+}
+
+/// The days of the rows that are taken, and which rows are refused.
+fn days(metadata: &[(&str, &str)], values: &[&str]) -> (Vec<i32>, Vec<u64>) {
+    let metadata = metadata.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
+    let field = attribute_field("d", "День", DataType::Date32);
+    let expected: SchemaRef = Arc::new(Schema::new(vec![field]).with_metadata(metadata));
+    let (rows, _, refused) = run(&expected, vec![("День", text(values))]).expect("normalizes");
+    let days = rows.column(0).as_primitive::<Date32Type>().iter().flatten().collect();
+    (days, refused.iter().map(|row| row.row).collect())
+}
+
+#[test]
+fn a_day_in_doubt_is_decided_by_its_column_else_by_the_dataset_s_else_refused() {
+    let (february_1, january_2, december_25) = (19_754, 19_724, 20_082);
+    assert_eq!(days(&[], &["01/02/2024"]), (vec![], vec![0]));
+    assert_eq!(days(&[], &["25/12/2024"]), (vec![december_25], vec![]));
+    assert_eq!(days(&[], &["01/02/2024", "25/12/2024"]), (vec![february_1, december_25], vec![]));
+    assert_eq!(days(&[], &["01/02/2024", "12/25/2024"]), (vec![january_2, december_25], vec![]));
+    let decided = r#"[{"column":7,"notation":"date DD/MM/YYYY","name":"День"}]"#;
+    assert_eq!(days(&[(NAMED_COLUMNS_KEY, decided)], &["01/02/2024"]), (vec![february_1], vec![]));
+    let of_another = r#"[{"column":0,"notation":"date DD/MM/YYYY","name":"Срок"}]"#;
+    assert_eq!(days(&[(NAMED_COLUMNS_KEY, of_another)], &["01/02/2024"]), (vec![], vec![0]));
+}
+
+#[test]
+fn what_decided_a_column_stands_in_the_receipt_for_rows_that_come_later() {
+    let expected: SchemaRef = Arc::new(Schema::new(vec![attribute_field("n", "n", DataType::Float64)]));
+    let (_, report, _) = run(&expected, vec![("n", text(&["1,234", "0,5"]))]).expect("normalizes");
+    let types = report.steps.iter().find(|step| step.step == "types").expect("a receipt");
+    let decided = ColumnDecision::parse(&types.parameters[COLUMNS_KEY]).expect("decisions");
+    let found = (decided[0].notation.as_deref(), decided[0].name.as_deref());
+    assert_eq!(found, (Some("decimal with comma"), Some("n")));
+}
+
+#[test]
+fn a_number_with_its_unit_or_in_brackets_fits_and_is_told() {
+    let field = attribute_field("n", "Сумма", DataType::Float64);
+    let expected: SchemaRef = Arc::new(Schema::new(vec![described_field(&field, None, Some("тг"))]));
+    let values = text(&["900 тг", "3,456.5", "(8)", "7 км"]);
+    let (rows, report, refused) = run(&expected, vec![("Сумма", values)]).expect("normalizes");
+    let numbers: Vec<_> = rows.column(0).as_primitive::<Float64Type>().iter().flatten().collect();
+    assert_eq!((numbers, refused[0].row), (vec![900.0, 3456.5, -8.0], 3));
+    let rules: Vec<_> = report.diagnostics.iter().map(|found| (found.rule.as_str(), found.count)).collect();
+    assert_eq!(rules, [("numbers.brackets", 1), ("types.expected", 1)]);
 }

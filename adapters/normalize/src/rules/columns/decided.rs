@@ -4,14 +4,15 @@ use super::Column;
 use crate::codes::{Code, CodePlan, Reference, Registers};
 use crate::layer::{Declared, Role};
 use crate::types::value::Notation;
-use crate::types::{Expectation, Serial, Target, Zone};
-use arrow_schema::{DataType, Schema};
+use crate::types::{self, Expectation, Serial, Target, Zone};
+use arrow_schema::{DataType, Field, Schema};
+use ukimet_model::batch::unit;
 use ukimet_model::error::quoted;
-use ukimet_model::{COLUMNS_KEY, ColumnDecision, Error, ProcessStep, Result};
+use ukimet_model::{COLUMNS_KEY, ColumnDecision, Error, NAMED_COLUMNS_KEY, ProcessStep, Result};
 
 /// Adds the decisions to the receipt of the types rule.
-pub(super) fn tell(columns: &[Column], receipt: &mut ProcessStep) {
-    let mut decisions: Vec<ColumnDecision> = columns.iter().map(Column::decision).collect();
+pub(super) fn tell(columns: &[Column], names: &[String], receipt: &mut ProcessStep) {
+    let mut decisions: Vec<ColumnDecision> = columns.iter().map(|column| column.decision(&names[column.raw])).collect();
     decisions.retain(ColumnDecision::says_anything);
     decisions.sort_unstable_by_key(|decision| decision.column);
     tell_again(&decisions, receipt);
@@ -24,14 +25,15 @@ fn tell_again(decisions: &[ColumnDecision], receipt: &mut ProcessStep) {
 }
 
 impl Column {
-    fn decision(&self) -> ColumnDecision {
+    fn decision(&self, name: &str) -> ColumnDecision {
         let notation = match &self.target {
-            Target::Typed(reading) => Some(reading.notation.name().to_owned()),
+            Target::Typed(reading) => Some(reading.notation),
             Target::Text(_) => None,
         };
         let code = self.code.as_ref();
         ColumnDecision {
-            notation,
+            notation: notation.map(|notation| notation.name().to_owned()),
+            name: notation.filter(|notation| notation.may_be_another()).map(|_| name.to_owned()),
             days_from: self.serial.map(|serial| serial.mark().to_owned()),
             code: code.map(|code| code.code.role().to_owned()),
             is_from_number: code.is_some_and(CodePlan::is_from_number),
@@ -45,38 +47,61 @@ impl Column {
 pub(in crate::rules) struct Decided {
     /// `None` if the rows are from before it was kept.
     decisions: Option<Vec<ColumnDecision>>,
+    /// Those that are known by the names of their columns only, for rows of another file.
+    named: Vec<ColumnDecision>,
+    /// How the values of each column of these rows are written, where they say it by themselves.
+    surveyed: Vec<Option<Notation>>,
     zone: Option<Zone>,
     pub(super) reference: Reference,
 }
 
 impl Decided {
-    /// Those that come with an expected schema; none from before they were kept.
+    /// Those that come with an expected schema; none from before they were kept. `surveyed` is what the rows say by themselves.
     ///
     /// # Errors
     ///
     /// `InvalidRequest` if they, the declared zone or a register cannot be read.
-    pub(in crate::rules) fn of(expected: &Schema, declared: &Declared) -> Result<Self> {
-        let decisions = expected.metadata().get(COLUMNS_KEY).map(|text| ColumnDecision::parse(text)).transpose()?;
+    pub(in crate::rules) fn of(
+        expected: &Schema,
+        declared: &Declared,
+        surveyed: Vec<Option<Notation>>,
+    ) -> Result<Self> {
+        let of = |key| expected.metadata().get(key).map(|text| ColumnDecision::parse(text)).transpose();
+        let (decisions, named) = (of(COLUMNS_KEY)?, of(NAMED_COLUMNS_KEY)?.unwrap_or_default());
         let zone = declared.time_zone.as_deref().map(Zone::declared).transpose()?;
         let kato = Registers::read(&declared.references)?.kato;
         let reference = Reference { kato, day: declared.valid_on };
-        Ok(Self { decisions, zone, reference })
+        Ok(Self { decisions, named, surveyed, zone, reference })
     }
 
-    /// A column whose every value has to fit a type, written as it was decided.
+    /// A column whose every value has to fit a type, written as it was decided: when its file was read first, else by all of
+    /// its values, else as the column of its name in the dataset.
     ///
     /// # Errors
     ///
     /// `InvalidRequest` for a notation or a code that the rules do not know.
-    pub(in crate::rules) fn column(&self, raw: usize, role: Role, data_type: &DataType) -> Result<Column> {
+    pub(in crate::rules) fn column(&self, raw: usize, role: Role, name: &str, field: Option<&Field>) -> Result<Column> {
+        let data_type = field.map_or(&DataType::Utf8, |field| field.data_type());
         let mut column = Column::expected(raw, role, data_type);
-        let Some(decision) = self.decisions.iter().flatten().find(|decision| decision.column == raw) else {
-            return Ok(column);
+        let unit = field.and_then(unit).or_else(|| types::unit_of_header(name)).map(str::to_owned);
+        let decision = self.decisions.iter().flatten().find(|decision| decision.column == raw);
+        let by_name = || self.named.iter().find(|decision| decision.name.as_deref() == Some(name));
+        let told = |decision: &ColumnDecision| {
+            let notation = decision.notation.as_deref();
+            notation.map(|name| known("notation", name, Notation::named(name))).transpose()
         };
-        let notation = decision.notation.as_deref().map(|name| known("notation", name, Notation::named(name)));
-        let serial = decision.days_from.as_deref().map(|year| known("first day", year, Serial::marked(year)));
-        let expectation = Expectation { notation: notation.transpose()?, serial: serial.transpose()?, zone: None };
-        column.expected = Some(Expectation { zone: self.zone.clone(), ..expectation });
+        let notation = match decision {
+            Some(decision) => told(decision)?,
+            None if self.decisions.is_some() => None,
+            None => match self.surveyed.get(raw).copied().flatten() {
+                Some(surveyed) => Some(surveyed),
+                None => by_name().map(told).transpose()?.flatten(),
+            },
+        };
+        let serial = decision.and_then(|decision| decision.days_from.as_deref());
+        let serial = serial.map(|year| known("first day", year, Serial::marked(year))).transpose()?;
+        column.expected = Some(Expectation { notation, serial, zone: self.zone.clone(), unit });
+        let Some(decision) = decision else { return Ok(column) };
         if let Some(role) = decision.code.as_deref().filter(|_| *data_type == DataType::Utf8) {
             let code = known("code", role, Code::of_role(role))?;
             let reference = self.reference.clone();
@@ -85,10 +110,23 @@ impl Decided {
         Ok(column)
     }
 
-    /// Adds the decisions to the receipt of the types rule once more, for rows that come later still.
-    pub(super) fn tell(&self, receipt: &mut ProcessStep) {
+    /// Adds the decisions to the receipt of the types rule once more, for rows that come later still, and what these rows
+    /// decided by themselves.
+    pub(super) fn tell(&self, columns: &[Column], names: &[String], receipt: &mut ProcessStep) {
         if let Some(decisions) = &self.decisions {
-            tell_again(decisions, receipt);
+            return tell_again(decisions, receipt);
+        }
+        let of = |column: &Column| {
+            let expected = column.expected.as_ref().filter(|_| column.data_type != DataType::Utf8)?;
+            let notation = expected.notation?;
+            let name = notation.may_be_another().then(|| names[column.raw].clone());
+            let notation = Some(notation.name().to_owned());
+            Some(ColumnDecision { notation, name, ..ColumnDecision::of(column.raw) })
+        };
+        let mut decisions: Vec<ColumnDecision> = columns.iter().filter_map(of).collect();
+        decisions.sort_unstable_by_key(|decision| decision.column);
+        if !decisions.is_empty() {
+            tell_again(&decisions, receipt);
         }
     }
 }
