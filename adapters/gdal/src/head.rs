@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use ukimet_model::{Error, Result};
+use ukimet_normalize::text::{Utf16, unmarked_utf16};
 
 /// How many bytes recognition looks at.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -44,7 +45,8 @@ impl Head {
         self.bytes.get(offset..).is_some_and(|rest| rest.starts_with(magic))
     }
 
-    /// The first bytes as text: UTF-16 decoded, anything else byte by byte, without a byte order mark.
+    /// The first bytes as text: UTF-16 decoded, with a byte order mark or without one, anything else byte by byte, without the
+    /// mark.
     pub(crate) fn text(&self) -> String {
         let bytes = &self.bytes;
         let utf16 = |decode: fn([u8; 2]) -> u16, skip: usize| {
@@ -57,15 +59,23 @@ impl Head {
             [b'<' | b'{' | b'[', 0, ..] => utf16(u16::from_le_bytes, 0),
             [0, b'<' | b'{' | b'[', ..] => utf16(u16::from_be_bytes, 0),
             [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
-            all => String::from_utf8_lossy(all).into_owned(),
+            all => match unmarked_utf16(all) {
+                Some(Utf16::Little) => utf16(u16::from_le_bytes, 0),
+                Some(Utf16::Big) => utf16(u16::from_be_bytes, 0),
+                None => String::from_utf8_lossy(all).into_owned(),
+            },
         }
     }
 
-    /// Whether this looks like text: no zero byte and few control characters.
+    /// Whether this looks like text: few control characters.
+    ///
+    /// Those from U+0080 on are letters that were decoded wrongly, and no sign of anything else than text.
     pub(crate) fn is_text(&self) -> bool {
+        const CONTROLS_IN_A_SHORT_TEXT_MAX: usize = 2;
         let text = self.text();
-        let controls = text.chars().filter(|c| c.is_control() && !"\t\r\n\u{c}\u{1e}".contains(*c)).count();
-        !text.contains('\0') && controls * 100 <= text.chars().count()
+        let controls = text.chars().filter(|c| c.is_ascii_control() && !"\t\r\n\u{b}\u{c}\u{1e}".contains(*c)).count();
+        let letters = text.chars().count() - controls;
+        controls * 100 <= letters || (controls <= CONTROLS_IN_A_SHORT_TEXT_MAX && controls * 4 <= letters)
     }
 }
 

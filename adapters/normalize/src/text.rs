@@ -17,7 +17,7 @@ mod reversal;
 mod surrogates;
 
 pub use encoding::{Encoding, Undecodable, encoding_for};
-pub use file::{Declaration, Decoded, How, decode, decode_declared};
+pub use file::{Declaration, Decoded, How, Utf16, decode, decode_declared, unmarked_utf16};
 pub(crate) use marks::without_controls;
 
 use crate::findings::{Findings, example, step};

@@ -72,7 +72,8 @@ pub fn decode_declared<'a>(bytes: &'a [u8], declared: Declaration<'_>) -> Result
     if let Some((encoding, size)) = mark {
         return read(bytes, size, encoding, How::ByteOrderMark);
     }
-    if let Some(encoding) = unmarked_utf16(bytes) {
+    if let Some(order) = unmarked_utf16(bytes) {
+        let encoding = if order == Utf16::Big { Encoding::UTF_16BE } else { Encoding::UTF_16LE };
         return read(bytes, 0, encoding, How::Detected);
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -140,8 +141,19 @@ fn decode_as_declared<'a>(
     }
 }
 
-/// UTF-16 without a byte order mark, by where the zero and the Cyrillic high bytes stand.
-fn unmarked_utf16(bytes: &[u8]) -> Option<Encoding> {
+/// Which byte of a unit of UTF-16 comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Utf16 {
+    /// The more significant one.
+    Big,
+    /// The less significant one.
+    Little,
+}
+
+/// UTF-16 without a byte order mark, by where the zero and the Cyrillic high bytes stand; `None` for anything else.
+///
+/// `bytes` are a file or the beginning of one, which may end inside a character.
+pub fn unmarked_utf16(bytes: &[u8]) -> Option<Utf16> {
     const HEAD: usize = 1 << 16;
     let head = &bytes[..bytes.len().min(HEAD)];
     if head.len() < 4 || !bytes.len().is_multiple_of(2) || !head.contains(&0) {
@@ -151,12 +163,14 @@ fn unmarked_utf16(bytes: &[u8]) -> Option<Encoding> {
     let highs = |first: usize| head.iter().skip(first).step_by(2).filter(|b| matches!(**b, 0 | 0x04)).count();
     let is_most = |count: usize| count * 10 >= units * 9;
     let (big, little) = (highs(0), highs(1));
-    let encoding = match (is_most(big), is_most(little)) {
-        (true, false) => Encoding::UTF_16BE,
-        (false, true) => Encoding::UTF_16LE,
+    let order = match (is_most(big), is_most(little)) {
+        (true, false) => Utf16::Big,
+        (false, true) => Utf16::Little,
         _ => return None,
     };
-    encoding.decode(bytes).is_ok_and(|text| !text.contains('\0')).then_some(encoding)
+    // Two zero bytes in a row are no letter.
+    let has_zero = head.chunks_exact(2).any(|unit| unit == [0, 0]);
+    (!has_zero).then_some(order)
 }
 
 fn undecodable_file(bytes: &[u8], offset: usize, encoding: Encoding) -> Error {
