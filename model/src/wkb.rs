@@ -333,19 +333,39 @@ pub fn write_xy(bytes: &mut [u8], mut next: impl FnMut() -> (f64, f64)) -> Resul
 ///
 /// As [`inspect`].
 pub fn to_canonical(bytes: &[u8], flat: bool) -> Result<Vec<u8>, WkbError> {
+    copied(bytes, Kept { heights: !flat, measures: !flat })
+}
+
+/// The same without measures; heights stay.
+///
+/// # Errors
+///
+/// As [`inspect`].
+pub fn without_measures(bytes: &[u8]) -> Result<Vec<u8>, WkbError> {
+    copied(bytes, Kept { heights: true, measures: false })
+}
+
+/// What a copy keeps of each position beside x and y; never measures alone.
+#[derive(Clone, Copy)]
+struct Kept {
+    heights: bool,
+    measures: bool,
+}
+
+fn copied(bytes: &[u8], kept: Kept) -> Result<Vec<u8>, WkbError> {
     inspect(bytes)?;
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
-    copy_canonical(bytes, &mut at, flat, &mut out);
+    copy_canonical(bytes, &mut at, kept, &mut out);
     Ok(out)
 }
 
 /// Copies the geometry at `at`, which a walk has already checked.
-fn copy_canonical(bytes: &[u8], at: &mut usize, flat: bool, out: &mut Vec<u8>) {
+fn copy_canonical(bytes: &[u8], at: &mut usize, kept: Kept, out: &mut Vec<u8>) {
     let mut walker = Walker { bytes, at: *at, canonical: true, visit: |_: Position| () };
     let header = walker.header().expect("a walk has read this header");
     *at = walker.at;
-    let (has_z, has_m) = (header.has_z && !flat, header.has_m && !flat);
+    let (has_z, has_m) = (header.has_z && kept.heights, header.has_m && kept.measures);
     out.push(1);
     out.extend((header.kind as u32 + 1000 * u32::from(has_z) + 2000 * u32::from(has_m)).to_le_bytes());
     let numbers_in = 2 + usize::from(header.has_z) + usize::from(header.has_m);
@@ -379,7 +399,7 @@ fn copy_canonical(bytes: &[u8], at: &mut usize, flat: bool, out: &mut Vec<u8>) {
         }
         _ => {
             for _ in 0..copy_count(at, out) {
-                copy_canonical(bytes, at, flat, out);
+                copy_canonical(bytes, at, kept, out);
             }
         }
     }
@@ -408,6 +428,14 @@ mod tests {
             assert_eq!(shape.bounds, Some([-3.0, 2.0, 1.0, 4.0]));
             assert_eq!(shape.is_canonical, little_endian);
         }
+    }
+
+    #[test]
+    fn a_copy_without_measures_keeps_heights() {
+        let both = line(true, 3002, &[1.0, 2.0, 9.0, 0.5, 3.0, 4.0, 8.0, 0.6], 2);
+        assert_eq!(without_measures(&both).expect("valid"), line(true, 1002, &[1.0, 2.0, 9.0, 3.0, 4.0, 8.0], 2));
+        let measures = line(true, 2002, &[1.0, 2.0, 0.5, 3.0, 4.0, 0.6], 2);
+        assert_eq!(without_measures(&measures).expect("valid"), line(true, 2, &[1.0, 2.0, 3.0, 4.0], 2));
     }
 
     #[test]

@@ -225,8 +225,12 @@ impl GeometryRule {
         show(&mut self.step, || example.clone());
         let message = "invalid geometries were repaired";
         findings.add("geometry.invalid", Severity::Warning, message, 1, [example.clone()]);
-        if repair.is_flattened {
-            let message = "heights or measures of repaired geometries were left out";
+        if repair.lost_measures {
+            let message = "measures of repaired geometries were left out";
+            findings.add("geometry.unmeasured", Severity::Warning, message, 1, [example.clone()]);
+        }
+        if repair.lost_heights {
+            let message = "heights of repaired geometries were left out";
             findings.add("geometry.flattened", Severity::Warning, message, 1, [example]);
         }
     }

@@ -274,13 +274,18 @@ fn heights_live_through_a_repair_and_measures_are_named_as_lost() {
     let repaired = run(&[Some(with_z)], every(), "EPSG:4326").expect("repaired");
     assert!(wkb::inspect(repaired.column.value(0)).expect("WKB").has_z);
     assert!(repaired.report.diagnostics.iter().all(|found| found.rule != "geometry.flattened"));
-    let mut with_m = ring(&[]);
-    with_m.truncate(9);
-    with_m[1..5].copy_from_slice(&2003_u32.to_le_bytes());
-    with_m.extend(5_u32.to_le_bytes());
-    for (x, y) in [(0.0_f64, 0.0_f64), (2.0, 2.0), (2.0, 0.0), (0.0, 2.0), (0.0, 0.0)] {
-        with_m.extend([x, y, 7.0].iter().flat_map(|value| value.to_le_bytes()));
+    for (code, measure, is_high) in [(2003_u32, vec![7.0_f64], false), (3003, vec![5.0, 7.0], true)] {
+        let mut with_m = ring(&[]);
+        with_m.truncate(9);
+        with_m[1..5].copy_from_slice(&code.to_le_bytes());
+        with_m.extend(5_u32.to_le_bytes());
+        for (x, y) in [(0.0_f64, 0.0_f64), (2.0, 2.0), (2.0, 0.0), (0.0, 2.0), (0.0, 0.0)] {
+            with_m.extend([x, y].iter().chain(&measure).flat_map(|value| value.to_le_bytes()));
+        }
+        let repaired = run(&[Some(with_m)], every(), "EPSG:4326").expect("repaired");
+        let shape = wkb::inspect(repaired.column.value(0)).expect("WKB");
+        assert_eq!((shape.has_z, shape.has_m), (is_high, false));
+        let rules: Vec<_> = repaired.report.diagnostics.iter().map(|found| found.rule.as_str()).collect();
+        assert!(rules.contains(&"geometry.unmeasured") && !rules.contains(&"geometry.flattened"), "{rules:?}");
     }
-    let repaired = run(&[Some(with_m)], every(), "EPSG:4326").expect("repaired");
-    assert!(repaired.report.diagnostics.iter().any(|found| found.rule == "geometry.flattened"));
 }

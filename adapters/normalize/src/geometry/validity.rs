@@ -39,8 +39,10 @@ pub(super) struct Repair {
     pub(super) vertices: (u64, u64),
     /// Square metres on the ellipsoid before and after.
     pub(super) area_m2: (f64, f64),
-    /// Whether heights or measures were lost.
-    pub(super) is_flattened: bool,
+    /// Whether heights were lost.
+    pub(super) lost_heights: bool,
+    /// Whether measures were lost.
+    pub(super) lost_measures: bool,
 }
 
 impl Repair {
@@ -81,7 +83,8 @@ pub(super) fn test(bytes: &[u8], shape: &wkb::Shape, may_be_repaired: bool) -> V
             reason,
             vertices: (shape.vertices, after.vertices),
             area_m2: (rings::area_m2(bytes), rings::area_m2(&wkb)),
-            is_flattened: (shape.has_z, shape.has_m) != (after.has_z, after.has_m),
+            lost_heights: shape.has_z && !after.has_z,
+            lost_measures: shape.has_m && !after.has_m,
             wkb,
         }),
         None => match completed {
@@ -99,8 +102,8 @@ fn reason_of(geometry: &Geometry) -> String {
 /// A valid geometry of the same kind, canonical; `None` if nothing of that kind is left.
 fn repaired(bytes: &[u8], shape: &wkb::Shape) -> Option<(Vec<u8>, wkb::Shape)> {
     // Measures are not known to GEOS 3.11; heights are.
-    let flat = shape.has_m.then(|| wkb::to_canonical(bytes, true).ok()).flatten();
-    let geometry = Geometry::new_from_wkb(flat.as_deref().unwrap_or(bytes)).ok()?;
+    let unmeasured = shape.has_m.then(|| wkb::without_measures(bytes).ok()).flatten();
+    let geometry = Geometry::new_from_wkb(unmeasured.as_deref().unwrap_or(bytes)).ok()?;
     let valid = geometry.make_valid().ok().filter(|valid| valid.is_valid().unwrap_or(false))?;
     let wkb = canonical(&valid)?;
     let wkb = match shape.kind {
