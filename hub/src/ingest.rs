@@ -15,6 +15,7 @@ use crate::mapping::MappingInForce;
 use crate::registers::Registers;
 use crate::staging::{PushHeader, Upload};
 use crate::usage::Usage;
+use beside::Known;
 use kept::SecondLook;
 use refusal::refusal;
 use std::path::PathBuf;
@@ -119,7 +120,8 @@ impl Ingest {
             Written::Outcome(outcome) => return Ok(Ingested { outcome, replayed: false }),
             Written::Broken(broken) => *broken,
         };
-        let Some(look) = SecondLook::of(&broken)?.filter(|_| looks_twice) else {
+        let known = Known::of(&self.catalog.snapshot(), &header.dataset)?;
+        let Some(look) = SecondLook::of(&broken, known.as_ref())?.filter(|_| looks_twice) else {
             return Err(refusal(&broken, &self.usage));
         };
         asked.expected_schema = Some(look.expected_schema);

@@ -6,11 +6,12 @@ use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow_schema::{DataType, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use bytes::Bytes;
+use std::collections::HashMap;
 use std::sync::Arc;
 use ukimet_catalog::Snapshot;
 use ukimet_model::batch::{attribute_field, geometry_index, source_name};
 use ukimet_model::error::quoted;
-use ukimet_model::{COLUMNS_KEY, Error, ErrorKind, LayerSelection, NAMED_COLUMNS_KEY, PushMode, Result};
+use ukimet_model::{COLUMNS_KEY, DatasetId, Error, ErrorKind, LayerSelection, NAMED_COLUMNS_KEY, PushMode, Result};
 use ukimet_proto::ipc;
 
 /// Published name of the column that marks deleted rows, while it is read; no dataset has a column of this name.
@@ -28,22 +29,44 @@ pub(super) fn expected_schema(snapshot: &Snapshot, header: &PushHeader) -> Resul
     if header.layers == LayerSelection::All {
         return Err(Error::invalid_request("upsert and append take one layer, found all layers; name the layer"));
     }
-    let version = match snapshot.dataset(&header.dataset) {
-        Ok((_, version)) => version,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let schema = snapshot.schema(&version)?;
+    let Some(known) = Known::of(snapshot, &header.dataset)? else { return Ok(None) };
+    let schema = &known.schema;
     let mut fields = schema.fields().to_vec();
     if let Some(column) = &header.delete_column {
-        let at = geometry_index(&schema).unwrap_or(fields.len());
+        let at = geometry_index(schema).unwrap_or(fields.len());
         fields.insert(at, attribute_field(MARK, column, DataType::Utf8));
     }
-    let receipt = snapshot.receipt(&version)?;
-    let types = receipt.steps.iter().find(|step| step.step == "types");
-    let decided = types.and_then(|step| step.parameters.get(COLUMNS_KEY));
-    let decided = decided.map(|text| (NAMED_COLUMNS_KEY.to_owned(), text.clone())).into_iter().collect();
-    ipc::encode_schema(&Arc::new(Schema::new(fields).with_metadata(decided))).map(Some)
+    ipc::encode_schema(&Arc::new(Schema::new(fields).with_metadata(known.decisions()))).map(Some)
+}
+
+/// What is known of a dataset's columns.
+pub(super) struct Known {
+    pub(super) schema: SchemaRef,
+    decided: Option<String>,
+}
+
+impl Known {
+    /// Of the newest version; `None` if there is no such dataset.
+    ///
+    /// # Errors
+    ///
+    /// As for any read of a snapshot.
+    pub(super) fn of(snapshot: &Snapshot, dataset: &DatasetId) -> Result<Option<Self>> {
+        let version = match snapshot.dataset(dataset) {
+            Ok((_, version)) => version,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let receipt = snapshot.receipt(&version)?;
+        let types = receipt.steps.iter().find(|step| step.step == "types");
+        let decided = types.and_then(|step| step.parameters.get(COLUMNS_KEY)).cloned();
+        Ok(Some(Self { schema: snapshot.schema(&version)?, decided }))
+    }
+
+    /// What decided the columns, as the metadata of a schema that the rows of another file have to fit.
+    pub(super) fn decisions(&self) -> HashMap<String, String> {
+        self.decided.iter().map(|text| (NAMED_COLUMNS_KEY.to_owned(), text.clone())).collect()
+    }
 }
 
 /// The column of a layer that marks deleted rows.

@@ -1,13 +1,14 @@
 //! A type that changed between two pushes without anybody wanting it: the file is read once more in the types that the
 //! dataset has. If every value fits, they stay; if not, the values that do not are named.
 
+use super::beside::Known;
 use super::layer::Misfit;
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use ukimet_catalog::LayerBreaks;
-use ukimet_model::batch::source_name;
+use ukimet_model::batch::{described_field, source_name, unit};
 use ukimet_model::{BreakKind, COLUMNS_KEY, Diagnostic, Example, LayerReport, Result, SchemaBreak, Severity, Verdict};
 use ukimet_proto::ipc;
 
@@ -39,12 +40,12 @@ pub(super) struct SecondLook {
 }
 
 impl SecondLook {
-    /// `None` if no type changed, or it was not one layer that was read.
+    /// `None` if no type changed, or it was not one layer that was read. `known` is what the dataset's columns are.
     ///
     /// # Errors
     ///
     /// `Internal` if the schema cannot be written.
-    pub(super) fn of(broken: &Broken) -> Result<Option<Self>> {
+    pub(super) fn of(broken: &Broken, known: Option<&Known>) -> Result<Option<Self>> {
         let (Some((schema, decided)), [layer]) = (&broken.found, broken.breaks.as_slice()) else { return Ok(None) };
         let of_types = |broken: &&SchemaBreak| broken.kind == BreakKind::Type;
         let kept_as = |broken: &SchemaBreak| {
@@ -61,11 +62,15 @@ impl SecondLook {
             Some(data_type) => {
                 let (found, name) = (field.data_type().to_string(), source_name(field).to_owned());
                 kept.push(KeptType { source_name: name, found, kept: data_type.to_string() });
-                Arc::new(field.as_ref().clone().with_data_type(data_type.clone()))
+                let as_known = known.and_then(|known| known.schema.field_with_name(field.name()).ok());
+                // A unit that the file names itself stays, so that another one than before is seen.
+                let unit = as_known.and_then(unit).filter(|_| unit(field).is_none());
+                described_field(&field.as_ref().clone().with_data_type(data_type.clone()), None, unit)
             }
         };
         let fields: Vec<_> = schema.fields().iter().map(field).collect();
-        let decided = decided.iter().map(|decided| (COLUMNS_KEY.to_owned(), decided.clone())).collect();
+        let decided = decided.iter().map(|decided| (COLUMNS_KEY.to_owned(), decided.clone()));
+        let decided = decided.chain(known.map(Known::decisions).unwrap_or_default()).collect();
         let expected_schema = ipc::encode_schema(&Arc::new(Schema::new(fields).with_metadata(decided)))?;
         Ok(Some(Self { expected_schema, kept }))
     }

@@ -124,3 +124,15 @@ fn rows_that_come_beside_others_may_be_written_as_the_first_were() {
     let refused = office.push(foreign, &["--mode", "append"]);
     assert_eq!(refused["layers"][0]["rows_refused"], 1, "{refused:#}");
 }
+
+#[test]
+fn a_full_new_state_in_doubt_is_read_as_the_dataset_was() {
+    let office = Office::open();
+    let head = "kad,value,d,lon,lat\n";
+    office.push(&format!("{head}0001,500 тг,25/12/2024,76.9,43.2\n0002,600 тг,01/02/2024,76.8,43.3\n"), &[]);
+    let doubtful = format!("{head}0001,1 500 тг,03/04/2024,76.9,43.2\n0002,600 тг,01/02/2024,76.8,43.3\n");
+    let second = office.push(&doubtful, &[]);
+    assert_eq!(second["status"], "published", "{second:#}");
+    let rules = second["layers"][0]["diagnostics"].as_array().expect("a list").iter().map(|found| &found["rule"]);
+    assert!(rules.into_iter().any(|rule| rule == "types.kept"), "{second:#}");
+}

@@ -90,13 +90,10 @@ impl Decided {
             let notation = decision.notation.as_deref();
             notation.map(|name| known("notation", name, Notation::named(name))).transpose()
         };
-        let notation = match decision {
-            Some(decision) => told(decision)?,
-            None if self.decisions.is_some() => None,
-            None => match self.surveyed.get(raw).copied().flatten() {
-                Some(surveyed) => Some(surveyed),
-                None => by_name().map(told).transpose()?.flatten(),
-            },
+        let surveyed = || self.surveyed.get(raw).copied().flatten().filter(|_| self.decisions.is_none());
+        let notation = match decision.map(told).transpose()?.flatten().or_else(surveyed) {
+            Some(notation) => Some(notation),
+            None => by_name().map(told).transpose()?.flatten(),
         };
         let serial = decision.and_then(|decision| decision.days_from.as_deref());
         let serial = serial.map(|year| known("first day", year, Serial::marked(year))).transpose()?;
@@ -113,19 +110,19 @@ impl Decided {
     /// Adds the decisions to the receipt of the types rule once more, for rows that come later still, and what these rows
     /// decided by themselves.
     pub(super) fn tell(&self, columns: &[Column], names: &[String], receipt: &mut ProcessStep) {
-        if let Some(decisions) = &self.decisions {
-            return tell_again(decisions, receipt);
-        }
-        let of = |column: &Column| {
-            let expected = column.expected.as_ref().filter(|_| column.data_type != DataType::Utf8)?;
-            let notation = expected.notation?;
+        let mut decisions = self.decisions.clone().unwrap_or_default();
+        for column in columns.iter().filter(|column| column.data_type != DataType::Utf8) {
+            let Some(notation) = column.expected.as_ref().and_then(|expected| expected.notation) else { continue };
             let name = notation.may_be_another().then(|| names[column.raw].clone());
             let notation = Some(notation.name().to_owned());
-            Some(ColumnDecision { notation, name, ..ColumnDecision::of(column.raw) })
-        };
-        let mut decisions: Vec<ColumnDecision> = columns.iter().filter_map(of).collect();
+            match decisions.iter_mut().find(|decision| decision.column == column.raw) {
+                Some(decision) if decision.notation.is_some() => {}
+                Some(decision) => (decision.notation, decision.name) = (notation, name),
+                None => decisions.push(ColumnDecision { notation, name, ..ColumnDecision::of(column.raw) }),
+            }
+        }
         decisions.sort_unstable_by_key(|decision| decision.column);
-        if !decisions.is_empty() {
+        if self.decisions.is_some() || !decisions.is_empty() {
             tell_again(&decisions, receipt);
         }
     }
