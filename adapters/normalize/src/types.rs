@@ -107,6 +107,16 @@ pub(crate) fn decide(
     if let Some(unit) = unit {
         let message = "columns of numbers with one unit beside them all; the unit is kept with the column";
         note(findings, "numbers.unit", message, name, unit, None);
+        if let Some(header) = unit_of_header(name).filter(|header| !units::is_same(header, unit)) {
+            let message =
+                "the unit beside the values is another than the one in the header; that of the values was taken";
+            let examples = [example(None, Some(name), header, Some(unit))];
+            findings.add("numbers.unit_differs", Severity::Warning, message, 1, examples);
+        }
+    }
+    if notation == Notation::DecimalPoint && survey.has_doubtful_points() {
+        let message = "every point may part thousands as well as decimals; they were taken for decimal ones";
+        note(findings, "numbers.point", message, name, "1.234", Some("1.234"));
     }
     receipt.count += 1;
     show(receipt, || example(None, Some(name), "text", Some(notation.name())));
@@ -188,6 +198,11 @@ fn text(survey: &ColumnSurvey, name: &str, findings: &mut Findings) -> Option<Wa
     }
     if survey.inexact() > 0 && !is_identifier_name(name) {
         return Some(Watch::Inexact);
+    }
+    if survey.is_digits_only() {
+        let message = "columns of digits that are identifiers stay text";
+        note(findings, "types.identifier", message, name, "digits", Some("text"));
+        return None;
     }
     let is_mostly = fits as f64 >= survey.filled as f64 * MOSTLY && survey.form().is_none();
     is_mostly.then_some(Watch::Mixed(best))

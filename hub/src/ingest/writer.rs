@@ -55,14 +55,14 @@ impl Writer {
     pub(super) fn write(self, intent: PushIntent, mut messages: mpsc::Receiver<Message>) -> Result<Written> {
         let mut transaction = self.catalog.begin(intent)?;
         let mut layer = None;
-        let mut counts = Counts::default();
+        let (mut counts, mut layers) = (Counts::default(), BTreeMap::new());
         let (mut found, mut misfits) = (None, BTreeMap::new());
         while let Some(message) = messages.blocking_recv() {
             self.check_wanted()?;
             match message {
                 Message::LayerBegin(begin) => {
                     no_layer_is_open(layer.as_ref())?;
-                    layer = Some(self.begin_layer(&mut transaction, &begin, &mut counts)?);
+                    layer = Some(self.begin_layer(&mut transaction, &begin, (&mut counts, &mut layers))?);
                 }
                 Message::Batch(batch) => self.append(open_layer(&mut layer)?, &batch, &mut counts)?,
                 Message::Verdicts(verdicts) => open_layer(&mut layer)?.take_verdicts(verdicts)?,
@@ -119,12 +119,19 @@ impl Writer {
         &self,
         transaction: &mut Transaction,
         begin: &v1::LayerBegin,
-        counts: &mut Counts,
+        (counts, layers): (&mut Counts, &mut BTreeMap<DatasetId, String>),
     ) -> Result<OpenLayer> {
         let dataset = match self.layers {
             LayerSelection::All => self.dataset.for_layer(&begin.layer, counts.layers as usize + 1)?,
             LayerSelection::Only | LayerSelection::Named(_) => self.dataset.clone(),
         };
+        if let Some(other) = layers.insert(dataset.clone(), begin.layer.clone()) {
+            return Err(Error::invalid_request(format!(
+                "layers {} and {} would both be dataset {dataset}; name one with --layer NAME, each into a dataset of its own",
+                quoted(&other),
+                quoted(&begin.layer)
+            )));
+        }
         let schema = ipc::decode_schema(&begin.schema, &self.limits)?;
         let deletes = self.delete_column.as_ref().map(|name| DeleteMark::find(name, &schema)).transpose()?;
         let published = deletes.as_ref().map_or_else(|| Arc::clone(&schema), |mark| mark.without(&schema));

@@ -6,6 +6,9 @@ use super::texts::Filling::{Number, Text};
 /// Encodings of Cyrillic without the letters Ә Ғ Қ Ң Ө Ұ Ү Һ.
 const WITHOUT_KAZAKH: [&str; 5] = ["windows-1251", "IBM866", "KOI8-R", "ISO-8859-5", "x-mac-cyrillic"];
 
+/// Formats that are text without a word on its encoding.
+const WITHOUT_ENCODING: [&str; 1] = ["CSV"];
+
 /// Formats whose coordinates are longitude and latitude on WGS 84 by their own rule, as reports name them.
 const ALWAYS_WGS84: [&str; 4] = ["GeoJSON", "GeoJSONSeq", "KML", "GPX"];
 
@@ -33,10 +36,16 @@ impl Writer<'_> {
         let is_found = |rule: &str| report.diagnostics.iter().any(|found| found.rule == rule);
         let is_detected = ["encoding.detected", "text.encoding_detected"].into_iter().any(is_found);
         let encoding = [("encoding", Text(name))];
+        let is_declared = self.subject.record.declared.encoding.is_some();
+        let is_plain_text = WITHOUT_ENCODING.contains(&report.format.as_str());
         let mut sentences = vec![match known_by {
             _ if is_found("text.encoding_contradicted") => self.say("encoding_contradicted", &encoding),
             _ if is_detected => self.say("encoding_detected", &encoding),
             "the publisher" => self.say("encoding_publisher", &encoding),
+            // The reader decodes a whole file as the publisher says before the rules see it.
+            "the reader" if is_declared => self.say("encoding_publisher", &encoding),
+            "the format" if is_declared && is_plain_text => self.say("encoding_publisher", &encoding),
+            "the format" if is_plain_text => self.say("encoding_valid", &encoding),
             "the format" => self.say("encoding_format", &encoding),
             "ASCII only" => self.say("encoding_ascii", &[]),
             "valid UTF-8" => self.say("encoding_valid", &encoding),

@@ -137,6 +137,19 @@ fn a_layer_that_is_refused_is_named_with_the_way_to_push_the_others() {
 }
 
 #[test]
+fn layers_that_would_be_one_dataset_are_named_with_a_way_out() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(&dir.path().join("data"), &[]);
+    let file = dir.path().join("both.zip");
+    fs::write(&file, zip_with(&[("Тест.csv", b"a,b\n1,x\n"), ("Test.csv", b"a,b\n2,y\n")])).expect("written");
+    let (_, message) = hub.refused(&file, "kz/both", &["--all-layers"]);
+    for part in ["\"Тест\"", "\"Test\"", "kz/both-test", "--layer NAME"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert_eq!(hub.datasets(), Vec::<String>::new());
+}
+
+#[test]
 fn a_table_without_coordinates_stays_one_and_says_so() {
     let dir = tempfile::tempdir().expect("a folder");
     let hub = Hub::start(&dir.path().join("data"), &[]);

@@ -358,3 +358,17 @@ fn the_examples_in_the_documents_are_what_the_hub_says() {
         }
     }
 }
+
+#[test]
+fn a_report_says_who_said_which_letters_a_file_has() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(&dir.path().join("data"), &[]);
+    let (declared, plain) = (dir.path().join("declared.csv"), dir.path().join("plain.csv"));
+    fs::write(&declared, [&b"a,b\n"[..], &[0xcc, 0xe5, 0xea, 0xf2, 0xe5, 0xef], b",1\n"].concat()).expect("written");
+    fs::write(&plain, "a,b\nМектеп,1\n").expect("written");
+    hub.publish(&declared, "kz/declared", &["--encoding", "KZ-1048"]);
+    hub.publish(&plain, "kz/plain", &[]);
+    let (declared, plain) = (report(&hub, &["kz/declared"]), report(&hub, &["kz/plain"]));
+    assert!(declared.contains("KZ-1048, as you declared"), "{declared}");
+    assert!(plain.contains("the text follows its rules everywhere"), "{plain}");
+}

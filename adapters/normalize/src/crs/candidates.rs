@@ -24,16 +24,37 @@ enum Projection {
 }
 
 /// The question to the publisher, with the numbers and the systems they would fit.
-pub(super) fn question([x_min, y_min, x_max, y_max]: [f64; 4]) -> String {
+pub(super) fn question(bounds: [f64; 4]) -> String {
+    let hint = "a declared region (KATO code or box) may tell them apart";
+    match readings(bounds) {
+        Readings::None(numbers) => format!("declare crs: the layer names none, and {numbers}"),
+        Readings::Some(numbers) => format!("declare crs: the layer names none; {numbers}; {hint}"),
+    }
+}
+
+/// The numbers and the systems they would fit, where a crs is known that they do not.
+pub(super) fn other_crs(bounds: [f64; 4]) -> String {
+    match readings(bounds) {
+        Readings::None(numbers) => numbers,
+        Readings::Some(numbers) => format!("{numbers}; declare the right one"),
+    }
+}
+
+/// What the numbers would be in Kazakhstan, in words.
+enum Readings {
+    /// Nothing, in any system known here.
+    None(String),
+    /// Places in these.
+    Some(String),
+}
+
+fn readings([x_min, y_min, x_max, y_max]: [f64; 4]) -> Readings {
     let numbers = format!("the coordinates (x {x_min} … {x_max}, y {y_min} … {y_max})");
     let fitting = fitting([x_min, y_min, x_max, y_max]);
     if fitting.is_empty() {
-        return format!("declare crs: the layer names none, and {numbers} lie in Kazakhstan in no system known here");
+        return Readings::None(format!("{numbers} lie in Kazakhstan in no system known here"));
     }
-    format!(
-        "declare crs: the layer names none; {numbers} would lie in Kazakhstan as {}; a declared region (KATO code or box) may tell them apart",
-        fitting.join("; or as ")
-    )
+    Readings::Some(format!("{numbers} would lie in Kazakhstan as {}", fitting.join("; or as ")))
 }
 
 /// The fitting systems by family, those that take the numbers as they stand first.
@@ -196,6 +217,8 @@ mod tests {
             let found = fitting(bounds).join(", ") + " ";
             assert!(found.contains(expected) && !found.contains(absent), "{bounds:?}: {found}");
         }
+        let other = other_crs([640_000.0, 4_780_000.0, 660_000.0, 4_800_000.0]);
+        assert!(other.contains("EPSG:32643") && !other.contains("names none") && !other.contains("region"), "{other}");
         assert!(question([0.0, 0.0, 1.0, 1.0]).contains("in no system known here"));
         assert!(question([640_000.0, 4_780_000.0, 660_000.0, 4_800_000.0]).contains("EPSG:32643"));
     }

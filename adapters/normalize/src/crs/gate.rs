@@ -153,8 +153,8 @@ impl Gate {
         let y = if y_min < -90.0 { y_min } else { y_max };
         let (rule, hint) = if x.abs() > 360.0 || y.abs() > 360.0 {
             // Drawn up once: it takes a while.
-            let question = if self.refused.rows == 0 { candidates::question([x, y, x, y]) } else { String::new() };
-            ("place.metres_as_degrees", format!("; they look like metres: {question}"))
+            let other = if self.refused.rows == 0 { candidates::other_crs([x, y, x, y]) } else { String::new() };
+            ("place.metres_as_degrees", format!("; they look like metres: {other}"))
         } else if y.abs() <= 180.0 && x.abs() <= 90.0 {
             ("place.swapped", "; are x and y swapped?".to_owned())
         } else {

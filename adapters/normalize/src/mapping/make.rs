@@ -131,18 +131,26 @@ impl Maker {
     }
 
     fn report(&self, found: &str, row: u64, findings: &mut Findings) {
+        let is_key = matches!(self.recipe, Recipe::Lookup { .. }) && self.reader.is_text();
         let (severity, end) = match self.misfit {
             Misfit::Refuse => (Severity::Error, "the rows were refused"),
             Misfit::Null => (Severity::Warning, "the values are null, as the mapping says"),
         };
+        // A rule of its own for each, for a mapping may say the one of one column and the other of another.
+        let rule = match (is_key, self.misfit) {
+            (true, Misfit::Refuse) => "mapping.unknown_key",
+            (true, Misfit::Null) => "mapping.unknown_key_null",
+            (false, Misfit::Refuse) => "mapping.misfit",
+            (false, Misfit::Null) => "mapping.misfit_null",
+        };
         let examples = [example(Some(row), Some(&self.name), found, None)];
-        if matches!(self.recipe, Recipe::Lookup { .. }) && self.reader.is_text() {
+        if is_key {
             let message = format!("keys are not in the dataset that the mapping looks them up in; {end}");
-            findings.add("mapping.unknown_key", severity, message, 1, examples);
+            findings.add(rule, severity, message, 1, examples);
         } else {
             let message =
                 format!("values do not fit the type that the mapping gives them ({}); {end}", self.reader.name());
-            findings.add("mapping.misfit", severity, message, 1, examples);
+            findings.add(rule, severity, message, 1, examples);
         }
     }
 }

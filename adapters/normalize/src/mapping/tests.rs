@@ -107,11 +107,22 @@ false = ["нет"]
     assert_eq!(shown(&rows, "street"), texts(&[Some("Абая"), None, None]));
     assert_eq!(shown(&rows, "address"), texts(&[Some("Абая, 10"), Some("7"), None]));
     assert_eq!(shown(&rows, "is_open"), texts(&[Some("true"), Some("false"), None]));
-    let misfit = report.diagnostics.iter().find(|found| found.rule == "mapping.misfit").expect("said");
+    let misfit = report.diagnostics.iter().find(|found| found.rule == "mapping.misfit_null").expect("said");
     assert_eq!((misfit.count, misfit.examples[0].row, misfit.examples[0].found.as_str()), (1, Some(1), "много"));
     assert!(report.diagnostics.iter().any(|found| found.rule == "mapping.dropped"));
     let step = report.steps.iter().find(|step| step.step == "mapping").expect("a receipt");
     assert!(step.parameters["columns"].contains("address from Улица + Дом"), "{:?}", step.parameters);
+}
+
+#[test]
+fn what_is_refused_and_what_is_null_are_told_apart() {
+    let mapping = "[[column]]\nname = \"a\"\nfrom = \"Мест\"\ncast = \"integer\"\nmisfit = \"null\"\n\
+                   [[column]]\nname = \"b\"\nfrom = \"Дом\"\ncast = \"date\"\nnotation = \"YYYY-MM-DD\"";
+    let Normalized { rows, report, .. } = normalize(&schools(), &by(mapping)).expect("normalizes");
+    let severity = |rule: &str| report.diagnostics.iter().find(|found| found.rule == rule).map(|found| found.severity);
+    let found = (severity("mapping.misfit_null"), severity("mapping.misfit"));
+    assert_eq!(found, (Some(ukimet_model::Severity::Warning), Some(ukimet_model::Severity::Error)), "{report:#?}");
+    assert!(rows.num_rows() < 3);
 }
 
 #[test]

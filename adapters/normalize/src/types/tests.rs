@@ -245,3 +245,39 @@ fn numbers_that_may_count_time_are_offered_only() {
         assert_eq!(found.iter().map(|f| f.rule.as_str()).find(|rule| rule.starts_with("time.")), rule, "{name}");
     }
 }
+
+#[test]
+fn a_unit_that_is_not_that_of_the_header_is_told() {
+    for (name, value) in [("Площадь, га", "5 м²"), ("Доля, %", "5 км"), ("Сумма, тыс. тенге", "500 тг")]
+    {
+        let (column, found) = read(name, &[value, value], None);
+        assert_eq!(*column.data_type(), DataType::Int64);
+        assert!(rules(&found).contains(&"numbers.unit_differs"), "{name}: {found:?}");
+    }
+    for (name, value) in [("Площадь, га", "5 ha"), ("Сумма, тенге", "500 тг."), ("Длина", "5 км"), ("Имя, отч", "5 км")]
+    {
+        let (_, found) = read(name, &[value, value], None);
+        assert!(!rules(&found).contains(&"numbers.unit_differs"), "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn points_that_may_part_thousands_are_told() {
+    let (column, found) = read("n", &["2.001", "3.002", "51.050"], None);
+    assert_eq!((column.data_type(), rules(&found)), (&DataType::Float64, vec!["numbers.point"]));
+    for others in ["0.5", "1000", "0.125", "1234.567"] {
+        assert_eq!(rules(&read("n", &["2.001", others], None).1), Vec::<&str>::new(), "{others}");
+    }
+}
+
+#[test]
+fn long_digits_that_stay_text_are_told_and_are_no_identifiers_beside_fractions() {
+    let long = ["123456789012345678901234567890", "223456789012345678901234567890"];
+    let (column, found) = read("Бюджет", &long, None);
+    assert_eq!((column.data_type(), rules(&found)), (&DataType::Utf8, vec!["types.identifier"]));
+    let (column, found) = read("Бюджет, тенге", &["12345678901234567890"], None);
+    assert_eq!((column.data_type(), rules(&found)), (&DataType::Utf8, vec!["types.identifier"]));
+    let (column, found) = read("Бюджет", &["0.5", "12000000000000000", "100000000000000000000.0"], None);
+    assert_eq!((column.data_type(), rules(&found)), (&DataType::Float64, vec![]));
+    assert_eq!(target("Бюджет", &["123456789", "223456789"]), DataType::Utf8);
+}
