@@ -63,11 +63,9 @@ pub(crate) fn apply(
     for (i, value) in text.iter().enumerate() {
         let Some(value) = value.filter(|value| !value.trim().is_empty()) else { continue };
         if typed.is_valid(i) {
-            if expected.is_numeric() {
-                if let Some(number) = bare(value).filter(|number| number.is_bracketed) {
-                    let examples = [place(i, value, Some(&number.text))];
-                    findings.add("numbers.brackets", Severity::Warning, BRACKETS, 1, examples);
-                }
+            if let Some(number) = bare(value).filter(|number| number.is_bracketed && expected.is_numeric()) {
+                let examples = [place(i, value, Some(&number.text))];
+                findings.add("numbers.brackets", Severity::Warning, BRACKETS, 1, examples);
             }
             continue;
         }

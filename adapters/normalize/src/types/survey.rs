@@ -44,9 +44,10 @@ pub(super) struct NumberSurvey {
     has_comma: bool,
     has_decimal_comma: bool,
     has_both_marks: bool,
-    has_point: bool,
-    /// Whether a number cannot have its point, or its lack of one, between thousands.
-    has_decimal_point: bool,
+    /// Numbers with a point.
+    points: u64,
+    /// Numbers that cannot have a point between thousands, or lack one.
+    not_grouped: u64,
     /// The units seen, `None` for numbers without one; no more than two are kept.
     units: BTreeSet<Option<String>>,
     /// Least and greatest of those that are written plainly.
@@ -175,7 +176,7 @@ impl ColumnSurvey {
 
     /// Whether every point may part thousands as well as decimals.
     pub(super) fn has_doubtful_points(&self) -> bool {
-        self.numbers.has_point && !self.numbers.has_decimal_point
+        self.numbers.points > 0 && self.numbers.not_grouped == 0
     }
 
     /// The notation that fits most values, the first of several, and how many.
@@ -221,8 +222,8 @@ impl NumberSurvey {
         self.has_comma |= text.contains(',');
         self.has_decimal_comma |= text.contains(',') && !value::is_grouped_by_comma(text);
         let is_grouped = value::is_grouped_by_comma(&text.replace('.', ",")) && !text.contains(',');
-        self.has_point |= text.contains('.');
-        self.has_decimal_point |= !is_grouped;
+        self.points += u64::from(text.contains('.'));
+        self.not_grouped += u64::from(!is_grouped);
         self.has_both_marks |= value::has_both_marks(text) || text.matches(',').count() > 1;
         if self.units.len() < UNITS_MAX && !self.units.iter().any(|unit| unit.as_deref() == number.unit) {
             self.units.insert(number.unit.map(str::to_owned));
