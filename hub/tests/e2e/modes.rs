@@ -120,7 +120,8 @@ fn rows_that_come_beside_others_may_be_written_as_the_first_were() {
     let mut lines: Vec<String> = fs::read_to_string(out).expect("read").lines().skip(1).map(str::to_owned).collect();
     lines.sort_unstable();
     assert_eq!(lines[2..], ["0003,900,2024-06-05,1.234", "0004,-8,2024-06-07,2.345"]);
-    let foreign = "kad,value,d,share,lon,lat\n0005,900 км,05/06/2024,\"1,5\",76.7,43.4\n";
+    let foreign = "kad,value,d,share,lon,lat\n0005,900 км,05/06/2024,\"1,5\",76.7,43.4\n\
+                   0006,900 ₸,05/06/2024,\"1,5\",76.7,43.5\n";
     let refused = office.push(foreign, &["--mode", "append"]);
     assert_eq!(refused["layers"][0]["rows_refused"], 1, "{refused:#}");
 }
