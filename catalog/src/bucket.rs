@@ -201,6 +201,10 @@ impl Disk for BucketDisk {
         if paths::is_of_store(path) { self.bucket.stat(path) } else { self.local.stat(path) }
     }
 
+    fn forget_copies(&self, is_meant: &dyn Fn(&str) -> bool) -> io::Result<()> {
+        self.cache.as_ref().map_or(Ok(()), |cache| cache.forget_all(is_meant))
+    }
+
     fn is_shared(&self) -> bool {
         true
     }

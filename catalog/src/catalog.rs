@@ -8,6 +8,7 @@ use crate::commit::{Answer, Committer};
 use crate::disk::RealDisk;
 use crate::follow::follow;
 use crate::index::text::PastIndexes;
+use crate::node::{Node, name_in};
 use crate::objects::Objects;
 use crate::opening::{OpeningReport, Projections, open_parts};
 use crate::operation::OperationIntent;
@@ -21,6 +22,7 @@ use crate::snapshot::{Snapshot, Sources};
 use crate::state::StateSlot;
 use crate::transaction::Transaction;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -52,6 +54,10 @@ pub(crate) struct Shared {
     is_closing: AtomicBool,
     pub(crate) past_indexes: Arc<PastIndexes>,
     pub(crate) report: OpeningReport,
+    /// Who this is among the nodes on a shared store.
+    pub(crate) node: Option<Node>,
+    /// Datasets whose files beside the segments were removed after other nodes had written there.
+    pub(crate) cleaned_beside: Mutex<BTreeSet<DatasetId>>,
     /// Hash of the catalog's identity.
     identity: Sha256,
     scratch: PathBuf,
@@ -100,11 +106,26 @@ impl Catalog {
         }
         let store: Arc<dyn Bucket> = Arc::new(S3::new(bucket)?);
         check_fitness(&*store, &bucket.url(), uuid::Uuid::new_v4().as_u128())?;
-        let disk = BucketDisk::caching(store, dir, bucket.cache_bytes)
-            .map_err(|e| Error::unavailable("opening the copies of objects failed").caused_by(e))?;
         let projections = Projections::OnDisk(dir.join(paths::PROJECTION));
-        let scratch = dir.join(paths::SCRATCH);
-        Self::open_with(Objects::new(Arc::new(disk)), projections, options, clock, scratch, Some(lock))
+        Self::open_node((store, bucket.cache_bytes), dir, projections, options, clock, Some(lock))
+    }
+
+    /// Opens the catalog in a bucket, of which at most some bytes are kept as copies, for the node that has the directory.
+    pub(crate) fn open_node(
+        (store, cache_bytes): (Arc<dyn Bucket>, u64),
+        dir: &Path,
+        projections: Projections,
+        options: CatalogOptions,
+        clock: Arc<dyn Clock>,
+        lock: Option<DirectoryLock>,
+    ) -> Result<Self> {
+        let disk = BucketDisk::caching(store, dir, cache_bytes)
+            .map_err(|e| Error::unavailable("opening the copies of objects failed").caused_by(e))?;
+        let objects = Objects::new(Arc::new(disk));
+        // Before anything is read: whoever erases rows later waits for this node, too.
+        let node = Node::join(&objects, name_in(dir, uuid::Uuid::new_v4().as_u128())?)?;
+        let scratch = (dir.join(paths::SCRATCH), lock);
+        Self::open_as(Some(node), objects, projections, options, clock, scratch)
     }
 
     /// Opens a catalog over any disk and with any projections.
@@ -116,7 +137,18 @@ impl Catalog {
         scratch: PathBuf,
         lock: Option<DirectoryLock>,
     ) -> Result<Self> {
-        let opened = open_parts(&objects, projections, &options)?;
+        Self::open_as(None, objects, projections, options, clock, (scratch, lock))
+    }
+
+    fn open_as(
+        node: Option<Node>,
+        objects: Objects,
+        projections: Projections,
+        options: CatalogOptions,
+        clock: Arc<dyn Clock>,
+        (scratch, lock): (PathBuf, Option<DirectoryLock>),
+    ) -> Result<Self> {
+        let opened = open_parts(&objects, projections, &options, node.as_ref())?;
         let shared = Shared {
             claims: Claims::new(objects.clone()),
             clock,
@@ -128,6 +160,8 @@ impl Catalog {
             is_closing: AtomicBool::new(false),
             past_indexes: Arc::new(PastIndexes::new(options.past_indexes_max)),
             report: opened.report,
+            node,
+            cleaned_beside: Mutex::default(),
             identity: opened.identity,
             scratch,
             objects,

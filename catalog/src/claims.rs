@@ -2,7 +2,7 @@
 //! collection removes nothing that a transaction found there.
 
 use crate::objects::Objects;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ukimet_model::Result;
 
@@ -18,6 +18,8 @@ struct Held {
     claims: HashMap<String, Claim>,
     /// How many claims were made so far.
     made: u64,
+    /// On a shared store, the objects that transactions gave up since they were last asked for: they stay there.
+    given_up: BTreeSet<String>,
     /// Every key that was claimed since the collection that runs began; `None` if none runs.
     since_collection: Option<HashSet<String>>,
 }
@@ -50,6 +52,7 @@ impl Claims {
         } else {
             // On a shared store it is others as well that may need the object: whoever writes it finds out.
             let is_committed = !self.objects.is_shared() && self.objects.exists(&key)?;
+            held.given_up.remove(&key);
             held.claims.insert(key.clone(), Claim { holders: 1, is_committed, last });
         }
         if let Some(claimed) = &mut held.since_collection {
@@ -62,6 +65,16 @@ impl Claims {
     /// Whether a transaction relies on the object now.
     pub(crate) fn is_claimed(&self, key: &str) -> bool {
         self.held().claims.contains_key(key)
+    }
+
+    /// The objects that transactions gave up and that may still be there.
+    pub(crate) fn given_up(&self) -> BTreeSet<String> {
+        self.held().given_up.clone()
+    }
+
+    /// Forgets objects that were given up: somebody else sees to them.
+    pub(crate) fn forget_given_up(&self, keys: &BTreeSet<String>) {
+        self.held().given_up.retain(|key| !keys.contains(key));
     }
 
     /// How many claims were made so far.
@@ -167,6 +180,9 @@ impl Drop for ObjectClaim {
         }
         let is_committed = claim.is_committed;
         held.claims.remove(&self.key);
+        if !is_committed && self.claims.objects.is_shared() {
+            held.given_up.insert(self.key.clone());
+        }
         // After an unknown write error the commit may exist on the disk: then the collector decides at the next open. On a
         // shared store another node may rely on the object by now: it always decides there.
         if !is_committed && !self.claims.objects.is_shared() && self.claims.objects.check_writable().is_ok() {

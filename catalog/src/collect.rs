@@ -2,6 +2,8 @@
 
 mod among_nodes;
 
+pub(crate) use among_nodes::{LOOK_EVERY, collect_erased, time_of_store};
+
 use crate::catalog::Shared;
 use crate::needs::{KeySet, Needs};
 use crate::objects::Objects;

@@ -3,7 +3,7 @@
 use crate::catalog::Shared;
 use crate::checkpoint;
 use crate::collecting::Condemned;
-use crate::erase::{PreparedErasure, draft_erasure};
+use crate::erase::{PreparedErasure, draft_erasure, let_go_of_erased};
 use crate::follow::follow;
 use crate::index::text::TextIndex;
 use crate::invariants;
@@ -265,6 +265,7 @@ pub(crate) fn publish(shared: &Arc<Shared>, turn: &mut Turn, entries: &[(Entry, 
     let watermark = shared.state.watermark();
     let text = turn.text.as_mut().and_then(|text| text.advance(&shared.state, &watermark, &datasets));
     shared.readers.publish(Published { sequence: watermark.sequence, datasets: watermark.datasets, text });
+    let_go_of_erased(shared, entries.iter().map(|(entry, _)| entry));
     Ok(())
 }
 

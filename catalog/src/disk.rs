@@ -48,10 +48,15 @@ pub(crate) trait Disk: Send + Sync {
     /// What is known of a file; `None` if it is not there.
     fn stat(&self, path: &str) -> io::Result<Option<Stat>> {
         match self.open(path) {
-            Ok(file) => Ok(Some(Stat { size_bytes: file.size(), modified: None })),
+            Ok(file) => Ok(Some(Stat { size_bytes: file.size(), modified: None, is_versioned: false })),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// Removes what this machine keeps of objects that lie elsewhere, if their keys are meant.
+    fn forget_copies(&self, _is_meant: &dyn Fn(&str) -> bool) -> io::Result<()> {
+        Ok(())
     }
 
     /// Whether other processes write here as well. Then an operation that failed may still have its effect later, and
@@ -67,6 +72,8 @@ pub(crate) struct Stat {
     pub(crate) size_bytes: u64,
     /// When it was written, by the clock of the store; `None` if the disk does not tell.
     pub(crate) modified: Option<Timestamp>,
+    /// Whether the store keeps it as an earlier version when it is deleted.
+    pub(crate) is_versioned: bool,
 }
 
 /// One name in a directory.

@@ -3,16 +3,23 @@
 //! What takes the place of files is written first, then one commit says so, then the files go. A crash before the commit
 //! leaves the substitutes as garbage; after it, the old files are: what opens a catalog removes garbage either way.
 
+mod among_nodes;
 mod blank;
+mod copies;
 mod draft;
 mod find;
+mod left;
 mod pushes;
 mod remove;
 mod rewrite;
 
+pub(crate) use among_nodes::Erasures;
 pub(crate) use blank::boxes_without;
+pub(crate) use copies::{erased_object, forget_erased, let_go_of_erased};
 pub(crate) use draft::draft_erasure;
-pub(crate) use remove::finish_erasures;
+pub(crate) use left::unfinished_erasures;
+pub use left::{ErasureLeft, UnfinishedErasure};
+pub(crate) use remove::{finish_erasures, needed_unread};
 
 use crate::catalog::{Catalog, Shared};
 use crate::claims::ObjectClaim;
@@ -106,7 +113,8 @@ impl ErasureIntent {
 
 impl Catalog {
     /// Erases rows from every version of a dataset, with everything that was kept of them. Blocks until the files that
-    /// held them are gone.
+    /// held them are gone. On a shared store these go once all nodes have had time to say what they need, in some minutes;
+    /// [`Catalog::left_of_erasure`] tells what is left after that.
     ///
     /// Answers what was done, whether that is the answer to an equal erasure that was committed before, and the snapshot
     /// that shows it. Whoever reads such rows at that moment gets an error. Costs a look at the columns in every file of
@@ -115,14 +123,15 @@ impl Catalog {
     /// # Errors
     ///
     /// `NotFound` for an unknown dataset, `InvalidRequest` for keys that do not fit the columns or columns that no
-    /// version has, and over a bucket, `AlreadyUsed` for an id that was used for something else, `LimitReached` for too many keys or a full
+    /// version has, `AlreadyUsed` for an id that was used for something else, `LimitReached` for too many keys or a full
     /// disk, `Unavailable` after a disk failure or when the catalog is closed, or if others hold the files for too long:
     /// the rows are erased then, and the files go when these end.
     pub fn erase(&self, intent: &ErasureIntent) -> Result<(Erasure, bool, Snapshot)> {
         let shared = self.shared();
-        check_is_alone(shared)?;
         check_keys(intent, shared.options.erase_keys_max)?;
         loop {
+            shared.follow()?;
+            // Held while files are read: nobody takes this node for done with them.
             let snapshot = shared.snapshot();
             if let Some(record) = snapshot.operation(intent.dataset.agency(), &intent.id)? {
                 intent.operation().replay(record)?;
@@ -132,7 +141,7 @@ impl Catalog {
             let last = shared.last_erasure(&intent.dataset)?;
             let (prepared, claims) = match prepare(shared, intent) {
                 // Another erasure took files away while they were looked through.
-                Err(_) if shared.last_erasure(&intent.dataset)? != last => continue,
+                Err(_) if last_erasure_now(shared, &intent.dataset)? != last => continue,
                 prepared => prepared?,
             };
             let prepared = Arc::new(prepared);
@@ -140,12 +149,16 @@ impl Catalog {
             match shared.committer.commit(shared, Arc::clone(&prepared))? {
                 Answer::Moved => (),
                 Answer::Replayed(_, snapshot) => return Ok((replayed(&snapshot, intent)?, true, snapshot)),
-                Answer::Recorded(_, snapshot) => {
+                Answer::Recorded(_, committed) => {
                     claims.iter().for_each(ObjectClaim::commit);
-                    drop(claims);
-                    let erasure = erasure_of(&snapshot, intent)?;
-                    remove_erased(shared, &intent.dataset, &erasure, claimed)?;
-                    return Ok((erasure, false, snapshot));
+                    drop((claims, snapshot));
+                    let erasure = erasure_of(&committed, intent)?;
+                    if shared.objects.is_shared() {
+                        among_nodes::remove_erased(shared, &intent.dataset, &erasure)?;
+                    } else {
+                        remove_erased(shared, &intent.dataset, &erasure, claimed)?;
+                    }
+                    return Ok((erasure, false, committed));
                 }
             }
         }
@@ -158,8 +171,8 @@ impl Catalog {
     /// As [`Catalog::erase`].
     pub fn would_erase(&self, intent: &ErasureIntent) -> Result<Erasure> {
         let shared = self.shared();
-        check_is_alone(shared)?;
         check_keys(intent, shared.options.erase_keys_max)?;
+        shared.follow()?;
         let _pin = shared.snapshot();
         let found = find(shared, intent)?;
         let lost = lost_rows(shared, &found)?;
@@ -169,14 +182,10 @@ impl Catalog {
     }
 }
 
-/// The error for a store that other nodes write to: they keep copies of objects, and may be about to name what goes.
-fn check_is_alone(shared: &Shared) -> Result<()> {
-    if shared.objects.is_shared() {
-        return Err(Error::invalid_request(
-            "rows can be erased from a catalog in a directory, found one in a bucket, of which other nodes may keep copies",
-        ));
-    }
-    Ok(())
+/// The commit of a dataset's last erasure by now, whoever made it; 0 for none.
+fn last_erasure_now(shared: &Arc<Shared>, dataset: &DatasetId) -> Result<u64> {
+    shared.follow()?;
+    shared.last_erasure(dataset)
 }
 
 fn erasure_of(snapshot: &Snapshot, intent: &ErasureIntent) -> Result<Erasure> {

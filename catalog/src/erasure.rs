@@ -137,6 +137,11 @@ impl Erasure {
         }
     }
 
+    /// The segments that were replaced, as they were before.
+    pub(crate) fn replaced_segments(&self) -> impl Iterator<Item = &SegmentRef> {
+        self.segments.iter().map(|substitute| &substitute.from)
+    }
+
     /// The objects that it made.
     pub(crate) fn new_objects(&self, dataset: &Dataset) -> Vec<String> {
         let uuid = &dataset.uuid;

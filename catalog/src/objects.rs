@@ -219,6 +219,11 @@ impl Objects {
         self.0.disk.unlink(key).map_err(|e| read_error("deleting", key, e))
     }
 
+    /// Removes what this machine keeps of objects of a shared store, if their keys are meant.
+    pub(crate) fn forget_copies(&self, is_meant: &dyn Fn(&str) -> bool) -> Result<()> {
+        self.0.disk.forget_copies(is_meant).map_err(|e| read_error("removing copies of objects in", paths::CACHE, e))
+    }
+
     /// Removes everything in a directory that holds nothing true.
     pub(crate) fn empty_dir(&self, path: &str) -> Result<()> {
         empty_dir(self.0.disk.as_ref(), path).map_err(|e| read_error("emptying", path, e))

@@ -4,10 +4,11 @@ use crate::backup::Marks;
 use crate::checkpoint;
 use crate::collecting::Condemned;
 use crate::commit::Turn;
-use crate::erase::finish_erasures;
+use crate::erase::{finish_erasures, forget_erased};
 use crate::format;
 use crate::index::text::{Reached, TextIndex};
 use crate::log;
+use crate::node::Node;
 use crate::objects::Objects;
 use crate::options::CatalogOptions;
 use crate::paths;
@@ -64,7 +65,12 @@ pub(crate) struct Opened {
     pub(crate) identity: Sha256,
 }
 
-pub(crate) fn open_parts(objects: &Objects, projections: Projections, options: &CatalogOptions) -> Result<Opened> {
+pub(crate) fn open_parts(
+    objects: &Objects,
+    projections: Projections,
+    options: &CatalogOptions,
+    node: Option<&Node>,
+) -> Result<Opened> {
     let identity = prepare(objects)?;
     let truth = Truth::read(objects, identity)?;
     let (state, state_opening) = match &projections {
@@ -83,6 +89,9 @@ pub(crate) fn open_parts(objects: &Objects, projections: Projections, options: &
     });
     let state = StateSlot::new(state, watermark.clone(), rebuild);
     finish_erasures(objects, &state)?;
+    if let Some(node) = node {
+        node.note_erasure(forget_erased(objects, &state, node.confirmed())?);
+    }
     let (text, snapshot, text_opening) = match projections {
         Projections::OnDisk(dir) => {
             let mut text = TextIndex::new(&dir.join("text"), options.text_writer_bytes);

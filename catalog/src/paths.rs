@@ -11,18 +11,22 @@ pub(crate) const RECEIPTS: &str = "receipts";
 pub(crate) const BACKUP: &str = "backup";
 /// What nodes that collect garbage tell the others.
 pub(crate) const COLLECTING: &str = "collecting";
+/// Which nodes there are on a shared store, and what each has confirmed.
+pub(crate) const NODES: &str = "nodes";
 /// Where a bucket is tried out.
 pub(crate) const TRIAL: &str = "trial";
 pub(crate) const PROJECTION: &str = "projection";
 pub(crate) const SCRATCH: &str = "scratch";
 pub(crate) const LOCK: &str = "lock";
+/// The name of a node, in its directory.
+pub(crate) const NODE: &str = "node";
 /// Copies of a bucket's objects on the disk of a node.
 pub(crate) const CACHE: &str = "cache";
 
 /// Whether a path is of the store itself, and not of what one process keeps beside it.
 pub(crate) fn is_of_store(path: &str) -> bool {
     let first = path.split('/').next().unwrap_or_default();
-    matches!(first, "" | FORMAT | LOG | DATA | RAW | RECEIPTS | BACKUP | COLLECTING | TRIAL)
+    matches!(first, "" | FORMAT | LOG | DATA | RAW | RECEIPTS | BACKUP | COLLECTING | NODES | TRIAL)
 }
 
 /// The directories that every store has.

@@ -76,6 +76,20 @@ impl SegmentCache {
         held.gone.insert(key.to_owned(), refusal.to_owned());
     }
 
+    /// Lets go of what is held of all objects of a dataset.
+    pub(crate) fn forget_dataset(&self, dataset: &DatasetUuid) {
+        let folder = format!("{}/{dataset}/", paths::DATA);
+        let mut held = self.held();
+        held.checked.retain(|key| !key.starts_with(&folder));
+        let Held { entries, ages, bytes, .. } = &mut *held;
+        entries.retain(|key, (_, size_bytes)| {
+            let stays = !key.starts_with(&folder);
+            *bytes -= if stays { 0 } else { *size_bytes };
+            stays
+        });
+        ages.retain(|key| !key.starts_with(&folder));
+    }
+
     /// Ends those who read a dataset now.
     pub(crate) fn end_readers(&self, dataset: &DatasetUuid) {
         *self.held().endings.entry(dataset.clone()).or_default() += 1;

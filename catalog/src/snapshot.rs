@@ -4,6 +4,7 @@ use crate::assets::AssetBytes;
 use crate::beside::Beside;
 use crate::catalog::Shared;
 use crate::diff::Diff;
+use crate::erase::erased_object;
 use crate::erasure::Erasure;
 use crate::index::text::{PastIndexes, TextSnapshot, query_words};
 use crate::layer::schema_of;
@@ -286,7 +287,12 @@ impl Snapshot {
     /// An outcome with the whole reports: a commit keeps them without examples. Where a receipt is gone, so are these.
     pub(crate) fn with_reports(&self, mut outcome: PushOutcome) -> PushOutcome {
         for layer in &mut outcome.layers {
-            let whole = layer.receipt.map(|receipt| read_receipt(&self.sources.objects, &receipt));
+            let is_erased = |receipt: &Sha256| {
+                let key = paths::receipt(receipt);
+                !matches!(erased_object(&self.sources.objects, &self.sources.state, &key), Ok(None))
+            };
+            let receipt = layer.receipt.filter(|receipt| !is_erased(receipt));
+            let whole = receipt.map(|receipt| read_receipt(&self.sources.objects, &receipt));
             if let Some(Ok(report)) = whole {
                 layer.report = report;
             }
@@ -305,10 +311,8 @@ impl Snapshot {
 
     /// The error for an object that went with erased rows; `None` if it is there, or went otherwise.
     fn erased(&self, key: &str, what: &str) -> Result<Option<Error>> {
-        if self.sources.objects.exists(key)? {
-            return Ok(None);
-        }
-        Ok(self.read(|view| view.erasure_of(key))?.map(|erasure| erasure.refusal(what)))
+        let erasure = erased_object(&self.sources.objects, &self.sources.state, key)?;
+        Ok(erasure.map(|erasure| erasure.refusal(what)))
     }
 
     /// The receipt of a version: what was done to its data.

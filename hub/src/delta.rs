@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use ukimet_catalog::{Beside, Catalog, Snapshot};
-use ukimet_delta::{DatasetFiles, DeletedRows, LogOptions, ParquetFile, catch_up};
+use ukimet_delta::{DatasetFiles, DeletedRows, LogOptions, ParquetFile, catch_up, remove_log};
 use ukimet_model::{
     Dataset, DatasetId, Error, Result, SegmentRef, SnapshotId, Version, VersionNumber, VersionSelector,
 };
@@ -36,6 +36,8 @@ struct Keeper {
     seen: SnapshotId,
     /// Datasets whose log may lack something.
     behind: BTreeSet<DatasetId>,
+    /// Those of them whose files were taken away after other hubs had written some: they are built anew.
+    cleaned: BTreeSet<DatasetId>,
 }
 
 /// Until when to work, once the process is to end.
@@ -78,6 +80,7 @@ impl DeltaLogs {
             ending: Arc::clone(&ending),
             seen: SnapshotId(0),
             behind: BTreeSet::new(),
+            cleaned: BTreeSet::new(),
         };
         let keeping = || tokio::task::spawn_blocking(move || keeper.keep());
         config.delta_log.is_on().then(keeping).map(|keeping| Self { ending, keeping })
@@ -113,9 +116,13 @@ impl Keeper {
 
     /// Notes which datasets changed; whether any did.
     fn look(&mut self) -> bool {
+        let cleaned = self.catalog.take_cleaned_beside();
+        let is_cleaned = !cleaned.is_empty();
+        self.behind.extend(cleaned.iter().cloned());
+        self.cleaned.extend(cleaned);
         let snapshot = self.catalog.snapshot();
         if snapshot.id() == self.seen {
-            return false;
+            return is_cleaned;
         }
         let changed = snapshot.changed_since(self.seen).or_else(|error| {
             tracing::warn!(%error, "what changed is not known: all Delta logs are looked at");
@@ -135,6 +142,7 @@ impl Keeper {
             match self.catch_up_one(&snapshot, &dataset) {
                 Ok(()) => {
                     self.behind.remove(&dataset);
+                    self.cleaned.remove(&dataset);
                 }
                 Err(error) => tracing::warn!(%dataset, %error, "the Delta log is behind and is tried again later"),
             }
@@ -146,6 +154,9 @@ impl Keeper {
         let beside = snapshot.beside(&dataset);
         let newest_known = if self.catalog.is_shared() { Some(newest.number) } else { None };
         let files = Files { snapshot, id, beside, room: &self.room, newest_known };
+        if self.cleaned.contains(id) {
+            remove_log(&files)?;
+        }
         let removed = snapshot.removals(id)?.into_iter().map(|removal| removal.version).collect();
         let done = catch_up(&files, newest.number, &removed, self.options)?;
         tracing::debug!(dataset = %id, version = %newest.number, ?done, "the Delta log is current");

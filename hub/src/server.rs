@@ -93,6 +93,11 @@ impl Hub {
             keep: config.staging_keep,
         };
         let staging = Staging::open(staged, limits, room(&catalog, config.disk_reserve))?;
+        // Of what was erased while this hub was away, before anyone is served.
+        let (confirming, unfinished) = (catalog.clone(), staging.clone());
+        tokio::task::spawn_blocking(move || confirm_erasures(&confirming, &unfinished))
+            .await
+            .map_err(|e| Error::internal("confirming erasures").caused_by(e))??;
         let draining = CancellationToken::new();
         let (usage, usage_writer) = Usage::open(&config.data.join(USAGE), config.usage, Arc::new(SystemClock));
         let (health, routes) =
@@ -138,7 +143,7 @@ impl Hub {
             () = stop => (),
             () = expire(&self.staging) => (),
             () = tidy(&self.catalog, self.gc_every) => (),
-            () = follow_others(&self.catalog, self.store_poll) => (),
+            () = follow_others(&self.catalog, &self.staging, self.store_poll) => (),
         }
         tracing::info!("stopping: running calls may end");
         self.draining.cancel();
@@ -176,16 +181,23 @@ async fn expire(staging: &Staging) {
     }
 }
 
+/// Lets go of what was kept here of rows that were erased, and tells the other hubs on the same store.
+fn confirm_erasures(catalog: &Catalog, staging: &Staging) -> Result<()> {
+    // Bytes of pushes that were cut may hold such rows, and nobody has looked into them.
+    catalog.confirm_erasures(&|dataset| staging.drop_unfinished(dataset).map(drop))
+}
+
 /// Applies, now and then, what other hubs on the same store have committed. Does not end.
-async fn follow_others(catalog: &Catalog, every: Duration) {
+async fn follow_others(catalog: &Catalog, staging: &Staging, every: Duration) {
     if !catalog.is_shared() {
         return std::future::pending().await;
     }
     let mut is_behind = false;
     loop {
         tokio::time::sleep(every).await;
-        let catalog = catalog.clone();
-        let followed = tokio::task::spawn_blocking(move || catalog.follow()).await;
+        let (catalog, staging) = (catalog.clone(), staging.clone());
+        let follow = move || catalog.follow().and_then(|_| confirm_erasures(&catalog, &staging));
+        let followed = tokio::task::spawn_blocking(follow).await;
         let followed = followed.map_err(|e| Error::internal("following other hubs").caused_by(e)).flatten();
         // One line when it begins to fail, one when it is over.
         match &followed {

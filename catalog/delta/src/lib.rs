@@ -16,4 +16,4 @@ mod stats;
 mod vector;
 
 pub use files::{DatasetFiles, ParquetFile};
-pub use log::{CaughtUp, DeletedRows, LogOptions, catch_up};
+pub use log::{CaughtUp, DeletedRows, LogOptions, catch_up, remove_log};

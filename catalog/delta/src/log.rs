@@ -135,6 +135,16 @@ pub fn catch_up(
     Ok(done)
 }
 
+/// Removes a log, the newest entry first, so that what is left is always a log. The next [`catch_up`] builds it anew.
+///
+/// # Errors
+///
+/// Whatever `files` says.
+pub fn remove_log(files: &dyn DatasetFiles) -> Result<()> {
+    let names = present(files.names(LOG)?).into_values().flatten().rev();
+    names.map(|name| format!("{LOG}/{name}")).try_for_each(|path| files.remove(&path))
+}
+
 /// The files in the folder that belong to some version; under `None` those that are none of ours, such as the hint of a
 /// checkpoint or a checksum that another program wrote.
 fn present(names: Vec<String>) -> BTreeMap<Option<LogFile>, Vec<String>> {

@@ -45,6 +45,11 @@ fn name_of(key: &str) -> String {
     key.replace('/', "+")
 }
 
+/// The key of the object that a copy is of.
+fn key_of(name: &str) -> String {
+    name.replace('+', "/")
+}
+
 impl ObjectCache {
     /// Takes over the copies that an earlier process left.
     pub(crate) fn in_dir(dir: &Path, bytes_max: u64) -> io::Result<Self> {
@@ -145,6 +150,19 @@ impl ObjectCache {
         let mut held = self.held();
         held.remove(&name);
         std::fs::remove_file(self.dir.join(name)).ok();
+    }
+
+    /// Removes the copies of all objects whose keys are meant.
+    pub(crate) fn forget_all(&self, is_meant: &dyn Fn(&str) -> bool) -> io::Result<()> {
+        let mut held = self.held();
+        let names: Vec<String> = held.copies.keys().filter(|name| is_meant(&key_of(name))).cloned().collect();
+        for name in names {
+            match std::fs::remove_file(self.dir.join(&name)) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => held.remove(&name),
+            }
+        }
+        Ok(())
     }
 
     fn shrink(&self, held: &mut Held) {

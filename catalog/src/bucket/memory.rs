@@ -25,6 +25,8 @@ pub(crate) enum Flaw {
     LetsRacersWin,
     /// It lists nothing.
     ListsLate,
+    /// It keeps what is deleted, as an earlier version.
+    KeepsVersions,
 }
 
 /// See the module. Clones are one bucket.
@@ -127,7 +129,9 @@ impl Bucket for MemoryBucket {
         self.request(|held| {
             let is_there = held.objects.contains_key(key);
             match self.flaw {
-                Flaw::None | Flaw::ListsLate if is_there => return Err(io::ErrorKind::AlreadyExists.into()),
+                Flaw::None | Flaw::ListsLate | Flaw::KeepsVersions if is_there => {
+                    return Err(io::ErrorKind::AlreadyExists.into());
+                }
                 Flaw::AcceptsAndKeeps if is_there => return Ok(()),
                 _ => (),
             }
@@ -153,7 +157,12 @@ impl Bucket for MemoryBucket {
 
     fn stat(&self, key: &str) -> io::Result<Option<Stat>> {
         self.request(|held| {
-            let stat = |(bytes, at): &(Bytes, Timestamp)| Stat { size_bytes: bytes.len() as u64, modified: Some(*at) };
+            let is_versioned = self.flaw == Flaw::KeepsVersions;
+            let stat = |(bytes, at): &(Bytes, Timestamp)| Stat {
+                size_bytes: bytes.len() as u64,
+                modified: Some(*at),
+                is_versioned,
+            };
             Ok(held.objects.get(key).map(stat))
         })
     }

@@ -200,7 +200,7 @@ impl Bucket for S3 {
         let stat = |meta: ObjectMeta| {
             let at = meta.last_modified;
             let modified = Timestamp::new(at.timestamp(), at.timestamp_subsec_nanos() as i32).ok();
-            Stat { size_bytes: meta.size, modified }
+            Stat { size_bytes: meta.size, modified, is_versioned: meta.version.is_some() }
         };
         Ok(self.head(&key)?.map(stat))
     }

@@ -5,6 +5,7 @@ mod crash;
 mod depth;
 mod differences;
 mod erasures;
+mod erasures_among_nodes;
 mod failing;
 mod flips;
 mod model;
@@ -19,6 +20,7 @@ use crate::opening::Projections;
 use crate::options::CatalogOptions;
 use crate::push::PushIntent;
 use crate::seal::sha256;
+use crate::transaction::Transaction;
 use crate::verify::VerifyOptions;
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Schema};
@@ -46,6 +48,11 @@ impl Push {
 
     /// Rows are numbered and lie on a line; the bytes as sent are the numbers as text.
     fn send(&self, catalog: &Catalog) -> Result<PushOutcome> {
+        self.begin(catalog)?.commit()
+    }
+
+    /// As [`Push::send`], up to the commit.
+    fn begin(&self, catalog: &Catalog) -> Result<Begun> {
         let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
         let bytes = format!("{} {:?}", self.dataset, self.rows).into_bytes();
         file.write_all(&bytes).expect("room");
@@ -77,7 +84,19 @@ impl Push {
         let rows = layer.rows();
         let report = LayerReport { rows_read: rows, rows_taken: rows, ..LayerReport::default() };
         transaction.end_layer(layer, report)?;
-        transaction.commit().map(|(outcome, _)| outcome)
+        Ok(Begun { transaction, _file: file })
+    }
+}
+
+/// A push that is written and not committed.
+struct Begun {
+    transaction: Transaction,
+    _file: tempfile::NamedTempFile,
+}
+
+impl Begun {
+    fn commit(self) -> Result<PushOutcome> {
+        self.transaction.commit().map(|(outcome, _)| outcome)
     }
 }
 

@@ -5,6 +5,7 @@
 use super::{Collected, each_stored, needed};
 use crate::catalog::Shared;
 use crate::collecting::{OwnList, is_older, remove_abandoned, store_time};
+use crate::erase::{Erasures, needed_unread};
 use crate::needs::{KeySet, Needs};
 use crate::objects::Objects;
 use jiff::Timestamp;
@@ -16,28 +17,67 @@ use ukimet_model::{Error, Result};
 /// How many times the settling time a list of what is removed counts: its node removes for half of that.
 const LIST_LIFE: u32 = 10;
 /// How often a collection that waits looks whether the catalog is closed.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often objects are removed that held erased rows: what was there, and then what nodes left that did not know yet.
+const ROUNDS_MAX: usize = 2;
 
-/// Removes the objects that nobody needs and that are of no push under way on any node.
+/// Objects with their bytes.
+type Sizes = BTreeMap<String, u64>;
+
+/// Objects that are about to go.
+#[derive(Default)]
+struct Condemned {
+    /// Those that nobody needs and that are of no push under way on any node.
+    garbage: Sizes,
+    /// Those that may hold erased rows, whoever reads them.
+    erased: Sizes,
+}
+
+/// Removes the objects that nobody needs and that are of no push under way on any node, and goes on with erasures.
 pub(super) fn collect(shared: &Arc<Shared>) -> Result<Collected> {
-    let (objects, settling) = (&shared.objects, shared.options.sharing.settling);
     shared.follow()?;
-    let now = time_of_store(objects)?;
-    remove_abandoned(objects, now, settling * LIST_LIFE)?;
-    let condemned = garbage(shared, now)?;
-    if condemned.is_empty() {
+    let now = time_of_store(&shared.objects)?;
+    remove_abandoned(&shared.objects, now, shared.options.sharing.settling * LIST_LIFE)?;
+    remove_in_rounds(shared, garbage(shared, now)?)
+}
+
+/// Removes the objects that held erased rows, and nothing else.
+pub(crate) fn collect_erased(shared: &Arc<Shared>) -> Result<Collected> {
+    shared.follow()?;
+    remove_in_rounds(shared, Sizes::new())
+}
+
+fn remove_in_rounds(shared: &Arc<Shared>, garbage: Sizes) -> Result<Collected> {
+    let (mut collected, mut condemned) = (Collected::default(), Condemned { garbage, erased: Sizes::new() });
+    for _ in 0..ROUNDS_MAX {
+        let erasures = Erasures::read(shared)?;
+        condemned.erased = erasures.condemned(shared)?;
+        let removed = remove(shared, std::mem::take(&mut condemned))?;
+        collected.objects += removed.objects;
+        collected.bytes += removed.bytes;
+        if erasures.finish(shared)? {
+            break;
+        }
+    }
+    Ok(collected)
+}
+
+/// Tells all nodes what is about to go, and removes what they do not turn out to need.
+fn remove(shared: &Arc<Shared>, condemned: Condemned) -> Result<Collected> {
+    let (objects, settling) = (&shared.objects, shared.options.sharing.settling);
+    let Condemned { garbage, erased } = &condemned;
+    if garbage.is_empty() && erased.is_empty() {
         return Ok(Collected::default());
     }
-    let list = OwnList::put(objects, condemned.keys(), uuid::Uuid::new_v4().as_u128())?;
+    let list = OwnList::put(objects, garbage.keys().chain(erased.keys()), uuid::Uuid::new_v4().as_u128())?;
     if let Err(closed) = settle(shared, &list, settling) {
         // Nothing was removed, so nobody need wait for it.
         list.remove()?;
         return Err(closed);
     }
     shared.follow()?;
-    let needed = needed_anywhere(shared)?;
     let mut collected = Collected::default();
-    for (key, size_bytes) in condemned.into_iter().filter(|(key, _)| !needed.contains(key)) {
+    for (key, size_bytes) in condemned.unneeded(shared)? {
         // Other nodes take the list for abandoned some time later.
         if list.age() > settling * LIST_LIFE / 2 || shared.check_open().is_err() {
             break;
@@ -51,9 +91,26 @@ pub(super) fn collect(shared: &Arc<Shared>) -> Result<Collected> {
     Ok(collected)
 }
 
+impl Condemned {
+    /// What nobody needs now; erased rows are nothing that somebody may go on reading.
+    fn unneeded(self, shared: &Shared) -> Result<Sizes> {
+        let mut unneeded = self.erased;
+        if !unneeded.is_empty() {
+            let needed = shared.state.read_pairs(needed_unread)?;
+            unneeded.retain(|key, _| !needed.contains(key));
+        }
+        if !self.garbage.is_empty() {
+            let needed = needed_anywhere(shared)?;
+            unneeded.extend(self.garbage.into_iter().filter(|(key, _)| !needed.contains(key)));
+        }
+        Ok(unneeded)
+    }
+}
+
 /// What [`collect`] would remove now.
 pub(super) fn would_collect(shared: &Shared) -> Result<Collected> {
-    let garbage = garbage(shared, time_of_store(&shared.objects)?)?;
+    let mut garbage = garbage(shared, time_of_store(&shared.objects)?)?;
+    garbage.extend(Erasures::read(shared)?.condemned(shared)?);
     Ok(Collected { objects: garbage.len() as u64, bytes: garbage.values().sum() })
 }
 
@@ -66,15 +123,16 @@ fn settle(shared: &Shared, list: &OwnList<'_>, settling: Duration) -> Result<()>
     Ok(())
 }
 
-fn time_of_store(objects: &Objects) -> Result<Timestamp> {
+/// What time it is by the clock of the store.
+pub(crate) fn time_of_store(objects: &Objects) -> Result<Timestamp> {
     let now = store_time(objects, uuid::Uuid::new_v4().as_u128())?;
     now.ok_or_else(|| Error::unavailable("the store does not tell when an object was written"))
 }
 
 /// Objects that nobody needs and that are old enough not to be of a push under way, with their bytes.
-fn garbage(shared: &Shared, now: Timestamp) -> Result<BTreeMap<String, u64>> {
+fn garbage(shared: &Shared, now: Timestamp) -> Result<Sizes> {
     let (needed, age) = (needed_anywhere(shared)?, shared.options.sharing.garbage_age);
-    let mut garbage = BTreeMap::new();
+    let mut garbage = Sizes::new();
     each_stored(&shared.objects, &mut |key| {
         shared.check_open()?;
         if needed.contains(key) || shared.claims.is_claimed(key) {

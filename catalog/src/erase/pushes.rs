@@ -2,6 +2,7 @@
 //!
 //! Bytes as sent are of any format and cannot be edited, so all of them go if they held such a row, or may have.
 
+use super::copies::erased_object;
 use super::find::Found;
 use super::{ErasureIntent, Values};
 use crate::catalog::Shared;
@@ -110,7 +111,8 @@ impl Holding<'_> {
         let has = |table: Option<TableRef>, has: &dyn Fn(&RecordBatch) -> bool| -> Result<bool> {
             let Some(table) = table else { return Ok(false) };
             let key = paths::receipt(&table.sha256);
-            if !self.shared.objects.exists(&key)? {
+            let (objects, state) = (&self.shared.objects, &self.shared.state);
+            if erased_object(objects, state, &key)?.is_some() || !objects.exists(&key)? {
                 // An earlier erasure took it.
                 return Ok(false);
             }

@@ -2,14 +2,15 @@
 //!
 //! When all is gone, a file beside the segments says so. Where it is missing, whoever opens the catalog does the rest.
 
+use super::copies::meanwhile;
 use crate::catalog::Shared;
 use crate::collect::each_stored;
 use crate::erasure::Erasure;
 use crate::needs::{KeySet, Needs};
 use crate::objects::Objects;
 use crate::paths;
-use crate::state::{Read, Record, StateSlot, View, each_record};
-use std::collections::HashSet;
+use crate::state::{Damage, Read, Record, StateSlot, View, each_record};
+use std::collections::{HashMap, HashSet};
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 use ukimet_model::{Dataset, DatasetId, DatasetUuid, Error, Result};
@@ -18,7 +19,7 @@ use ukimet_model::{Dataset, DatasetId, DatasetUuid, Error, Result};
 const HELD_MAX: Duration = Duration::from_secs(10);
 const TRIED_EVERY: Duration = Duration::from_millis(50);
 /// The folder beside the segments that says which erasures are finished.
-const FINISHED: &str = "_erasures";
+pub(super) const FINISHED: &str = "_erasures";
 
 /// Takes away what held erased rows, although somebody may still read it.
 ///
@@ -26,10 +27,7 @@ const FINISHED: &str = "_erasures";
 /// dataset is refused.
 pub(super) fn remove_erased(shared: &Shared, id: &DatasetId, erasure: &Erasure, claimed: u64) -> Result<()> {
     let (dataset, _) = shared.snapshot().dataset(id)?;
-    let refusal = format!(
-        "{} rows of dataset {id} were erased on {} (snapshot {}) meanwhile: ask again",
-        erasure.rows, erasure.erased, erasure.snapshot
-    );
+    let refusal = meanwhile(id, erasure);
     // From here on nobody begins to read what goes, and who reads it stops.
     shared.segments.end_readers(&dataset.uuid);
     clean_beside(&shared.objects, &dataset.uuid)?;
@@ -53,7 +51,7 @@ pub(super) fn remove_erased(shared: &Shared, id: &DatasetId, erasure: &Erasure, 
 fn remove_unneeded(shared: &Shared, dataset: &Dataset, erasure: &Erasure, claimed: u64, refusal: &str) -> Result<u64> {
     let _only = shared.collecting.lock().unwrap_or_else(PoisonError::into_inner);
     let collection = shared.claims.begin_collection();
-    let unneeded = unneeded(&shared.objects, &needed(&shared.state)?, &dataset.uuid, erasure)?;
+    let unneeded = unneeded(&shared.objects, &shared.state.read_pairs(needed_unread)?, &dataset.uuid, erasure)?;
     let folder = folder(&dataset.uuid);
     let mut left = 0;
     for key in unneeded {
@@ -66,7 +64,7 @@ fn remove_unneeded(shared: &Shared, dataset: &Dataset, erasure: &Erasure, claime
     Ok(left)
 }
 
-fn folder(dataset: &DatasetUuid) -> String {
+pub(super) fn folder(dataset: &DatasetUuid) -> String {
     format!("{}/{dataset}/", paths::DATA)
 }
 
@@ -84,24 +82,23 @@ fn unneeded(objects: &Objects, needed: &KeySet, dataset: &DatasetUuid, erasure: 
 }
 
 /// What is needed if nobody reads what was removed or erased.
-fn needed(state: &StateSlot) -> Result<KeySet> {
-    state.read_pairs(|pairs| {
-        let mut needs = Needs::new(u64::MAX);
-        each_record(pairs, &mut |_, record| {
-            needs.add(&record);
-            Ok(())
-        })?;
-        Ok(needs.finish())
-    })
+pub(crate) fn needed_unread(pairs: &dyn Read) -> Result<KeySet, Damage> {
+    let mut needs = Needs::new(u64::MAX);
+    each_record(pairs, &mut |_, record| {
+        needs.add(&record);
+        Ok(())
+    })?;
+    Ok(needs.finish())
 }
 
 /// Removes what other programs read beside the segments of a dataset: it is built anew from what is left.
-fn clean_beside(objects: &Objects, dataset: &DatasetUuid) -> Result<()> {
+pub(super) fn clean_beside(objects: &Objects, dataset: &DatasetUuid) -> Result<()> {
     let folder = format!("{}/{dataset}", paths::DATA);
     for name in objects.list(&folder)?.into_iter().filter(|name| paths::is_beside(name) && name != FINISHED) {
         let path = format!("{folder}/{name}");
         match objects.empty_dir(&path) {
             Ok(()) => objects.sync_dir(&path)?,
+            Err(error) if objects.is_shared() => return Err(error),
             // A file is none of ours, and may hold anything.
             Err(_) => objects.delete(&path)?,
         }
@@ -110,7 +107,7 @@ fn clean_beside(objects: &Objects, dataset: &DatasetUuid) -> Result<()> {
 }
 
 /// Makes durable that everything is gone, and says so.
-fn finish(objects: &Objects, dataset: &DatasetUuid, erasure: &Erasure) -> Result<()> {
+pub(super) fn finish(objects: &Objects, dataset: &DatasetUuid, erasure: &Erasure) -> Result<()> {
     for folder in [format!("{}/{dataset}", paths::DATA), paths::RAW.to_owned(), paths::RECEIPTS.to_owned()] {
         objects.sync_dir(&folder)?;
     }
@@ -124,37 +121,56 @@ fn finished(dataset: &DatasetUuid, erasure: &Erasure) -> String {
     format!("{}/{dataset}/{FINISHED}/{:020}", paths::DATA, erasure.snapshot.0)
 }
 
-/// Does for every erasure what a crash after its commit left undone, while nobody reads or pushes.
+/// Does for every erasure what a crash after its commit left undone, while nobody reads or pushes. On a shared store
+/// somebody may: a collection does it there.
 pub(crate) fn finish_erasures(objects: &Objects, state: &StateSlot) -> Result<()> {
-    let mut unfinished = Vec::new();
-    for (dataset, erasure) in state.read_pairs(erasures)? {
-        if !objects.exists(&finished(&dataset, &erasure))? {
-            unfinished.push((dataset, erasure));
-        }
+    if objects.is_shared() {
+        return Ok(());
     }
+    let erasures = state.read_pairs(erasures)?;
+    let unfinished = unfinished(objects, &erasures)?;
     if unfinished.is_empty() {
         return Ok(());
     }
-    let needed = needed(state)?;
+    let needed = state.read_pairs(needed_unread)?;
     for (dataset, erasure) in unfinished {
-        clean_beside(objects, &dataset)?;
-        for key in unneeded(objects, &needed, &dataset, &erasure)? {
+        clean_beside(objects, &dataset.uuid)?;
+        for key in unneeded(objects, &needed, &dataset.uuid, erasure)? {
             objects.delete(&key)?;
         }
-        objects.ensure_dir(folder(&dataset).trim_end_matches('/'))?;
-        finish(objects, &dataset, &erasure)?;
+        objects.ensure_dir(folder(&dataset.uuid).trim_end_matches('/'))?;
+        finish(objects, &dataset.uuid, erasure)?;
     }
     Ok(())
 }
 
-/// All erasures, each with the folder of its dataset.
-fn erasures(pairs: &dyn Read) -> Result<Vec<(DatasetUuid, Erasure)>, crate::state::Damage> {
+/// Those erasures of which nobody has said that they are finished.
+pub(crate) fn unfinished<'a>(
+    objects: &Objects,
+    erasures: &'a [(Dataset, Erasure)],
+) -> Result<Vec<(&'a Dataset, &'a Erasure)>> {
+    let mut finished = HashMap::new();
+    for (dataset, _) in erasures {
+        if !finished.contains_key(&dataset.id) {
+            let folder = format!("{}{FINISHED}", folder(&dataset.uuid));
+            finished.insert(&dataset.id, objects.list(&folder)?);
+        }
+    }
+    let is_unfinished = |(dataset, erasure): &&(Dataset, Erasure)| {
+        let name = format!("{:020}", erasure.snapshot.0);
+        finished.get(&dataset.id).is_none_or(|names| names.binary_search(&name).is_err())
+    };
+    Ok(erasures.iter().filter(is_unfinished).map(|(dataset, erasure)| (dataset, erasure)).collect())
+}
+
+/// All erasures, each with its dataset.
+pub(crate) fn erasures(pairs: &dyn Read) -> Result<Vec<(Dataset, Erasure)>, Damage> {
     let (mut erasures, mut from) = (Vec::new(), b"e/".to_vec());
     while let Some(pair) = pairs.page(&from, b"e0", 1)?.pop() {
         from = [pair.0.as_slice(), &[0]].concat();
         if let Record::Erasure { dataset, erasure } = Record::from_pair(&pair)? {
             let known = View::new(pairs, u64::MAX).dataset(&dataset)?;
-            erasures.extend(known.map(|dataset| (dataset.uuid, *erasure)));
+            erasures.extend(known.map(|dataset| (dataset, *erasure)));
         }
     }
     Ok(erasures)

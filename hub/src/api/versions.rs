@@ -4,7 +4,7 @@ use crate::api::body::incident;
 use crate::staging::Staging;
 use crate::usage::Usage;
 use tonic::{Request, Response, Status};
-use ukimet_catalog::{Catalog, Erasure, ErasureIntent, OperationIntent};
+use ukimet_catalog::{Catalog, Erasure, ErasureIntent, ErasureLeft, OperationIntent};
 use ukimet_model::{Action, Error, ErrorKind, Result, VersionSelector};
 use ukimet_proto::convert::wire_time;
 use ukimet_proto::status::to_status;
@@ -142,12 +142,13 @@ impl VersionService for Operations {
         self.blocking(move |catalog| {
             if dry_run {
                 let erasure = wire_erasure(&catalog.would_erase(&intent)?);
-                return Ok(v1::EraseRowsResponse { erasure: Some(erasure), replayed: false });
+                return Ok(v1::EraseRowsResponse { erasure: Some(erasure), replayed: false, left: None });
             }
             let (erasure, replayed, _) = catalog.erase(&intent)?;
             // Bytes of pushes that were cut may hold such rows, and nobody has looked into them.
             staging.drop_unfinished(&intent.dataset)?;
-            Ok(v1::EraseRowsResponse { erasure: Some(wire_erasure(&erasure)), replayed })
+            let left = wire_left(catalog.left_of_erasure(&intent.dataset, &erasure)?);
+            Ok(v1::EraseRowsResponse { erasure: Some(wire_erasure(&erasure)), replayed, left: Some(left) })
         })
         .await
     }
@@ -172,6 +173,11 @@ fn erasure_intent(request: v1::EraseRowsRequest) -> Result<ErasureIntent> {
         columns: request.columns,
         keys: request.keys.into_iter().map(|key| key.values).collect(),
     })
+}
+
+fn wire_left(left: ErasureLeft) -> v1::ErasureLeft {
+    let ErasureLeft { is_finished, objects, nodes, keeps_deleted } = left;
+    v1::ErasureLeft { finished: is_finished, objects, nodes, keeps_deleted }
 }
 
 /// What stays of an erasure, for the wire.

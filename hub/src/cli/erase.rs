@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{Read, stdin};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use ukimet_catalog::ErasureLeft;
 use ukimet_model::{DatasetId, Error, Result};
 use ukimet_proto::status::from_status;
 use ukimet_proto::v1;
@@ -68,9 +69,11 @@ impl Erase {
             let mut document = erasure_json(&erasure);
             document["replayed"] = answer.replayed.into();
             document["dry_run"] = self.dry_run.into();
+            document["left"] = answer.left.as_ref().map(left_json).into();
             output::document(&document);
         } else {
             self.print(&erasure);
+            answer.left.iter().flat_map(left_text).for_each(|line| output::line(&format!("  {line}")));
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -121,6 +124,38 @@ fn read_keys(path: &Path) -> Result<Keys> {
     };
     let keys = reader.records().map(key).collect::<Result<Vec<_>, _>>().map_err(bad)?;
     Ok((columns, keys))
+}
+
+fn left_json(left: &v1::ErasureLeft) -> Value {
+    let v1::ErasureLeft { finished, objects, nodes, keeps_deleted } = left;
+    json!({ "finished": finished, "objects": objects, "nodes": nodes, "keeps_deleted": keeps_deleted })
+}
+
+/// What is left of the rows, for people: nothing is said of what is done.
+fn left_text(left: &v1::ErasureLeft) -> Vec<String> {
+    let left = ErasureLeft {
+        is_finished: left.finished,
+        objects: left.objects,
+        nodes: left.nodes.clone(),
+        keeps_deleted: left.keeps_deleted,
+    };
+    unfinished_text(&left).into_iter().chain(left.keeps_deleted.then(|| KEEPS_DELETED.to_owned())).collect()
+}
+
+/// What is said of a store with versions.
+pub const KEEPS_DELETED: &str =
+    "the store keeps deleted objects as earlier versions: the rows are in these until they are removed there, too";
+
+/// What an erasure that is not finished waits for, for people.
+pub fn unfinished_text(left: &ErasureLeft) -> Option<String> {
+    if left.is_finished {
+        return None;
+    }
+    let objects = (left.objects > 0).then(|| format!("{} may hold the rows", output::counted(left.objects, "object")));
+    let nodes = (!left.nodes.is_empty()).then(|| format!("not confirmed by {}", left.nodes.join(", ")));
+    let waits: Vec<String> = objects.into_iter().chain(nodes).collect();
+    let waits = if waits.is_empty() { "a last look is due".to_owned() } else { waits.join("; ") };
+    Some(format!("not finished yet: {waits}; hubs go on at their start and when they collect garbage"))
 }
 
 /// An erasure as scripts see it.

@@ -1,5 +1,6 @@
 //! `ukimet verify`.
 
+use crate::cli::erase::unfinished_text;
 use crate::cli::output;
 use crate::store::StoreOptions;
 use clap::Args;
@@ -7,7 +8,10 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use ukimet_catalog::{Finding, Place, Progress, ProjectionCheck, ProjectionState, VerifyOptions, VerifyReport};
+use ukimet_catalog::{
+    ErasureLeft, Finding, Place, Progress, ProjectionCheck, ProjectionState, UnfinishedErasure, VerifyOptions,
+    VerifyReport,
+};
 use ukimet_model::{Error, Result};
 
 /// Dependents of a finding that a person is shown; JSON has all.
@@ -78,11 +82,16 @@ pub fn document(report: &VerifyReport) -> Value {
         let (state, behind, reason) = words(&p.state);
         json!({ "folder": p.folder, "state": state, "commits_behind": behind, "reason": reason })
     };
+    let unfinished = |e: &UnfinishedErasure| {
+        let (dataset, snapshot, ErasureLeft { objects, nodes, keeps_deleted, .. }) = (&e.dataset, e.snapshot, &e.left);
+        json!({ "dataset": dataset, "snapshot": snapshot, "objects": objects, "nodes": nodes, "keeps_deleted": keeps_deleted })
+    };
     json!({
         "clean": report.is_clean(), "commits": report.commits, "datasets": report.datasets,
         "versions": report.versions, "objects": report.objects, "bytes": report.bytes, "resumed": report.resumed,
         "unreferenced": report.unreferenced, "erased_rows": report.erased_rows,
         "projections": report.projections.iter().map(projection).collect::<Vec<_>>(),
+        "unfinished_erasures": report.unfinished_erasures.iter().map(unfinished).collect::<Vec<_>>(),
         "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
     })
 }
@@ -118,6 +127,11 @@ pub fn print(report: &VerifyReport) {
         counts.push(format!("{} checked before", output::grouped(report.resumed)));
     }
     output::line(&format!("{}: {}", if report.is_clean() { "clean" } else { &found }, counts.join(", ")));
+    for erasure in &report.unfinished_erasures {
+        let (dataset, snapshot) = (&erasure.dataset, erasure.snapshot);
+        let waits = unfinished_text(&erasure.left).unwrap_or_default();
+        output::line(&format!("rows erased from {dataset} in snapshot {snapshot}: {waits}"));
+    }
     for projection in &report.projections {
         let consequence = match &projection.state {
             ProjectionState::Behind(0) | ProjectionState::Differs(_) => continue,

@@ -10,9 +10,9 @@ use crate::verify::{VerifyOptions, verify_objects};
 use std::sync::Arc;
 use ukimet_model::Result;
 
-const DATASET: &str = "almaty/schools";
+pub(super) const DATASET: &str = "almaty/schools";
 /// Rows of the versions before; the number 2 is to be erased.
-const ROWS: [std::ops::Range<i64>; 3] = [0..3, 0..9, 1..5];
+pub(super) const ROWS: [std::ops::Range<i64>; 3] = [0..3, 0..9, 1..5];
 
 pub(super) fn intent() -> ErasureIntent {
     ErasureIntent {
