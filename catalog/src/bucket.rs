@@ -10,6 +10,7 @@ mod fitness;
 pub(crate) mod memory;
 mod reading;
 mod s3;
+mod watched;
 
 pub(crate) use fitness::check_fitness;
 pub(crate) use s3::S3;
@@ -25,6 +26,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use watched::Watched;
 
 /// Where a bucket is and how it is talked to. Credentials come from the environment, as for other programs (`AWS_*`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +101,7 @@ pub(crate) trait Bucket: Send + Sync {
 
 /// See the module.
 pub(crate) struct BucketDisk {
-    bucket: Arc<dyn Bucket>,
+    bucket: Arc<Watched>,
     local: RealDisk,
     dir: PathBuf,
     cache: Option<Arc<ObjectCache>>,
@@ -108,6 +110,7 @@ pub(crate) struct BucketDisk {
 impl BucketDisk {
     /// A disk that reads every object from the bucket each time.
     pub(crate) fn new(bucket: Arc<dyn Bucket>, dir: &Path) -> Self {
+        let bucket = Arc::new(Watched::new(bucket));
         Self { bucket, local: RealDisk::new(dir), dir: dir.to_owned(), cache: None }
     }
 
@@ -132,7 +135,8 @@ impl BucketDisk {
 
     fn open_key(&self, key: &str) -> io::Result<RemoteFile> {
         let cache = self.cache.clone().filter(|_| paths::is_named_by_content(key));
-        RemoteFile::open(Fetching { bucket: Arc::clone(&self.bucket), key: key.to_owned(), cache })
+        let bucket: Arc<dyn Bucket> = Arc::clone(&self.bucket) as _;
+        RemoteFile::open(Fetching { bucket, key: key.to_owned(), cache })
     }
 }
 
@@ -203,6 +207,10 @@ impl Disk for BucketDisk {
 
     fn forget_copies(&self, is_meant: &dyn Fn(&str) -> bool) -> io::Result<()> {
         self.cache.as_ref().map_or(Ok(()), |cache| cache.forget_all(is_meant))
+    }
+
+    fn unanswered(&self) -> u64 {
+        self.bucket.unanswered()
     }
 
     fn is_shared(&self) -> bool {

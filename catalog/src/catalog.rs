@@ -4,6 +4,7 @@ use crate::bucket::{Bucket, BucketDisk, BucketOptions, S3, check_fitness};
 use crate::checkpoint;
 use crate::claims::Claims;
 use crate::collect::{Collected, collect_now, would_collect};
+use crate::collecting::fresh_stat;
 use crate::commit::{Answer, Committer};
 use crate::disk::RealDisk;
 use crate::follow::follow;
@@ -123,6 +124,9 @@ impl Catalog {
             .map_err(|e| Error::unavailable("opening the copies of objects failed").caused_by(e))?;
         let objects = Objects::new(Arc::new(disk));
         // Before anything is read: whoever erases rows later waits for this node, too.
+        if fresh_stat(&objects, uuid::Uuid::new_v4().as_u128())?.is_some_and(|stat| stat.is_versioned) {
+            tracing::warn!("the store keeps deleted objects as earlier versions: rows that are erased stay in these");
+        }
         let node = Node::join(&objects, name_in(dir, uuid::Uuid::new_v4().as_u128())?)?;
         let scratch = (dir.join(paths::SCRATCH), lock);
         Self::open_as(Some(node), objects, projections, options, clock, scratch)

@@ -3,6 +3,7 @@
 //! A collection puts a list of them, waits until every commit that could not know of it is in the log, looks again what
 //! is needed, and only then removes the rest, and its list. A commit that names an object of a list is refused.
 
+use crate::disk::Stat;
 use crate::objects::Objects;
 use crate::paths;
 use crate::seal::{seal, unseal};
@@ -126,11 +127,12 @@ pub(crate) fn is_older(modified: jiff::Timestamp, now: jiff::Timestamp, age: Dur
     now.duration_since(modified).try_into().is_ok_and(|passed: Duration| passed > age)
 }
 
-/// What time it is by the clock of the store, which alone tells how old an object is; `None` if it has none.
-pub(crate) fn store_time(objects: &Objects, random: u128) -> Result<Option<jiff::Timestamp>> {
+/// What the store tells of an object that is put now, and is gone afterwards: by its clock alone it is known how old an object
+/// is.
+pub(crate) fn fresh_stat(objects: &Objects, random: u128) -> Result<Option<Stat>> {
     let key = key(&format!("{random:032x}.clock"));
     objects.put_if_absent(&key, b"now")?;
     let stat = objects.stat(&key)?;
     objects.delete(&key)?;
-    Ok(stat.and_then(|stat| stat.modified))
+    Ok(stat)
 }

@@ -59,6 +59,11 @@ pub(crate) trait Disk: Send + Sync {
         Ok(())
     }
 
+    /// Requests so far that a store elsewhere did not answer: what failed with one says nothing about what is there.
+    fn unanswered(&self) -> u64 {
+        0
+    }
+
     /// Whether other processes write here as well. Then an operation that failed may still have its effect later, and
     /// what is there now is known only by asking again.
     fn is_shared(&self) -> bool {

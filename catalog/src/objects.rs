@@ -219,6 +219,11 @@ impl Objects {
         self.0.disk.unlink(key).map_err(|e| read_error("deleting", key, e))
     }
 
+    /// Requests so far that a store elsewhere did not answer.
+    pub(crate) fn unanswered(&self) -> u64 {
+        self.0.disk.unanswered()
+    }
+
     /// Removes what this machine keeps of objects of a shared store, if their keys are meant.
     pub(crate) fn forget_copies(&self, is_meant: &dyn Fn(&str) -> bool) -> Result<()> {
         self.0.disk.forget_copies(is_meant).map_err(|e| read_error("removing copies of objects in", paths::CACHE, e))

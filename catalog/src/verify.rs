@@ -98,12 +98,13 @@ pub fn verify(
     let place = place.into();
     let open = place.open()?;
     let objects = &open.objects;
-    if let Some(unfinished) = Marks::read(objects)?.unfinished() {
+    let marks = answered(objects, || Marks::read(objects))?;
+    if let Some(unfinished) = marks.unfinished() {
         let mut report = VerifyReport::default();
         report.find(unfinished.key(), unfinished.to_string());
         return Ok(report);
     }
-    let (mut report, truth) = check(objects, options, progress)?;
+    let (mut report, truth) = answered(objects, || check(objects, options, progress))?;
     if let Place::Directory(dir) = &place {
         projections::check_projections(dir, objects, &truth, &mut report)?;
     }
@@ -116,7 +117,24 @@ pub(crate) fn verify_objects(
     options: &VerifyOptions,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<VerifyReport> {
-    check(store, options, progress).map(|(report, _)| report)
+    answered(store, || check(store, options, progress)).map(|(report, _)| report)
+}
+
+/// Does what asks a store. If that leaves a request unanswered, nobody knows what the outcome says.
+fn answered<T>(store: &Objects, ask: impl FnOnce() -> Result<T>) -> Result<T> {
+    let before = store.unanswered();
+    let outcome = ask();
+    match outcome {
+        outcome if store.unanswered() == before => outcome,
+        Ok(_) => Err(not_answered()),
+        Err(error) => Err(not_answered().caused_by(error)),
+    }
+}
+
+fn not_answered() -> Error {
+    Error::unavailable(
+        "the store did not answer while it was verified, so what was not read yet is not known: try again",
+    )
 }
 
 fn check(
@@ -131,7 +149,8 @@ fn check(
     let identity = read_identity(store, &mut report)?;
     let journal = Journal::open(options.journal.as_deref(), identity)?;
     let mut truth = truth::check_truth(store, identity, &mut report)?;
-    let mut run = Run { store, options, journal, report, progress, state: Progress::default() };
+    let mut run =
+        Run { store, options, journal, report, progress, state: Progress::default(), unanswered: store.unanswered() };
     loop {
         run.check_all(&truth)?;
         // A hub at work may have let go of objects that older commits name: then newer commits say so.
@@ -155,7 +174,7 @@ fn is_there(store: &Objects, key: &str) -> bool {
 fn read_identity(store: &Objects, report: &mut VerifyReport) -> Result<Option<Sha256>> {
     match format::read_identity(store) {
         Ok(identity) => Ok(Some(identity)),
-        Err(error) if error.kind() == ErrorKind::InvalidRequest => Err(error),
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidRequest | ErrorKind::Unavailable) => Err(error),
         Err(error) => {
             report.find(paths::FORMAT, error.to_string());
             Ok(None)
@@ -171,6 +190,8 @@ struct Run<'a> {
     report: VerifyReport,
     progress: &'a mut dyn FnMut(&Progress),
     state: Progress,
+    /// Requests that the store had not answered when the check began.
+    unanswered: u64,
 }
 
 impl Run<'_> {
@@ -181,11 +202,19 @@ impl Run<'_> {
         let needed = named_objects(&truth.state, BytesOfRemoved::Unneeded)?;
         named.retain(|key, _| needed.contains_key(key) || is_there(self.store, key));
         self.state.objects_total = named.len() as u64;
-        self.state.bytes_total = named.keys().map(|key| size_of(self.store, key)).sum();
+        for key in named.keys() {
+            self.state.bytes_total += size_of(self.store, key);
+            self.check_answered()?;
+        }
         let rows = if self.options.is_deep { self.rows_to_check(truth)? } else { Vec::new() };
         (self.progress)(&self.state);
         self.check_objects(&named)?;
         self.check_rows(&rows, &named)
+    }
+
+    /// `Unavailable` if a request was not answered since the check began: then nothing more is tried.
+    fn check_answered(&self) -> Result<()> {
+        if self.store.unanswered() == self.unanswered { Ok(()) } else { Err(not_answered()) }
     }
 
     fn begin_again(&mut self) {

@@ -201,7 +201,7 @@ async fn follow_others(catalog: &Catalog, staging: &Staging, every: Duration) {
         let followed = followed.map_err(|e| Error::internal("following other hubs").caused_by(e)).flatten();
         // One line when it begins to fail, one when it is over.
         match &followed {
-            Ok(_) if is_behind => tracing::info!("the store answers again"),
+            Ok(()) if is_behind => tracing::info!("the store answers again"),
             Err(error) if !is_behind => tracing::warn!(%error, "commits of other hubs are not seen"),
             _ => (),
         }

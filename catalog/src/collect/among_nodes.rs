@@ -4,7 +4,7 @@
 
 use super::{Collected, each_stored, needed};
 use crate::catalog::Shared;
-use crate::collecting::{OwnList, is_older, remove_abandoned, store_time};
+use crate::collecting::{OwnList, fresh_stat, is_older, remove_abandoned};
 use crate::erase::{Erasures, needed_unread};
 use crate::needs::{KeySet, Needs};
 use crate::objects::Objects;
@@ -125,8 +125,9 @@ fn settle(shared: &Shared, list: &OwnList<'_>, settling: Duration) -> Result<()>
 
 /// What time it is by the clock of the store.
 pub(crate) fn time_of_store(objects: &Objects) -> Result<Timestamp> {
-    let now = store_time(objects, uuid::Uuid::new_v4().as_u128())?;
-    now.ok_or_else(|| Error::unavailable("the store does not tell when an object was written"))
+    let now = fresh_stat(objects, uuid::Uuid::new_v4().as_u128())?;
+    now.and_then(|stat| stat.modified)
+        .ok_or_else(|| Error::unavailable("the store does not tell when an object was written"))
 }
 
 /// Objects that nobody needs and that are old enough not to be of a push under way, with their bytes.

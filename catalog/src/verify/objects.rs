@@ -30,6 +30,7 @@ impl Run<'_> {
     /// Checks an object and tells what is wrong with it.
     fn check_object(&mut self, key: &str) -> Result<Option<String>> {
         count_object(self.store, key, &mut self.report);
+        self.check_answered()?;
         let object = match self.store.open(key) {
             Ok(object) => object,
             // A store that does not answer is not damaged.

@@ -99,6 +99,7 @@ impl Run<'_> {
             return Ok(());
         }
         let checked = check_version(cache, self.store, rows).map_err(|(object, e)| (object, e.to_string()));
+        self.check_answered()?;
         self.journal.note(&what, *size_bytes, checked.clone().map_err(|(_, reason)| reason))?;
         if let Err((object, reason)) = checked {
             let dependents = named.get(&object).into_iter().flatten().map(ToString::to_string).collect();

@@ -7,7 +7,7 @@ use crate::objects::Objects;
 use crate::paths;
 use crate::state::{Digest, KeyValue, MemoryState, Watermark, pairs_of, watermark_pair};
 use std::collections::{BTreeMap, HashSet};
-use ukimet_model::{DatasetId, Result, Sha256, Version};
+use ukimet_model::{DatasetId, ErrorKind, Result, Sha256, Version};
 
 /// What the readable commits add up to.
 pub(super) struct Truth {
@@ -34,7 +34,11 @@ pub(super) fn check_truth(store: &Objects, identity: Option<Sha256>, report: &mu
         let key = paths::log_entry(sequence);
         let read = if sequences.binary_search(&sequence).is_ok() {
             count_object(store, &key, report);
-            log::read(store, sequence).map_err(|error| error.to_string())
+            match log::read(store, sequence) {
+                // A store that does not answer is not damaged.
+                Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+                read => read.map_err(|error| error.to_string()),
+            }
         } else {
             Err("the commit is missing, but later ones are there".to_owned())
         };
@@ -140,6 +144,7 @@ fn check_checkpoints(store: &Objects, names: &[String], truth: &Truth, report: &
                     report.find(key, "it is not the state that the commits add up to");
                 }
             }
+            Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
             // A hub at work removes superseded checkpoints.
             Err(_) if !store.exists(&key)? => (),
             Err(error) => report.find(key, error.to_string()),

@@ -94,7 +94,7 @@ fn erase(node: &Node, intent: &ErasureIntent, tended: &[&Node]) -> Erasure {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !is_over.load(Ordering::SeqCst) {
-                tended.iter().for_each(|node| tend(node));
+                tended.iter().copied().for_each(tend);
                 std::thread::sleep(Duration::from_millis(5));
             }
         });
@@ -358,7 +358,9 @@ fn recovered(bucket: &MemoryBucket, nodes: [Node; 2], when: &str) -> bool {
     nodes.iter().for_each(tend);
     nodes[1].catalog.collect_garbage().unwrap_or_else(|e| panic!("collecting, {when}: {e}"));
     let erasures = nodes[0].catalog.snapshot().erasures(&DATASET.parse().expect("valid")).expect("read");
-    nodes.iter().for_each(|node| read_all(node, |n| erasures.is_empty() || n != 2));
+    for node in &nodes {
+        read_all(node, |n| erasures.is_empty() || n != 2);
+    }
     if let [erasure] = erasures.as_slice() {
         check_gone(bucket, &[&nodes[0], &nodes[1]], erasure);
         return true;

@@ -371,3 +371,33 @@ fn a_backup_goes_to_a_bucket_and_comes_back() {
     assert!(verified.is_clean(), "{:?}", verified.findings);
     assert_eq!(numbers(&check(&other).catalog, "a/x", 3).expect("there"), vec![0, 1, 2, 3]);
 }
+
+#[test]
+fn a_store_cut_off_at_any_request_of_a_check_is_neither_called_damaged_nor_clean() {
+    let bucket = MemoryBucket::default();
+    drop(with_garbage(&bucket));
+    let dir = tempfile::tempdir().expect("a directory");
+    let objects = Objects::new(Arc::new(BucketDisk::new(Arc::new(bucket.clone()), dir.path())));
+    let options = VerifyOptions { is_deep: true, journal: None };
+    let mut requests = 0;
+    loop {
+        bucket.cut_after(requests);
+        let checked = crate::verify::verify_objects(&objects, &options, &mut |_| ());
+        bucket.mend();
+        match checked {
+            Ok(report) => {
+                assert_eq!(report.findings, vec![]);
+                assert!(requests > 50, "a check asks the bucket more than {requests} times");
+                break;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Unavailable, "request {requests}: {error}");
+                assert!(error.message().contains("the store did not answer"), "request {requests}: {error}");
+            }
+        }
+        requests += 1;
+    }
+    bucket.lose_answer_after(40);
+    let lost = crate::verify::verify_objects(&objects, &options, &mut |_| ()).expect_err("one is not answered");
+    assert_eq!(lost.kind(), ErrorKind::Unavailable, "{lost}");
+}
