@@ -7,7 +7,8 @@ datasets of their own and, all of them, to one dataset that they share; each goe
 the same id, at the other hub if need be, until it hears an outcome. Meanwhile one hub or the other is ended with SIGKILL
 and started again, over its old directory or an empty one, and the store's gateway is killed and started again. At the
 end both hubs must show the same: versions without gaps, every acknowledged push as the version that was told, none
-twice; and `ukimet verify` must be clean, of the bucket, of a backup of it in another, and of what that restores to.
+twice; a person who is erased through one hub (`erasing.py`) must be nowhere in the bucket nor in a directory; and
+`ukimet verify` must be clean, of the bucket, of a backup of it in another, and of what that restores to.
 
 Exits with 0 if all of that held. The seed is printed; a run with the same seed draws the same moments.
 """
@@ -32,6 +33,7 @@ from deltalake.exceptions import DeltaError  # noqa: E402
 from pyarrow import flight  # noqa: E402
 
 from ceph import CephStore, missing_programs  # noqa: E402
+from erasing import erase  # noqa: E402
 from grpc_push import Pusher, compile_protos  # noqa: E402
 from hub_process import REPO, HubProcess, run_ukimet, tail  # noqa: E402
 from kill import Ledger, rows_of, rows_read, versions  # noqa: E402
@@ -228,6 +230,7 @@ def run(options: argparse.Namespace, folder: Path, store: CephStore) -> int:
     try:
         cuts = disturb(random.Random(options.seed), options.kills, nodes, store, protos, ledgers)
         wrong += look(nodes, store, protos, ledgers)
+        wrong += erase(folder, store, "catalog", nodes.addresses, [hub.data for hub in nodes.hubs])
         wrong += nodes.stop()
     finally:
         nodes.end()

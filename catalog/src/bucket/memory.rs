@@ -47,6 +47,8 @@ struct Held {
     deaf: BTreeSet<u64>,
     /// Requests so far.
     requests: u64,
+    /// How long each takes.
+    latency: Duration,
 }
 
 impl MemoryBucket {
@@ -86,6 +88,11 @@ impl MemoryBucket {
         self.held().requests
     }
 
+    /// Lets every request take some time.
+    pub(crate) fn slow_down(&self, latency: Duration) {
+        self.held().latency = latency;
+    }
+
     /// Lets time pass.
     pub(crate) fn pass(&self, time: Duration) {
         self.held().ahead += SignedDuration::try_from(time).expect("a short time");
@@ -98,6 +105,8 @@ impl MemoryBucket {
 
     /// Runs one request, unless the bucket is cut off.
     fn request<T>(&self, run: impl FnOnce(&mut Held) -> io::Result<T>) -> io::Result<T> {
+        let latency = self.held().latency;
+        std::thread::sleep(latency);
         let mut held = self.held();
         held.requests += 1;
         match &mut held.left {

@@ -179,3 +179,23 @@ pub fn erasure_json(erasure: &v1::Erasure) -> Value {
         "commits_with_examples": erasure.commits_with_examples,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_row_is_said_in_one_line_and_nothing_is_said_of_what_is_done() {
+        let left = |objects, nodes: &[&str]| ErasureLeft {
+            objects,
+            nodes: nodes.iter().map(ToString::to_string).collect(),
+            ..ErasureLeft::default()
+        };
+        let said = |left: &ErasureLeft| unfinished_text(left).unwrap_or_default();
+        let both = said(&left(1200, &["6f1c", "09d2"]));
+        assert!(both.contains("1 200 objects may hold the rows; not confirmed by 6f1c, 09d2;"), "{both}");
+        assert!(said(&left(1, &[])).contains(": 1 object may hold the rows; hubs go on"));
+        assert!(said(&left(0, &[])).contains("a last look is due"));
+        assert_eq!(unfinished_text(&ErasureLeft { is_finished: true, ..left(0, &[]) }), None);
+    }
+}

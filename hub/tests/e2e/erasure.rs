@@ -112,6 +112,7 @@ async fn an_erased_person_is_nowhere_below_the_data_directory_and_every_door_say
     let erased = erase_keys_of_csv(&hub, &arguments);
     assert_eq!((&erased["rows"], &erased["versions"]), (&would["rows"], &would["versions"]));
     assert_eq!(erased["pushes"], json!(["p1", "p2", "p3"]));
+    assert_eq!(erased["left"], json!({ "finished": true, "objects": 0, "nodes": [], "keeps_deleted": false }));
     assert_eq!(erase_keys_of_csv(&hub, &arguments)["replayed"], true);
 
     for ticket in [&old[0], &old_diff[0]] {

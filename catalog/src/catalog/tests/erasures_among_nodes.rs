@@ -288,6 +288,30 @@ fn bytes_and_tables_that_are_about_to_go_are_given_to_nobody() {
 }
 
 #[test]
+fn bytes_that_come_again_with_a_commit_that_did_not_see_the_list_are_kept() {
+    let bucket = MemoryBucket::default();
+    let (first, second) = (Node::start(&bucket), Node::start(&bucket));
+    fill(&bucket, &[&first, &second]);
+    let patient = Sharing { settling: Duration::from_secs(2), ..quick().sharing };
+    let third = Node::with(&bucket, CatalogOptions { sharing: patient, ..quick() }, false).expect("opens");
+    std::thread::scope(|scope| {
+        let erasing = scope.spawn(|| third.catalog.erase(&intent()).expect("erased"));
+        let list = wait_for_list(&bucket);
+        let told = second.push("seen", DATASET, ROWS[0].clone()).expect_err("they are about to go");
+        assert_eq!(told.kind(), ErrorKind::Unavailable, "{told}");
+        // As if the list had come a moment after the look.
+        let bytes = bucket.get(&list).expect("there");
+        bucket.delete(&list).expect("deleted");
+        second.push("again", DATASET, ROWS[0].clone()).expect("pushed");
+        bucket.put_if_absent(&list, bytes).expect("put back");
+        erasing.join().expect("ended");
+    });
+    let asset = version(&second, 4).asset;
+    Node::start(&bucket).catalog.snapshot().copy_raw(&asset, &mut Vec::new()).expect("they are that push's");
+    verified(&second);
+}
+
+#[test]
 fn erasures_and_pushes_on_several_nodes_at_once_lose_nothing() {
     const PUSHES: i64 = 10;
     let bucket = MemoryBucket::default();
@@ -296,6 +320,8 @@ fn erasures_and_pushes_on_several_nodes_at_once_lose_nothing() {
     let others =
         |push: i64| Push::new(&format!("other-{push}"), "almaty/others", 100 * (push + 1)..100 * (push + 1) + 3);
     let other = ErasureIntent { id: "f".parse().expect("valid"), keys: vec![vec!["3".to_owned()]], ..intent() };
+    // Longer than it takes to start: both look through the same files at the same time.
+    bucket.slow_down(Duration::from_millis(2));
     let (one, two, acknowledged) = std::thread::scope(|scope| {
         let one = scope.spawn(|| erase(&nodes[0], &intent(), &[&nodes[0]]));
         let two = scope.spawn(|| erase(&nodes[1], &other, &[&nodes[1]]));
@@ -313,6 +339,7 @@ fn erasures_and_pushes_on_several_nodes_at_once_lose_nothing() {
         });
         (one.join().expect("erased"), two.join().expect("erased"), pushing.join().expect("pushed"))
     });
+    bucket.slow_down(Duration::ZERO);
     nodes.iter().for_each(tend);
     nodes[0].catalog.collect_garbage().expect("collected");
     for node in &nodes {
