@@ -123,13 +123,14 @@ impl Catalog {
         let disk = BucketDisk::caching(store, dir, cache_bytes)
             .map_err(|e| Error::unavailable("opening the copies of objects failed").caused_by(e))?;
         let objects = Objects::new(Arc::new(disk));
-        // Before anything is read: whoever erases rows later waits for this node, too.
-        if fresh_stat(&objects, uuid::Uuid::new_v4().as_u128())?.is_some_and(|stat| stat.is_versioned) {
+        let scratch = (dir.join(paths::SCRATCH), lock);
+        let name = name_in(dir, uuid::Uuid::new_v4().as_u128())?;
+        let catalog = Self::open_as(Some(name), objects, projections, options, clock, scratch)?;
+        let fresh = fresh_stat(&catalog.shared.objects, uuid::Uuid::new_v4().as_u128())?;
+        if fresh.is_some_and(|stat| stat.is_versioned) {
             tracing::warn!("the store keeps deleted objects as earlier versions: rows that are erased stay in these");
         }
-        let node = Node::join(&objects, name_in(dir, uuid::Uuid::new_v4().as_u128())?)?;
-        let scratch = (dir.join(paths::SCRATCH), lock);
-        Self::open_as(Some(node), objects, projections, options, clock, scratch)
+        Ok(catalog)
     }
 
     /// Opens a catalog over any disk and with any projections.
@@ -145,14 +146,14 @@ impl Catalog {
     }
 
     fn open_as(
-        node: Option<Node>,
+        node: Option<String>,
         objects: Objects,
         projections: Projections,
         options: CatalogOptions,
         clock: Arc<dyn Clock>,
         (scratch, lock): (PathBuf, Option<DirectoryLock>),
     ) -> Result<Self> {
-        let opened = open_parts(&objects, projections, &options, node.as_ref())?;
+        let opened = open_parts(&objects, projections, &options, node)?;
         let shared = Shared {
             claims: Claims::new(objects.clone()),
             clock,
@@ -164,7 +165,7 @@ impl Catalog {
             is_closing: AtomicBool::new(false),
             past_indexes: Arc::new(PastIndexes::new(options.past_indexes_max)),
             report: opened.report,
-            node,
+            node: opened.node,
             cleaned_beside: Mutex::default(),
             identity: opened.identity,
             scratch,

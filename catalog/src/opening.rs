@@ -63,15 +63,20 @@ pub(crate) struct Opened {
     pub(crate) report: OpeningReport,
     /// Hash of the catalog's identity.
     pub(crate) identity: Sha256,
+    /// Who this is among the nodes on a shared store.
+    pub(crate) node: Option<Node>,
 }
 
+/// Opens a store for the node of a name, if it is a shared one.
 pub(crate) fn open_parts(
     objects: &Objects,
     projections: Projections,
     options: &CatalogOptions,
-    node: Option<&Node>,
+    node: Option<String>,
 ) -> Result<Opened> {
     let identity = prepare(objects)?;
+    // Before anything else is read: whoever erases rows later waits for this node, too.
+    let node = node.map(|name| Node::join(objects, name)).transpose()?;
     let truth = Truth::read(objects, identity)?;
     let (state, state_opening) = match &projections {
         Projections::OnDisk(dir) => open_state(&truth, &dir.join("sled"), options)?,
@@ -89,7 +94,7 @@ pub(crate) fn open_parts(
     });
     let state = StateSlot::new(state, watermark.clone(), rebuild);
     finish_erasures(objects, &state)?;
-    if let Some(node) = node {
+    if let Some(node) = &node {
         node.note_erasure(forget_erased(objects, &state, node.confirmed())?);
     }
     let (text, snapshot, text_opening) = match projections {
@@ -109,7 +114,7 @@ pub(crate) fn open_parts(
     };
     let turn = Turn { text, checkpointed: truth.checkpointed(), is_closed: false, condemned: Condemned::default() };
     let published = Published { sequence: watermark.sequence, datasets: watermark.datasets, text: snapshot };
-    Ok(Opened { state, turn, published, report, identity })
+    Ok(Opened { state, turn, published, report, identity, node })
 }
 
 /// The state as of a commit, in memory.
