@@ -3,20 +3,19 @@
 //! A list is made by merging the key streams of two versions, and is stored with the later one. Lists of versions that
 //! follow each other compose, so that a difference over a hundred versions reads what changed and nothing else.
 //!
-//! A file is [`MAGIC`], the number of segments as `u64`, their hashes, the number of records as `u64`, then the
-//! records: key, segment and position before, segment and position after; a missing side has segment `u32::MAX`.
-//! Numbers are big-endian.
+//! A list may also say which columns of each changed row differ, so that no others are read of the earlier version, and
+//! hold the values that differ as they were before, so that none is read there at all.
 
-use crate::objects::Object;
+mod file;
+
 use crate::rows::{LiveRow, Place, RowStream};
+pub(crate) use file::{ListWriter, ValuesWriter};
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::io::{BufWriter, Write};
-use ukimet_model::{ChangeCounts, Error, Result, Sha256};
+use ukimet_model::{ChangeCounts, Result, Sha256};
 
-const MAGIC: &[u8; 8] = b"UKMCHNG1";
-const RECORD_BYTES: usize = 32;
-const NO_SEGMENT: u32 = u32::MAX;
+/// Positions of columns in the schema of both versions, sorted.
+pub(crate) type ColumnSet = Vec<u32>;
 
 /// One row that differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,17 +25,29 @@ pub(crate) struct Change {
     pub(crate) before: Option<Place>,
     /// Where it lies, `None` if it is gone.
     pub(crate) after: Option<Place>,
+    /// Which columns differ, as a position in [`ChangeList::column_sets`]; `None` if nobody looked, or a side is missing.
+    pub(crate) columns: Option<u32>,
+    /// Where the values before lie that differ, or all of them if it is gone: a row of those stored with a list, which
+    /// takes the place of the segment. `None` if they are not stored.
+    pub(crate) values: Option<Place>,
 }
 
-/// The rows that differ, sorted by key.
+/// The rows that differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ChangeList {
     /// Hashes of the segments that hold the rows.
     pub(crate) segments: Vec<Sha256>,
+    /// Sets of columns that differ, each once.
+    pub(crate) column_sets: Vec<ColumnSet>,
     pub(crate) changes: Vec<Change>,
 }
 
 impl Change {
+    /// A row of which no more is known than where it lies.
+    pub(crate) fn new(key: u128, before: Option<Place>, after: Option<Place>) -> Self {
+        Self { key, before, after, columns: None, values: None }
+    }
+
     /// Counts it as what it is.
     pub(crate) fn count_in(&self, counts: &mut ChangeCounts) {
         match (self.before, self.after) {
@@ -73,7 +84,7 @@ pub(crate) fn compare(
         }
         let is_same = gone.zip(come).is_some_and(|(gone, come)| gone.row == come.row);
         if let Some(row) = gone.or(come).filter(|_| !is_same) {
-            each_change(Change { key: row.key, before: gone.map(|row| row.place), after: come.map(|row| row.place) });
+            each_change(Change::new(row.key, gone.map(|row| row.place), come.map(|row| row.place)));
         }
         if gone.is_some() {
             old = pull()?;
@@ -88,135 +99,135 @@ pub(crate) fn compare(
 pub(crate) struct ChangeGatherer<'a> {
     before: &'a [Sha256],
     after: &'a [Sha256],
-    numbers: HashMap<Sha256, u32>,
-    list: ChangeList,
+    segments: Numbers,
+    changes: Vec<Change>,
     pub(crate) counts: ChangeCounts,
 }
 
 impl<'a> ChangeGatherer<'a> {
     /// `before` and `after` are the segments that the places of the changes count.
     pub(crate) fn new(before: &'a [Sha256], after: &'a [Sha256]) -> Self {
-        Self { before, after, numbers: HashMap::new(), list: ChangeList::default(), counts: ChangeCounts::default() }
+        Self { before, after, segments: Numbers::default(), changes: Vec::new(), counts: ChangeCounts::default() }
     }
 
     pub(crate) fn add(&mut self, change: Change) {
         change.count_in(&mut self.counts);
-        let before = change.before.map(|place| self.renumbered(place, self.before));
-        let after = change.after.map(|place| self.renumbered(place, self.after));
-        self.list.changes.push(Change { key: change.key, before, after });
-    }
-
-    fn renumbered(&mut self, place: Place, segments: &[Sha256]) -> Place {
-        let hash = segments[place.segment as usize];
-        let segments = &mut self.list.segments;
-        let number = *self.numbers.entry(hash).or_insert_with(|| {
-            segments.push(hash);
-            segments.len() as u32 - 1
-        });
-        Place { segment: number, position: place.position }
+        let mut renumbered = |place: Place, hashes: &[Sha256]| Place {
+            segment: self.segments.number(hashes[place.segment as usize]),
+            ..place
+        };
+        let before = change.before.map(|place| renumbered(place, self.before));
+        let after = change.after.map(|place| renumbered(place, self.after));
+        self.changes.push(Change::new(change.key, before, after));
     }
 
     pub(crate) fn finish(self) -> ChangeList {
-        self.list
+        ChangeList { segments: self.segments.hashes, column_sets: Vec::new(), changes: self.changes }
     }
 }
 
-impl ChangeList {
-    pub(crate) fn write(&self, to: impl Write) -> std::io::Result<()> {
-        let mut to = BufWriter::new(to);
-        to.write_all(MAGIC)?;
-        to.write_all(&(self.segments.len() as u64).to_be_bytes())?;
-        for segment in &self.segments {
-            to.write_all(&segment.0)?;
+/// Sets of columns, each with its number.
+#[derive(Default)]
+pub(crate) struct ColumnSets {
+    numbers: HashMap<ColumnSet, u32>,
+    sets: Vec<ColumnSet>,
+}
+
+impl ColumnSets {
+    /// The number of a set, the same whenever it comes.
+    pub(crate) fn number(&mut self, set: &[u32]) -> u32 {
+        if let Some(number) = self.numbers.get(set) {
+            return *number;
         }
-        to.write_all(&(self.changes.len() as u64).to_be_bytes())?;
-        for change in &self.changes {
-            to.write_all(&change.key.to_be_bytes())?;
-            for place in [change.before, change.after] {
-                let place = place.unwrap_or(Place { segment: NO_SEGMENT, position: 0 });
-                to.write_all(&place.segment.to_be_bytes())?;
-                to.write_all(&place.position.to_be_bytes())?;
-            }
-        }
-        to.flush()
+        let number = self.sets.len() as u32;
+        self.sets.push(set.to_vec());
+        self.numbers.insert(set.to_vec(), number);
+        number
     }
 
-    /// Reads a list whose bytes are known to be whole.
-    ///
-    /// # Errors
-    ///
-    /// `Internal` if it is no change list.
-    pub(crate) fn read(object: &Object) -> Result<Self> {
-        let bytes = object.read(0, object.size_bytes() as usize)?;
-        Self::parse(&bytes).ok_or_else(|| Error::internal("a change list does not parse"))
+    /// The set of all columns that are in some of these.
+    fn union(&mut self, sets: impl Iterator<Item = u32>) -> u32 {
+        let mut sets = sets.fuse();
+        let Some(first) = sets.next() else { return self.number(&[]) };
+        let mut all: Option<ColumnSet> = None;
+        for set in sets.filter(|set| *set != first) {
+            all.get_or_insert_with(|| self.sets[first as usize].clone()).extend(&self.sets[set as usize]);
+        }
+        let Some(mut all) = all else { return first };
+        all.sort_unstable();
+        all.dedup();
+        self.number(&all)
     }
 
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let (segments_count, rest) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<8>()?;
-        let segments_bytes = usize::try_from(u64::from_be_bytes(*segments_count)).ok()?.checked_mul(32)?;
-        let (segments, rest) = rest.split_at_checked(segments_bytes)?;
-        let (count, records) = rest.split_first_chunk::<8>()?;
-        let size_bytes = usize::try_from(u64::from_be_bytes(*count)).ok()?.checked_mul(RECORD_BYTES)?;
-        if records.len() != size_bytes {
-            return None;
-        }
-        let segments: Vec<Sha256> = segments.as_chunks().0.iter().map(|hash| Sha256(*hash)).collect();
-        let place = |bytes: &[u8; 8]| -> Option<Option<Place>> {
-            let [segment, position] =
-                [&bytes[..4], &bytes[4..]].map(|half| half.iter().fold(0, |n, b| n << 8 | u32::from(*b)));
-            match segment {
-                NO_SEGMENT => Some(None),
-                _ => ((segment as usize) < segments.len()).then_some(Some(Place { segment, position })),
-            }
-        };
-        let changes = records.as_chunks::<RECORD_BYTES>().0.iter().map(|record| {
-            let (key, places) = record.split_first_chunk::<16>()?;
-            let [before, after] = places.as_chunks::<8>().0 else { return None };
-            Some(Change { key: u128::from_be_bytes(*key), before: place(before)?, after: place(after)? })
-        });
-        let changes = changes.collect::<Option<Vec<_>>>()?;
-        Some(Self { segments, changes })
+    pub(crate) fn into_sets(self) -> Vec<ColumnSet> {
+        self.sets
     }
 }
 
-/// The list over several versions that follow each other, from the lists of each.
+/// The list over several versions that follow each other, from the lists of each. The values before that a list is
+/// stored with have its number.
 ///
 /// A row that came and went is in none of them. With a key, a row that changed there and back again stays in the list:
 /// only its values tell.
 pub(crate) fn compose(lists: &[ChangeList], is_keyed: bool) -> ChangeList {
-    let mut composed = ChangeList::default();
-    let mut numbers: HashMap<Sha256, u32> = HashMap::new();
+    let (mut segments, mut sets) = (Numbers::default(), ColumnSets::default());
     let mut changes: Vec<(u128, usize, Change)> = Vec::new();
     for (age, list) in lists.iter().enumerate() {
-        let renumber: Vec<u32> = list
-            .segments
-            .iter()
-            .map(|hash| {
-                *numbers.entry(*hash).or_insert_with(|| {
-                    composed.segments.push(*hash);
-                    composed.segments.len() as u32 - 1
-                })
-            })
-            .collect();
-        let place = |place: Place| Place { segment: renumber[place.segment as usize], position: place.position };
+        let segments: Vec<u32> = list.segments.iter().map(|hash| segments.number(*hash)).collect();
+        let sets: Vec<u32> = list.column_sets.iter().map(|set| sets.number(set)).collect();
+        let place = |place: Place| Place { segment: segments[place.segment as usize], ..place };
         changes.extend(list.changes.iter().map(|change| {
-            let change = Change { before: change.before.map(place), after: change.after.map(place), ..*change };
+            let change = Change {
+                key: change.key,
+                before: change.before.map(place),
+                after: change.after.map(place),
+                columns: change.columns.map(|set| sets[set as usize]),
+                values: change.values.map(|place| Place { segment: age as u32, ..place }),
+            };
             (change.key, age, change)
         }));
     }
-    // Lists are sorted and follow each other, so the sort merges runs.
+    // Lists follow each other, so the sort merges runs.
     changes.sort_by_key(|(key, age, _)| (*key, *age));
+    let mut composed = Vec::with_capacity(changes.len());
     for of_key in changes.chunk_by(|a, b| a.0 == b.0) {
         if is_keyed {
-            let (before, after) = (of_key[0].2.before, of_key[of_key.len() - 1].2.after);
-            if before.is_some() || after.is_some() {
-                composed.changes.push(Change { key: of_key[0].0, before, after });
-            }
+            composed.extend(from_first_to_last(of_key, &mut sets));
         } else {
-            composed.changes.extend(net(of_key));
+            composed.extend(net(of_key));
         }
     }
-    composed
+    ChangeList { segments: segments.hashes, column_sets: sets.into_sets(), changes: composed }
+}
+
+/// Hashes of segments, each with its number.
+#[derive(Default)]
+struct Numbers {
+    numbers: HashMap<Sha256, u32>,
+    hashes: Vec<Sha256>,
+}
+
+impl Numbers {
+    fn number(&mut self, hash: Sha256) -> u32 {
+        *self.numbers.entry(hash).or_insert_with(|| {
+            self.hashes.push(hash);
+            self.hashes.len() as u32 - 1
+        })
+    }
+}
+
+/// What became of the one row that has a key; `None` if it came and went.
+fn from_first_to_last(of_key: &[(u128, usize, Change)], sets: &mut ColumnSets) -> Option<Change> {
+    let [(key, _, first), later @ ..] = of_key else { return None };
+    let after = later.last().map_or(first.after, |(_, _, last)| last.after);
+    if first.before.is_none() && after.is_none() {
+        return None;
+    }
+    let known: Option<Vec<u32>> = of_key.iter().map(|(_, _, change)| change.columns).collect();
+    let columns = known.map(|known| sets.union(known.into_iter()));
+    // What the first list holds of the row is enough if it is all of it, or nothing else changed later.
+    let is_enough = first.after.is_none() || (columns.is_some() && columns == first.columns);
+    Some(Change { key: *key, before: first.before, after, columns, values: first.values.filter(|_| is_enough) })
 }
 
 /// What is left of the coming and going of equal rows.

@@ -3,6 +3,8 @@
 //! Which rows differ comes from the change lists that are stored with the versions, or where one is missing from their
 //! key files; only rows that differ are read.
 
+mod describing;
+mod earlier;
 mod moves;
 mod reading;
 mod values;
@@ -15,6 +17,9 @@ use crate::snapshot::Published;
 use crate::successor::{fits, is_same_key};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+pub(crate) use describing::{Describing, describe};
+pub(crate) use earlier::copy_values;
+use earlier::{Lists, StoredValues};
 use std::collections::HashSet;
 use std::sync::Arc;
 use ukimet_model::{ChangeCounts, Dataset, DatasetUuid, Result, RowQuery, SegmentRef, Sha256, Version};
@@ -55,14 +60,16 @@ impl Diff {
         between: &[Version],
         query: &RowQuery,
     ) -> Result<Self> {
-        let list = list_between(&cache, &dataset.uuid, from, to, between)?;
+        let (mut list, values) = list_between(&cache, &dataset.uuid, from, to, between)?;
         let mut counts = ChangeCounts::default();
         list.changes.iter().for_each(|change| change.count_in(&mut counts));
+        list.sort();
         let mut changes = list.changes;
-        changes.sort_by_key(|change| (change.before.is_none(), change.before, change.after));
         changes.reverse();
-        let values = Values::try_new(cache, dataset, (from, to), list.segments, query)?;
-        let (rows_left, rows_at_once) = (query.limit.unwrap_or(u64::MAX), rows_at_once([from, to]));
+        let lists = Lists { column_sets: list.column_sets, values };
+        let values = Values::try_new(cache, dataset, (from, to), (list.segments, lists), query)?;
+        let (rows_left, rows_at_once) =
+            (query.limit.unwrap_or(u64::MAX), rows_at_once(from.segments.iter().chain(&to.segments)));
         Ok(Self { values, changes, counts, rows_left, rows_at_once, _pin: None })
     }
 
@@ -109,12 +116,14 @@ impl Iterator for Diff {
     }
 }
 
-/// As many rows as go into memory: fewer where rows are large.
-fn rows_at_once(versions: [&Version; 2]) -> usize {
-    let segments = versions.into_iter().flat_map(|version| &version.segments);
+/// As many rows of these segments as go into memory: fewer where rows are large.
+fn rows_at_once<'a>(segments: impl Iterator<Item = &'a SegmentRef>) -> usize {
     let row_bytes = segments.map(|segment| segment.size_bytes / segment.rows.max(1)).max().unwrap_or(0).max(1);
     (BYTES_AT_ONCE / row_bytes).clamp(1, ROWS_AT_ONCE_MAX) as usize
 }
+
+/// The changes from one version to another, and the values that are stored with the lists that they come from.
+type Listed = (ChangeList, Vec<Option<StoredValues>>);
 
 /// The changes from one version to another; `between` are those after the earlier up to the later, newest first.
 fn list_between(
@@ -123,18 +132,18 @@ fn list_between(
     from: &Version,
     to: &Version,
     between: &[Version],
-) -> Result<ChangeList> {
+) -> Result<Listed> {
     if from.number > to.number {
-        let mut list = list_between(cache, dataset, to, from, between)?;
+        let (mut list, values) = list_between(cache, dataset, to, from, between)?;
         list.changes.iter_mut().for_each(|change| std::mem::swap(&mut change.before, &mut change.after));
-        return Ok(list);
+        return Ok((list, values));
     }
     if from.root_hash == to.root_hash && is_same_key(from.key.as_ref(), to.key.as_ref()) {
-        return Ok(ChangeList::default());
+        return Ok(Listed::default());
     }
     match stored_list(cache, dataset, from, to, between)? {
-        Some(list) => Ok(list),
-        None => compared_list(cache, dataset, from, to),
+        Some(listed) => Ok(listed),
+        None => Ok((compared_list(cache, dataset, from, to)?, Vec::new())),
     }
 }
 
@@ -145,14 +154,17 @@ fn stored_list(
     from: &Version,
     to: &Version,
     between: &[Version],
-) -> Result<Option<ChangeList>> {
+) -> Result<Option<Listed>> {
     let schema = crate::layer::schema_of(&from.fields)?;
-    let mut lists = Vec::with_capacity(between.len());
+    let (mut lists, mut values) = (Vec::with_capacity(between.len()), Vec::with_capacity(between.len()));
     for version in between.iter().rev() {
         let Some(changes) = version.changes.filter(|_| fits(version, &schema, from.key.as_ref())) else {
             return Ok(None);
         };
-        lists.push(ChangeList::read(&cache.open(&paths::changes(dataset, &changes.sha256), &changes.sha256)?)?);
+        let object = cache.open(&paths::changes(dataset, &changes.sha256), &changes.sha256)?;
+        let (list, stored) = ChangeList::read(&object)?;
+        lists.push(list);
+        values.push(stored.map(StoredValues::open).transpose()?);
     }
     if lists.len() as u64 != to.number.0 - from.number.0 {
         return Ok(None);
@@ -164,7 +176,7 @@ fn stored_list(
         place.is_none_or(|place| segments.contains(&list.segments[place.segment as usize]))
     };
     let is_there = list.changes.iter().all(|change| lies_in(change.before, &old) && lies_in(change.after, &new));
-    Ok(is_there.then_some(list))
+    Ok(is_there.then_some((list, values)))
 }
 
 /// The list as the key files of both versions tell it.

@@ -439,6 +439,11 @@ impl Object {
         self.file.read_at(offset, length).map_err(|e| read_error("reading", &self.key, e))
     }
 
+    /// Some of its bytes, as an object of their own.
+    pub(crate) fn part(&self, offset: u64, length: u64) -> Self {
+        Self { key: Arc::clone(&self.key), file: Arc::new(FilePart { file: Arc::clone(&self.file), offset, length }) }
+    }
+
     /// A reader from `offset` to the end.
     pub(crate) fn reader(&self, offset: u64) -> ObjectReader {
         ObjectReader { file: Arc::clone(&self.file), offset }
@@ -464,6 +469,26 @@ impl Object {
             return Ok(());
         }
         Err(Error::internal(format!("object {} is damaged: its bytes have sha256 {}", self.key, found.short())))
+    }
+}
+
+/// Some bytes of a file.
+struct FilePart {
+    file: Arc<dyn ReadAt>,
+    offset: u64,
+    length: u64,
+}
+
+impl ReadAt for FilePart {
+    fn size(&self) -> u64 {
+        self.length
+    }
+
+    fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        if offset.checked_add(length as u64).is_none_or(|end| end > self.length) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.file.read_at(self.offset + offset, length)
     }
 }
 

@@ -41,8 +41,22 @@ pub struct CatalogOptions {
     pub erase_keys_max: usize,
     /// Text indexes of earlier snapshots that are kept in memory; at least 1.
     pub past_indexes_max: usize,
+    /// What a commit tells of changed rows beyond where they lie.
+    pub described_changes: DescribedChanges,
     /// How several nodes on one store give way to each other.
     pub sharing: Sharing,
+}
+
+/// When a commit notes which columns of its changed rows differ, so that a difference reads no others, and when it stores
+/// the values that were there before, so that it need not look for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DescribedChanges {
+    /// Changed and removed rows in a hundred of the version before at most: to note the columns, both sides of all of
+    /// them are read. Of more, a difference reads all columns, which costs little for each row, as they lie together.
+    pub percent_max: u64,
+    /// Pages of the version before over which the rows are strewn at least for their values to be stored: fewer are read
+    /// fast.
+    pub pages_min: u64,
 }
 
 /// How several nodes on one store give way to each other. All of them are to have the same.
@@ -86,6 +100,7 @@ impl Default for CatalogOptions {
             note_bytes_max: 10_000,
             erase_keys_max: 10_000,
             past_indexes_max: 2,
+            described_changes: DescribedChanges { percent_max: 10, pages_min: 64 },
             sharing: Sharing {
                 garbage_age: Duration::from_hours(24),
                 reading_max: Duration::from_hours(24),

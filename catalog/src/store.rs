@@ -10,11 +10,18 @@ use crate::state::{Damage, Digest, KeyValue, Pair, Read, WATERMARK_KEY, Watermar
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Bytes of pairs from which on the database is opened once more when it is closed. Whoever opens it reads all of its log
+/// that was written since it was opened before: then that was at the closing, which nobody waits for.
+const LOG_BYTES_MAX: u64 = 8 << 20;
 
 /// A sled database in a directory.
 pub(crate) struct SledState {
     dir: PathBuf,
+    cache_bytes: u64,
+    /// Bytes of pairs since it was opened.
+    written_bytes: AtomicU64,
     /// There until it is closed.
     db: Option<sled::Db>,
     /// Whether its pairs are known to be whole.
@@ -27,8 +34,11 @@ impl Drop for SledState {
     #[expect(clippy::disallowed_methods, reason = "the seal syncs the files after it")]
     fn drop(&mut self) {
         let Some(db) = self.db.take() else { return };
-        let is_flushed = guarded(|| db.flush()).is_ok();
+        let mut is_flushed = guarded(|| db.flush()).is_ok();
         drop(db);
+        if is_flushed && self.written_bytes.load(Ordering::Relaxed) > LOG_BYTES_MAX {
+            is_flushed = open(&self.dir, self.cache_bytes).is_ok();
+        }
         // Without a seal, all pairs are read when it is opened: slower, not worse.
         if is_flushed && self.is_whole.load(Ordering::Relaxed) {
             seal::make(&self.dir).unwrap_or_else(|error| tracing::debug!(%error, "the state was not sealed"));
@@ -49,14 +59,18 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("no reason given").to_owned()
 }
 
+fn open(dir: &Path, cache_bytes: u64) -> Result<sled::Db, Damage> {
+    guarded(|| sled::Config::new().path(dir).cache_capacity(cache_bytes).open())
+}
+
 impl SledState {
     /// Opens the database, making an empty one if there is none.
     pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, Damage> {
         let is_sealed = seal::take(dir);
         remove_unfinished_snapshots(dir);
-        let config = sled::Config::new().path(dir).cache_capacity(cache_bytes);
-        let db = guarded(|| config.open())?;
-        Ok(Self { dir: dir.to_owned(), db: Some(db), is_whole: AtomicBool::new(false), is_sealed })
+        let (dir, db) = (dir.to_owned(), Some(open(dir, cache_bytes)?));
+        let (written_bytes, is_whole) = (AtomicU64::new(0), AtomicBool::new(false));
+        Ok(Self { dir, cache_bytes, written_bytes, db, is_whole, is_sealed })
     }
 
     /// How far the state has come, and that it is whole: known by its seal, or else every pair is read.
@@ -134,6 +148,7 @@ impl KeyValue for SledState {
     fn write(&self, pairs: &[Pair]) -> Result<(), Damage> {
         let mut batch = sled::Batch::default();
         for (key, value) in pairs {
+            self.written_bytes.fetch_add((key.len() + value.len()) as u64, Ordering::Relaxed);
             batch.insert(key.as_slice(), value.as_slice());
         }
         self.run(|db| db.apply_batch(batch))
@@ -176,6 +191,26 @@ mod tests {
         let state = SledState::open(&sled, 1 << 20).expect("whole");
         assert!(!state.is_sealed);
         assert!(state.check_or_trust().is_err(), "the stray pair is seen");
+    }
+
+    #[test]
+    fn what_was_written_is_read_again_at_the_closing_and_not_at_the_opening() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let sled = dir.path().join("sled");
+        let reached = || -> Vec<_> {
+            let names = std::fs::read_dir(&sled).expect("there").flatten().map(|entry| entry.file_name());
+            names.filter(|name| name.to_string_lossy().starts_with("snap.")).collect()
+        };
+        closed_with_a_stray_pair(&sled);
+        let (state, _) = open(&sled);
+        let value = vec![7; LOG_BYTES_MAX as usize / 1000];
+        for number in 0..1001_u32 {
+            state.write(&[(number.to_be_bytes().to_vec(), value.clone())]).expect("room");
+        }
+        drop(state);
+        let at_closing = reached();
+        drop(open(&sled));
+        assert_eq!(reached(), at_closing, "nothing was left to be read");
     }
 
     #[test]

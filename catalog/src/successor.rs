@@ -1,15 +1,17 @@
 //! What a dataset's next version is made of: segments of the version before, with the rows that go marked, and new ones.
 
 use crate::catalog::Shared;
-use crate::changes::{ChangeGatherer, compare};
+use crate::changes::{ChangeGatherer, ChangeList, ListWriter, compare};
 use crate::claims::ObjectClaim;
 use crate::deletes::write_deletes;
+use crate::diff::{Describing, describe};
 use crate::erasure::Erasure;
 use crate::extent::{Extent, extent_after, extent_of, live_rows};
 use crate::key::{key_positions, key_text};
 use crate::keys::{KeyReader, RootHasher, write_keys};
 use crate::layer::{LayerRows, schema_of};
 use crate::paths;
+use crate::renewed::{RenewingColumn, renewing_column};
 use crate::rows::{LiveRow, LiveRows, Place, RowStream};
 use crate::search::read_rows;
 use arrow_schema::{Schema, SchemaRef};
@@ -53,6 +55,8 @@ pub(crate) struct State {
     pub(crate) extent: Extent,
     /// Rows that are new and have a key that perhaps was erased.
     pub(crate) perhaps_erased: u64,
+    /// The column that alone made very many rows new.
+    pub(crate) renewing: Option<RenewingColumn>,
     pub(crate) claims: Vec<ObjectClaim>,
 }
 
@@ -288,12 +292,40 @@ impl Successor {
         if let Some(base) = base.filter(|_| !is_compared) {
             counts.removed = base.rows;
         }
-        let mut changes = None;
+        let (mut changes, mut renewing) = (None, None);
         if fits && counts != ChangeCounts::default() {
-            changes = Some(write_changes(shared, &self.uuid, gatherer, &mut claims)?);
+            let before = base.map_or(&[][..], |base| &base.segments);
+            let (written, claim, column) = self.write_changes(shared, (before, &segments), gatherer)?;
+            claims.push(claim);
+            (changes, renewing) = (Some(written), column);
         }
         let extent = self.extent_of(shared, base, &segments)?;
-        Ok(State { segments, root_hash: root.finish(), rows, counts, changes, extent, perhaps_erased, claims })
+        let root_hash = root.finish();
+        Ok(State { segments, root_hash, rows, counts, changes, extent, perhaps_erased, renewing, claims })
+    }
+
+    /// Writes the list of changes, and with few what they are; of very many tells whether one column alone made them.
+    fn write_changes(
+        &self,
+        shared: &Shared,
+        (before, after): (&[SegmentRef], &[SegmentRef]),
+        gatherer: ChangeGatherer<'_>,
+    ) -> Result<(ChangesRef, ObjectClaim, Option<RenewingColumn>)> {
+        let (counts, mut list) = (gatherer.counts, gatherer.finish());
+        list.sort();
+        let mut writer = ListWriter::begin(&shared.objects)?;
+        let (cache, dataset, schema) = (&shared.segments, &self.uuid, &self.schema);
+        let limits = &shared.options.described_changes;
+        let renewing = if limits.describes(counts, before.iter().map(SegmentRef::live_rows).sum()) {
+            let is_strewn = limits.is_strewn(&list, shared.options.page_rows);
+            let values = is_strewn.then(|| writer.values(&self.schema)).transpose()?;
+            describe(&Describing { cache, dataset, schema, before, after }, &mut list, values)?;
+            None
+        } else {
+            renewing_column(cache, dataset, schema, (before, after), &list)?
+        };
+        let (changes, claim) = publish_changes(shared, &self.uuid, writer, &list)?;
+        Ok((changes, claim, renewing))
     }
 
     fn extent_of(&self, shared: &Shared, base: Option<&Version>, segments: &[SegmentRef]) -> Result<Extent> {
@@ -342,22 +374,20 @@ impl Successor {
     }
 }
 
-fn write_changes(
+/// Writes a list durably.
+pub(crate) fn publish_changes(
     shared: &Shared,
     dataset: &DatasetUuid,
-    gatherer: ChangeGatherer<'_>,
-    claims: &mut Vec<ObjectClaim>,
-) -> Result<ChangesRef> {
-    let counts = gatherer.counts;
-    let mut writer = shared.objects.writer()?;
-    let written = gatherer.finish().write(&mut writer);
-    written.map_err(|e| shared.objects.write_error("writing", "a change list", e))?;
-    let finished = writer.finish()?;
+    writer: ListWriter,
+    list: &ChangeList,
+) -> Result<(ChangesRef, ObjectClaim)> {
+    let mut counts = ChangeCounts::default();
+    list.changes.iter().for_each(|change| change.count_in(&mut counts));
+    let finished = writer.finish(list)?;
     let sha256 = finished.sha256;
     let claim = shared.claims.claim(paths::changes(dataset, &sha256))?;
     finished.publish(&claim.key)?;
-    claims.push(claim);
-    Ok(ChangesRef { sha256, counts })
+    Ok((ChangesRef { sha256, counts }, claim))
 }
 
 /// The objects that a segment of a version consists of.

@@ -11,6 +11,7 @@ use crate::objects::Objects;
 use crate::paths;
 use crate::push::PushIntent;
 use crate::receipt::write_receipt;
+use crate::renewed::RenewingColumn;
 use crate::rows::LiveRows;
 use crate::snapshot::Snapshot;
 use crate::successor::{State, Successor, fits, is_same_key, segment_objects};
@@ -22,9 +23,10 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use ukimet_model::batch::check_schema;
+use ukimet_model::error::quoted;
 use ukimet_model::{
-    ChangeCounts, DatasetId, DerivedAsset, Diagnostic, Error, Field, Key, LayerReport, MajorNumber, Promise, PushMode,
-    PushOutcome, Result, SchemaBreak, Severity, Sha256, ValidTime, Version, VersionNumber,
+    ChangeCounts, DatasetId, DerivedAsset, Diagnostic, Error, Example, Field, Key, LayerReport, MajorNumber, Promise,
+    PushMode, PushOutcome, Result, SchemaBreak, Severity, Sha256, ValidTime, Verdict, Version, VersionNumber,
 };
 
 /// Compression of the bytes as sent: they are read again only to be replayed.
@@ -218,7 +220,7 @@ impl Transaction {
         let shared = &self.shared;
         shared.check_takes_commits()?;
         let (dataset, uuid) = (layer.dataset.clone(), layer.uuid.clone());
-        let (rows, tables, assets) = layer.into_parts();
+        let (rows, mut tables, assets) = layer.into_parts();
         let onto = rows.plan.base.as_ref().filter(|_| rows.plan.is_onto_base_only).map(|base| base.number);
         let (own_assets, asset_claims) = assets.publish(&shared.claims, &uuid)?;
         let (successor, mut claims) = Successor::write(shared, rows)?;
@@ -228,7 +230,17 @@ impl Transaction {
         let newest = newest_for(shared, &dataset, onto)?;
         let erasures = erasures(shared, &dataset)?;
         let state = successor.state(shared, newest.as_ref(), &erasures)?;
-        let report = with_note(report, &state, erasures.last());
+        let mut report = with_note(report, &state, erasures.last());
+        if let Some(column) = &state.renewing {
+            let found = renewed(column, &state.counts);
+            tables.add_verdict(&Verdict::new(
+                &found.rule,
+                found.severity,
+                &found.message,
+                found.examples[0].clone(),
+            ))?;
+            report.diagnostics.push(found);
+        }
         let (receipt, receipt_claim) = store_receipt(shared, &report)?;
         claims.push(receipt_claim);
         let mut prepared = PreparedLayer {
@@ -435,6 +447,20 @@ fn with_note(mut report: LayerReport, state: &State, last: Option<&Erasure>) -> 
         report.diagnostics.push(Diagnostic { rule, severity: Severity::Warning, message, count, examples: Vec::new() });
     }
     report
+}
+
+/// What is to be said of a column that alone made very many rows new.
+fn renewed(column: &RenewingColumn, counts: &ChangeCounts) -> Diagnostic {
+    let RenewingColumn { name, source_name, compared, found } = column;
+    let count = counts.added + counts.changed;
+    let name = quoted(name);
+    let message = format!(
+        "column {name} alone made rows new: of {compared} new rows that were compared, {found} were there but for it; if \
+         a program numbers the rows, leave it out with drop in a mapping, and declare another key if it is the key"
+    );
+    let example = Example { row: None, field: Some(source_name.clone()), found: String::new(), taken: None };
+    let rule = "rows.renewed_by_column".to_owned();
+    Diagnostic { rule, severity: Severity::Note, message, count, examples: vec![example] }
 }
 
 /// Stores what was done to a layer.

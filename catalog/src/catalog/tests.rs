@@ -17,7 +17,7 @@ use crate::catalog::Catalog;
 use crate::disk::Disk;
 use crate::objects::Objects;
 use crate::opening::Projections;
-use crate::options::CatalogOptions;
+use crate::options::{CatalogOptions, DescribedChanges};
 use crate::push::PushIntent;
 use crate::seal::sha256;
 use crate::transaction::Transaction;
@@ -114,7 +114,16 @@ fn points(rows: std::ops::Range<i64>) -> Batch {
 }
 
 fn small() -> CatalogOptions {
-    CatalogOptions { checkpoint_every: 2, disk_reserve_bytes: 0, segment_rows_max: 4, ..CatalogOptions::default() }
+    // Small changes are described, their values stored with the list; large ones are not.
+    let described_changes = DescribedChanges { percent_max: 60, pages_min: 1 };
+    let (checkpoint_every, segment_rows_max) = (2, 4);
+    CatalogOptions {
+        checkpoint_every,
+        disk_reserve_bytes: 0,
+        segment_rows_max,
+        described_changes,
+        ..CatalogOptions::default()
+    }
 }
 
 fn open(disk: Arc<dyn Disk>) -> Result<Catalog> {

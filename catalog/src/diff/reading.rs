@@ -4,11 +4,10 @@ use crate::layer::schema_of;
 use crate::rows::Place;
 use crate::search::read_rows;
 use crate::segments::{OpenSegment, SegmentCache};
-use crate::successor::by_segment;
 use crate::valid::ValidFilter;
-use arrow_array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow_array::{ArrayRef, BooleanArray, UInt32Array, new_null_array};
 use arrow_schema::{ArrowError, FieldRef, Fields, SchemaRef};
-use arrow_select::concat::concat_batches;
+use arrow_select::concat::{concat, concat_batches};
 use arrow_select::take::take;
 use roaring::RoaringBitmap;
 use std::collections::HashMap;
@@ -35,7 +34,7 @@ pub(super) struct Side {
 /// The rows of some changes on one side, null where a change has none.
 pub(super) struct Rows {
     /// The columns that were read, in the order of their positions.
-    columns: Vec<ArrayRef>,
+    pub(super) columns: Vec<ArrayRef>,
     pub(super) are_there: BooleanArray,
 }
 
@@ -70,7 +69,7 @@ impl Side {
         self.column_at(rows, self.all.index_of(name).ok()?)
     }
 
-    fn column_at<'a>(&self, rows: &'a Rows, position: usize) -> Option<&'a ArrayRef> {
+    pub(super) fn column_at<'a>(&self, rows: &'a Rows, position: usize) -> Option<&'a ArrayRef> {
         self.read.binary_search(&position).ok().map(|i| &rows.columns[i])
     }
 
@@ -85,62 +84,136 @@ impl Side {
         Ok(wanted.into_iter().zip(rows.are_there.values()).map(|(is_so, is_there)| is_so && is_there).collect())
     }
 
-    /// Reads the rows at some places, in the order of the places. `hashes` are the segments that the places count.
-    pub(super) fn rows(
-        &self,
-        cache: &SegmentCache,
-        dataset: &DatasetUuid,
-        hashes: &[Sha256],
-        places: impl Iterator<Item = Option<Place>> + Clone,
-    ) -> Result<Rows> {
-        let schema = self.all.project(&self.read).map(SchemaRef::new).map_err(failed)?;
-        let (mut batches, mut numbers, mut count) = (Vec::new(), HashMap::new(), 0_u32);
-        for (number, rows) in by_segment(places.clone().flatten()) {
-            let missing = || Error::internal("a change list names a segment that its version has not");
-            let hash = hashes.get(number as usize).ok_or_else(missing)?;
-            let segment = self.segments.get(hash).ok_or_else(missing)?;
-            let columns = self.columns(&cache.segment(dataset, segment)?, &rows, segment.rows)?;
-            batches.push(RecordBatch::try_new(SchemaRef::clone(&schema), columns).map_err(failed)?);
-            for position in &rows {
-                numbers.insert(Place { segment: number, position }, count);
-                count += 1;
-            }
+    /// All columns of the rows that some segments hold.
+    pub(super) fn whole(all: &SchemaRef, segments: &[SegmentRef]) -> Self {
+        Self {
+            segments: segments.iter().map(|segment| (segment.parquet, segment.clone())).collect(),
+            all: SchemaRef::clone(all),
+            fields: all.fields().clone(),
+            read: (0..all.fields().len()).collect(),
+            valid: None,
         }
-        let rows = concat_batches(&schema, &batches).map_err(failed)?;
-        if rows.num_rows() != count as usize {
-            return Err(Error::internal("a segment has fewer rows than a change list says"));
-        }
-        let picks: UInt32Array = places.map(|place| place.and_then(|place| numbers.get(&place).copied())).collect();
-        let columns = rows.columns().iter().map(|column| take(column, &picks, None)).collect::<Result<_, _>>();
-        Ok(Rows {
-            columns: columns.map_err(failed)?,
-            are_there: picks.iter().map(|pick| Some(pick.is_some())).collect(),
-        })
     }
 
-    /// The columns that are read, of some rows of a segment. Many rows are decoded on two processors, about the same
-    /// number of bytes on each.
-    fn columns(&self, open: &OpenSegment, rows: &RoaringBitmap, rows_in_segment: u64) -> Result<Vec<ArrayRef>> {
-        let read = |columns: &[usize]| read_columns(open, columns, rows, rows_in_segment);
-        if rows.len() < ROWS_SHARED_MIN {
-            return read(&self.read);
-        }
-        let [mine, theirs] = halves(&self.read, &sizes(open, self.all.fields().len()));
-        let (my_columns, their_columns) = thread::scope(|scope| {
-            let thread = scope.spawn(|| read(&theirs));
-            (read(&mine), thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
-        });
-        let mut columns: Vec<_> = mine.into_iter().zip(my_columns?).collect();
-        columns.extend(theirs.into_iter().zip(their_columns?));
-        columns.sort_by_key(|(position, _)| *position);
-        Ok(columns.into_iter().map(|(_, column)| column).collect())
+    /// Reads what another side of the same columns reads, too.
+    pub(super) fn read_also(&mut self, other: &Self) {
+        self.read.extend(&other.read);
+        self.read.sort_unstable();
+        self.read.dedup();
+    }
+
+    /// Positions of the columns that are read, in order.
+    pub(super) fn read(&self) -> &[usize] {
+        &self.read
+    }
+
+    /// Reads the rows at some places, in the order of the places.
+    pub(super) fn rows(&self, files: &Files<'_>, places: &[Option<Place>]) -> Result<Rows> {
+        let are_there: BooleanArray = places.iter().map(|place| Some(place.is_some())).collect();
+        let columns = match self.gather(files, &self.read, places)? {
+            Some(found) => found.in_order()?,
+            None => self.read.iter().map(|i| new_null_array(self.all.field(*i).data_type(), places.len())).collect(),
+        };
+        Ok(Rows { columns, are_there })
+    }
+
+    /// Reads some columns of the rows at some places; `None` if there is no place.
+    pub(super) fn gather(
+        &self,
+        files: &Files<'_>,
+        columns: &[usize],
+        places: &[Option<Place>],
+    ) -> Result<Option<Found>> {
+        gather(places, columns.len(), |number, rows| {
+            let missing = || Error::internal("a change list names a segment that its version has not");
+            let hash = files.segments.get(number as usize).ok_or_else(missing)?;
+            let segment = self.segments.get(hash).ok_or_else(missing)?;
+            let open = files.cache.segment(files.dataset, segment)?;
+            read_shared(&open, columns, rows, segment.rows)
+        })
     }
 }
 
-/// Bytes of each of the first columns of a file.
-fn sizes(open: &OpenSegment, columns: usize) -> Vec<i64> {
+/// Where rows of a dataset are read.
+pub(super) struct Files<'a> {
+    pub(super) cache: &'a SegmentCache,
+    pub(super) dataset: &'a DatasetUuid,
+    /// The segments that places count.
+    pub(super) segments: &'a [Sha256],
+}
+
+/// Rows that were read, each once, and which of them each place has.
+pub(super) struct Found {
+    pub(super) columns: Vec<ArrayRef>,
+    pub(super) picks: Vec<Option<u32>>,
+}
+
+impl Found {
+    /// The columns in the order of the places.
+    fn in_order(&self) -> Result<Vec<ArrayRef>> {
+        let is_as_read = (0..).zip(&self.picks).all(|(i, pick)| *pick == Some(i));
+        if is_as_read && self.columns.iter().all(|column| column.len() == self.picks.len()) {
+            return Ok(self.columns.clone());
+        }
+        let picks: UInt32Array = self.picks.iter().copied().collect();
+        self.columns.iter().map(|column| take(column, &picks, None)).collect::<Result<_, _>>().map_err(failed)
+    }
+}
+
+/// Reads rows by `read`, which is given the number of a file and rows of it; `None` if there is no place.
+pub(super) fn gather(
+    places: &[Option<Place>],
+    columns: usize,
+    mut read: impl FnMut(u32, &RoaringBitmap) -> Result<Vec<ArrayRef>>,
+) -> Result<Option<Found>> {
+    let mut wanted: Vec<Place> = places.iter().flatten().copied().collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let mut parts: Vec<Vec<ArrayRef>> = vec![Vec::new(); columns];
+    for of_file in wanted.chunk_by(|a, b| a.segment == b.segment) {
+        let rows: RoaringBitmap = of_file.iter().map(|place| place.position).collect();
+        let found = read(of_file[0].segment, &rows)?;
+        if found.len() != columns || found.iter().any(|column| column.len() != of_file.len()) {
+            return Err(Error::internal("a file has fewer rows or columns than a change list says"));
+        }
+        parts.iter_mut().zip(found).for_each(|(parts, column)| parts.push(column));
+    }
+    let columns = parts.iter().map(|parts| concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>()));
+    let columns = columns.collect::<Result<_, _>>().map_err(failed)?;
+    let pick = |place: &Option<Place>| place.and_then(|place| wanted.binary_search(&place).ok()).map(|i| i as u32);
+    Ok(Some(Found { columns, picks: places.iter().map(pick).collect() }))
+}
+
+/// Columns of some rows of a segment, in order. Many rows are decoded on two processors, about the same number of bytes on
+/// each.
+fn read_shared(
+    open: &OpenSegment,
+    columns: &[usize],
+    rows: &RoaringBitmap,
+    rows_in_segment: u64,
+) -> Result<Vec<ArrayRef>> {
+    let read = |columns: &[usize]| read_columns(open, columns, rows, rows_in_segment);
+    if rows.len() < ROWS_SHARED_MIN || columns.len() < 2 {
+        return read(columns);
+    }
+    let [mine, theirs] = halves(columns, &sizes(open));
+    let (my_columns, their_columns) = thread::scope(|scope| {
+        let thread = scope.spawn(|| read(&theirs));
+        (read(&mine), thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    });
+    let mut columns: Vec<_> = mine.into_iter().zip(my_columns?).collect();
+    columns.extend(theirs.into_iter().zip(their_columns?));
+    columns.sort_by_key(|(position, _)| *position);
+    Ok(columns.into_iter().map(|(_, column)| column).collect())
+}
+
+/// Bytes of each column of a file.
+fn sizes(open: &OpenSegment) -> Vec<i64> {
     let schema = open.footer.parquet_schema();
-    let mut sizes = vec![0; columns];
+    let mut sizes = vec![0; schema.root_schema().get_fields().len()];
     for group in open.footer.metadata().row_groups() {
         for (leaf, column) in group.columns().iter().enumerate() {
             if let Some(size) = sizes.get_mut(schema.get_column_root_idx(leaf)) {
@@ -167,7 +240,8 @@ fn halves(columns: &[usize], sizes: &[i64]) -> [Vec<usize>; 2] {
     groups
 }
 
-fn read_columns(
+/// Columns of some rows of a file, in order.
+pub(super) fn read_columns(
     open: &OpenSegment,
     columns: &[usize],
     rows: &RoaringBitmap,

@@ -1,8 +1,9 @@
 //! The values of rows that differ, before and after, side by side.
 
 use super::Change;
+use super::earlier::{Aged, Lists, put_together, read_earlier};
 use super::moves::moves;
-use super::reading::{Rows, Side, failed};
+use super::reading::{Files, Rows, Side, failed};
 use crate::search::{Window, column_index};
 use crate::segments::{Reading, SegmentCache};
 use crate::successor::is_same_key;
@@ -29,6 +30,9 @@ pub(super) struct Values {
     dataset: DatasetUuid,
     /// The segments that the changes' places count.
     segments: Vec<Sha256>,
+    lists: Lists,
+    /// Whether the later version is the one before.
+    is_backward: bool,
     before: Side,
     after: Side,
     /// Names of the key's columns, where both versions have the same key.
@@ -46,12 +50,16 @@ impl Values {
         cache: Arc<SegmentCache>,
         dataset: &Dataset,
         (from, to): (&Version, &Version),
-        segments: Vec<Sha256>,
+        (segments, lists): (Vec<Sha256>, Lists),
         query: &RowQuery,
     ) -> Result<Self> {
         let key = to.key.as_ref().filter(|key| is_same_key(from.key.as_ref(), Some(key)));
         let key = key.map_or_else(Vec::new, |key| key.columns.clone());
-        let (before, after) = (Side::new(dataset, from, query, &key)?, Side::new(dataset, to, query, &key)?);
+        let (mut before, mut after) = (Side::new(dataset, from, query, &key)?, Side::new(dataset, to, query, &key)?);
+        if !lists.column_sets.is_empty() {
+            before.read_also(&after);
+            after.read_also(&before);
+        }
         if let Some(valid) = query.valid.as_ref().filter(|_| before.valid.is_none() && after.valid.is_none()) {
             ValidFilter::of(dataset, to, &after.all, valid)?;
         }
@@ -67,6 +75,8 @@ impl Values {
             reading,
             dataset: dataset.uuid.clone(),
             segments,
+            lists,
+            is_backward: from.number > to.number,
             before,
             after,
             key,
@@ -117,22 +127,22 @@ impl Values {
 
     /// The rows before and after, read at the same time.
     fn rows(&self, changes: &[Change]) -> Result<(Rows, Rows)> {
-        let before = || {
-            let places = changes.iter().map(|change| change.before);
-            self.before.rows(&self.cache, &self.dataset, &self.segments, places)
+        let changes: Vec<Aged> = changes.iter().map(|change| Aged::new(change, self.is_backward)).collect();
+        let (earlier, later) = if self.is_backward { (&self.after, &self.before) } else { (&self.before, &self.after) };
+        let files = Files { cache: &self.cache, dataset: &self.dataset, segments: &self.segments };
+        let read_later = || later.rows(&files, &changes.iter().map(|change| change.later).collect::<Vec<_>>());
+        let read_earlier = || read_earlier(earlier, &files, &self.lists, &changes);
+        let (groups, later_rows) = if changes.len() < CHANGES_SHARED_MIN {
+            (read_earlier(), read_later())
+        } else {
+            thread::scope(|scope| {
+                let later = scope.spawn(read_later);
+                (read_earlier(), later.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            })
         };
-        let after = || {
-            let places = changes.iter().map(|change| change.after);
-            self.after.rows(&self.cache, &self.dataset, &self.segments, places)
-        };
-        if changes.len() < CHANGES_SHARED_MIN {
-            return Ok((before()?, after()?));
-        }
-        let (before, after) = thread::scope(|scope| {
-            let after = scope.spawn(after);
-            (before(), after.join().unwrap_or_else(|panic| resume_unwind(panic)))
-        });
-        Ok((before?, after?))
+        let later_rows = later_rows?;
+        let earlier_rows = put_together(earlier, (later, &later_rows), &groups?, &changes)?;
+        Ok(if self.is_backward { (later_rows, earlier_rows) } else { (earlier_rows, later_rows) })
     }
 
     /// For each column that was asked for whether its values differ, row by row.
@@ -200,7 +210,7 @@ impl Values {
 }
 
 /// Whether values differ, row by row; null differs from every value.
-fn differs(old: &ArrayRef, new: &ArrayRef) -> Result<BooleanArray> {
+pub(super) fn differs(old: &ArrayRef, new: &ArrayRef) -> Result<BooleanArray> {
     if old.data_type().is_nested() {
         // Arrow compares flat columns only; the hash of a row of one column tells the others apart.
         let hashes = |column: &ArrayRef| {

@@ -96,7 +96,7 @@ impl Holding<'_> {
     fn brought(&self, version: &Version) -> Result<bool> {
         let Some(changes) = version.changes else { return Ok(true) };
         let key = paths::changes(&self.found.dataset.uuid, &changes.sha256);
-        let list = ChangeList::read(&self.shared.segments.open(&key, &changes.sha256)?)?;
+        let (list, _) = ChangeList::read(&self.shared.segments.open(&key, &changes.sha256)?)?;
         let file = |place: Place| self.found.files.get(&list.segments[place.segment as usize]);
         let is_erased = |place: Place, key: u128| match file(place) {
             Some(file) => file.rows.contains(place.position),

@@ -3,19 +3,22 @@
 use super::blank::{BlankFiles, BlankKeys, damaged, write_blank, write_blank_keys};
 use super::find::{FileRows, Found};
 use crate::catalog::Shared;
-use crate::changes::{Change, ChangeList};
+use crate::changes::{Change, ChangeList, ListWriter};
 use crate::claims::ObjectClaim;
 use crate::deletes::write_deletes;
+use crate::diff::copy_values;
 use crate::erasure::{SegmentSubstitute, VersionFacts, is_same};
 use crate::extent::{Extent, extent_of, live_rows};
 use crate::keys::{RootHasher, read_keys};
 use crate::layer::schema_of;
+use crate::objects::Object;
 use crate::paths;
 use crate::rows::{Place, RowStream};
+use crate::successor::publish_changes;
 use roaring::RoaringBitmap;
 use std::collections::HashMap;
 use ukimet_model::batch::geometry_index;
-use ukimet_model::{ChangeCounts, ChangesRef, Dataset, Result, SegmentRef, Sha256, Version};
+use ukimet_model::{ChangesRef, Dataset, Result, SegmentRef, Sha256, Version};
 
 /// Writes substitutes.
 pub(super) struct Rewriter<'a> {
@@ -197,48 +200,58 @@ impl<'a> Rewriter<'a> {
     }
 
     /// A version's change list without the rows. One that counts in files that are no more known, and may have such a
-    /// row, goes: differences are then told by comparing.
+    /// row, goes: differences are then told by comparing. Values of rows in such files go anyway, because nobody looked
+    /// whether they are erased.
     fn changes(&mut self, version: &Version) -> Result<Option<ChangesRef>> {
         let Some(changes) = version.changes else { return Ok(None) };
         let key = paths::changes(&self.dataset().uuid, &changes.sha256);
-        let mut list = ChangeList::read(&self.shared.segments.open(&key, &changes.sha256)?)?;
+        let (mut list, values) = ChangeList::read(&self.shared.segments.open(&key, &changes.sha256)?)?;
         let is_known = list.segments.iter().all(|segment| self.found.files.contains_key(segment));
         if !is_known && list.changes.iter().any(|change| self.found.hashes.contains(&change.key)) {
             return Ok(None);
         }
-        if !list.segments.iter().any(|segment| self.file(segment).is_some()) {
+        let has_erased = list.segments.iter().any(|segment| self.file(segment).is_some());
+        if !has_erased && (is_known || values.is_none()) {
             return Ok(Some(changes));
         }
-        let left = |place: Place| {
-            let segment = &list.segments[place.segment as usize];
-            self.file(segment).is_none_or(|file| !file.rows.contains(place.position))
-        };
-        let kept = list.changes.iter().map(|change| Change {
-            before: change.before.filter(|place| left(*place)),
-            after: change.after.filter(|place| left(*place)),
-            ..*change
-        });
-        let kept: Vec<_> = kept.filter(|change| change.before.is_some() || change.after.is_some()).collect();
-        for segment in &mut list.segments {
-            if self.file(segment).is_some() {
-                let files = self.files.get(segment).ok_or_else(|| damaged("a change list"))?;
-                *segment = files.parquet;
-            }
+        let segments = std::mem::take(&mut list.segments);
+        let kept = list.changes.iter().filter_map(|change| self.change_left(change, &segments));
+        list.changes = kept.collect();
+        list.sort();
+        for segment in segments {
+            let files = self.file(&segment).map(|_| self.files.get(&segment).ok_or_else(|| damaged("a change list")));
+            list.segments.push(files.transpose()?.map_or(segment, |files| files.parquet));
         }
-        list.changes = kept;
-        self.write_changes(&list).map(Some)
+        self.write_changes(list, values.as_ref()).map(Some)
     }
 
-    fn write_changes(&mut self, list: &ChangeList) -> Result<ChangesRef> {
-        let (shared, mut counts) = (self.shared, ChangeCounts::default());
-        list.changes.iter().for_each(|change| change.count_in(&mut counts));
-        let mut writer = shared.objects.writer()?;
-        list.write(&mut writer).map_err(|e| shared.objects.write_error("writing", "a change list", e))?;
-        let finished = writer.finish()?;
-        let sha256 = finished.sha256;
-        let claim = shared.claims.claim(paths::changes(&self.dataset().uuid, &sha256))?;
-        finished.publish(&claim.key)?;
+    /// What is left of a change; `None` if neither side is. The values before stay if they are still those that differ.
+    fn change_left(&self, change: &Change, segments: &[Sha256]) -> Option<Change> {
+        let left = |place: &Place| {
+            let file = self.file(&segments[place.segment as usize]);
+            file.is_none_or(|file| !file.rows.contains(place.position))
+        };
+        let is_known = |place: &Place| self.found.files.contains_key(&segments[place.segment as usize]);
+        let (before, after) = (change.before.filter(left), change.after.filter(left));
+        if before.is_none() && after.is_none() {
+            return None;
+        }
+        let is_whole = (before, after) == (change.before, change.after);
+        let values = change.values.filter(|_| is_whole && before.as_ref().is_some_and(is_known));
+        Some(Change { key: change.key, before, after, columns: change.columns.filter(|_| is_whole), values })
+    }
+
+    /// Writes a list anew, and of its values those that some change still has.
+    fn write_changes(&mut self, mut list: ChangeList, values: Option<&Object>) -> Result<ChangesRef> {
+        let mut writer = ListWriter::begin(&self.shared.objects)?;
+        let left: Vec<u32> = list.changes.iter().filter_map(|change| change.values.map(|row| row.position)).collect();
+        if let Some(values) = values.filter(|_| !left.is_empty()) {
+            copy_values(values, &left, &mut writer)?;
+        }
+        let rows = list.changes.iter_mut().filter_map(|change| change.values.as_mut());
+        rows.zip(0..).for_each(|(values, row)| values.position = row);
+        let (changes, claim) = publish_changes(self.shared, &self.dataset().uuid, writer, &list)?;
         self.claims.push(claim);
-        Ok(ChangesRef { sha256, counts })
+        Ok(changes)
     }
 }

@@ -403,6 +403,37 @@ fn a_difference_names_columns_distances_and_areas_and_obeys_filters() {
     assert!(snapshot.diff(&dataset, &one, &two, &unknown).is_err());
 }
 
+/// The source's name of the column that a push says to have made its rows new alone, and of how many rows.
+fn renewed_by(outcome: &LayerOutcome) -> Option<(String, u64)> {
+    let found = outcome.report.diagnostics.iter().find(|found| found.rule == "rows.renewed_by_column")?;
+    Some((found.examples[0].field.clone().expect("a column"), found.count))
+}
+
+#[test]
+fn a_column_that_alone_makes_the_rows_new_is_named() {
+    // Each row has a place of its own; the first one goes, and the others are numbered anew.
+    let first = numbered(0..300, 1);
+    let renumbered: Rows = (0..299).map(|n| (n, first[&(n + 1)])).collect();
+    let dearer = numbered(0..300, 2);
+    let all_other: Rows = (0..300).map(|n| (n, (n, 1000 + n))).collect();
+    let cases = [
+        (Some("number"), &renumbered, Some(("№", 299))),
+        (None, &renumbered, Some(("№", 299))),
+        (Some("number"), &dearer, Some(("Мәні", 300))),
+        (Some("number"), &all_other, None),
+    ];
+    for (key, second, expected) in cases {
+        let dir = tempfile::tempdir().expect("a directory");
+        let catalog = open(dir.path());
+        assert_eq!(renewed_by(&replace("p1", key, &first).send(&catalog).expect("taken")), None);
+        let outcome = replace("p2", None, second).send(&catalog).expect("taken");
+        assert_eq!(renewed_by(&outcome), expected.map(|(name, count)| (name.to_owned(), count)), "{key:?}");
+        let mut again = second.clone();
+        again.insert(7, (77, 7));
+        assert_eq!(renewed_by(&replace("p3", None, &again).send(&catalog).expect("taken")), None, "one row changed");
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Operation {
     Replace(Rows),

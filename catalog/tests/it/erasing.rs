@@ -6,6 +6,7 @@ use arrow_array::{Array, ArrayRef, BinaryArray, RecordBatch, StringArray};
 use arrow_data::ArrayData;
 use arrow_ipc::reader::FileReader;
 use arrow_schema::{DataType, Schema};
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -200,7 +201,8 @@ pub(crate) fn holders(dir: &Path, wanted: &[u8]) -> Vec<String> {
         let bytes = std::fs::read(&path).expect("a file");
         contains(&bytes, wanted)
             || match path.extension().and_then(OsStr::to_str) {
-                Some("parquet") => holds_parquet(&path, wanted),
+                Some("parquet") => holds_parquet(bytes.into(), wanted),
+                Some("changes") => values_in(bytes).is_some_and(|values| holds_parquet(values, wanted)),
                 Some("arrow") => holds_arrow(&path, wanted),
                 ending if ending == Some("zst") || name.starts_with("raw/") => {
                     contains(&zstd::decode_all(bytes.as_slice()).expect("zstd"), wanted)
@@ -215,9 +217,14 @@ fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     bytes.windows(wanted.len()).any(|window| window == wanted)
 }
 
-fn holds_parquet(path: &Path, wanted: &[u8]) -> bool {
-    let file = std::fs::File::open(path).expect("a file");
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).expect("parquet");
+/// The values before that are stored with a list of changes: behind eight bytes, as long as the first number at the end says.
+fn values_in(list: Vec<u8>) -> Option<Bytes> {
+    let length = u64::from_be_bytes(list[list.len() - 24..][..8].try_into().expect("a number")) as usize;
+    (length > 0).then(|| Bytes::from(list).slice(8..8 + length))
+}
+
+fn holds_parquet(bytes: Bytes, wanted: &[u8]) -> bool {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).expect("parquet");
     let footer = format!("{:?}", builder.metadata());
     let mut batches = builder.build().expect("parquet");
     contains(footer.as_bytes(), wanted) || batches.any(|batch| holds_batch(&batch.expect("rows"), wanted))

@@ -4,7 +4,9 @@ use crate::erasing::{DATASET, Person, Push, codes, codes_of, erase, holders, key
 use crate::fixture::{deep, files, open, window};
 use std::path::Path;
 use ukimet_catalog::{Catalog, Erasure, VerifyReport, backup, restore, verify};
-use ukimet_model::{Action, DatasetId, ErrorKind, PushId, PushStatus, RowQuery, VersionNumber, VersionSelector};
+use ukimet_model::{
+    Action, DatasetId, ErrorKind, PushId, PushStatus, RetentionRule, RowQuery, VersionNumber, VersionSelector,
+};
 
 /// Random enough to be found wherever it is.
 const MARKER: &str = "q7XvW2-ztR9";
@@ -67,7 +69,9 @@ fn an_erased_row_is_in_no_version_and_no_file_holds_a_byte_of_it() {
     let catalog = open(dir.path());
     fill(&catalog);
     assert!(holders(dir.path(), MARKER.as_bytes()).len() > 5, "the search finds what is there");
-    assert!(holders(dir.path(), &key_hash(&code())).iter().any(|name| name.ends_with(".changes")));
+    for sought in [MARKER.as_bytes(), &key_hash(&code())] {
+        assert!(holders(dir.path(), sought).iter().any(|name| name.ends_with(".changes")), "what was there before");
+    }
     let before: Vec<_> = (1..=6).map(|version| all(&catalog, version)).collect();
     let erasure = erase(&catalog, "e1", &[&code()]);
     let lost: Vec<_> = erasure.versions.iter().map(|(version, rows)| (version.0, *rows)).collect();
@@ -148,6 +152,25 @@ fn windows_differences_and_earlier_snapshots_show_what_is_left() {
     assert_eq!(changes(4, 5), (0, 0, 0), "only the person went");
     assert_eq!(changes(1, 5), (10, 1, 0));
     assert_eq!(changes(5, 1), (0, 1, 10));
+}
+
+#[test]
+fn values_before_of_a_version_that_is_gone_go_with_any_erasure() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let catalog = open(dir.path());
+    Push::replace("p1", people(0..50)).send(&catalog).expect("taken");
+    Push::upsert("p2", vec![forgotten()]).send(&catalog).expect("taken");
+    Push::replace("p3", people(0..50)).send(&catalog).expect("taken");
+    let rule = RetentionRule { keep_newest: Some(1), keep_months: None, keep_tagged: true, keep_raw: false };
+    crate::versions::operate_on(&catalog, DATASET, "k", Action::SetRetention { rule: Some(rule) }).expect("done");
+    catalog.apply_retention("tester").expect("removed");
+    catalog.collect_garbage().expect("a whole disk");
+    let left = holders(dir.path(), MARKER.as_bytes());
+    let is_in = |ending: &str| left.iter().any(|name| name.ends_with(ending));
+    assert!(is_in(".changes") && !is_in(".parquet"), "{left:?}");
+    erase(&catalog, "e1", &["code-7"]);
+    assert_eq!(holders(dir.path(), MARKER.as_bytes()), Vec::<String>::new());
+    checked(dir.path());
 }
 
 #[test]

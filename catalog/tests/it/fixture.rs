@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use ukimet_catalog::{Catalog, CatalogOptions, PushIntent, Snapshot, VerifyOptions};
+use ukimet_catalog::{Catalog, CatalogOptions, DescribedChanges, PushIntent, Snapshot, VerifyOptions};
 use ukimet_model::batch::{attribute_field, geometry_field};
 use ukimet_model::{
     Asset, Batch, BoundingBox, DatasetMetadata, Declarations, LayerReport, PushOutcome, Result, RowQuery, Sha256,
@@ -172,7 +172,16 @@ impl Push {
 }
 
 pub(crate) fn options() -> CatalogOptions {
-    CatalogOptions { disk_reserve_bytes: 0, checkpoint_every: 4, state_cache_bytes: 1 << 20, ..Default::default() }
+    // Small changes are described, their values stored with the list; large ones are not.
+    let described_changes = DescribedChanges { percent_max: 60, pages_min: 1 };
+    let (checkpoint_every, state_cache_bytes) = (4, 1 << 20);
+    CatalogOptions {
+        disk_reserve_bytes: 0,
+        checkpoint_every,
+        state_cache_bytes,
+        described_changes,
+        ..Default::default()
+    }
 }
 
 pub(crate) fn open(dir: &Path) -> Catalog {

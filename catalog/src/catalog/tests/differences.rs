@@ -11,7 +11,7 @@ use crate::disk::RealDisk;
 use crate::disk::counting::CountingDisk;
 use crate::objects::Objects;
 use crate::opening::Projections;
-use crate::options::CatalogOptions;
+use crate::options::{CatalogOptions, DescribedChanges};
 use crate::push::PushIntent;
 use arrow_array::{
     ArrayRef, BinaryArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -161,9 +161,13 @@ fn stored_bytes(dir: &Path) -> u64 {
 /// Rows in a page.
 const PAGE_ROWS: usize = 128;
 
-fn open(dir: &Path, page_rows: usize) -> (Catalog, CountingDisk) {
+fn small_pages() -> CatalogOptions {
+    CatalogOptions { page_rows: PAGE_ROWS, ..CatalogOptions::default() }
+}
+
+fn open(dir: &Path, options: CatalogOptions) -> (Catalog, CountingDisk) {
     let disk = CountingDisk::new(Arc::new(RealDisk::new(dir)));
-    let options = CatalogOptions { disk_reserve_bytes: 0, page_rows, ..CatalogOptions::default() };
+    let options = CatalogOptions { disk_reserve_bytes: 0, ..options };
     let (objects, scratch) = (Objects::new(Arc::new(disk.clone())), dir.join("scratch"));
     let clock = Arc::new(SystemClock);
     let opened = Catalog::open_with(objects, Projections::InMemory, options, clock, scratch, None);
@@ -225,7 +229,7 @@ fn measure((catalog, disk): &(Catalog, CountingDisk), what: &str, from: u64, to:
 #[test]
 fn a_difference_over_a_hundred_versions_reads_no_page_without_a_changed_row() {
     let dir = tempfile::tempdir().expect("a directory");
-    let (catalog, disk) = open(dir.path(), PAGE_ROWS);
+    let (catalog, disk) = open(dir.path(), small_pages());
     let all: Vec<_> = (0..5000).map(parcel).collect();
     publish(&catalog, "v1", PushMode::Replace, &all, &[]);
     let (dataset, first) = catalog.snapshot().dataset(&DATASET.parse().expect("valid")).expect("there");
@@ -253,11 +257,37 @@ fn a_difference_over_a_hundred_versions_reads_no_page_without_a_changed_row() {
 }
 
 #[test]
+fn of_the_earlier_version_only_what_differs_is_read_and_of_strewn_rows_nothing() {
+    for pages_min in [1, 1000] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let limits = DescribedChanges { pages_min, ..CatalogOptions::default().described_changes };
+        let (catalog, disk) = open(dir.path(), CatalogOptions { described_changes: limits, ..small_pages() });
+        let mut dump: Vec<_> = (0..5000).map(parcel).collect();
+        publish(&catalog, "v1", PushMode::Replace, &dump, &[]);
+        let (dataset, first) = catalog.snapshot().dataset(&DATASET.parse().expect("valid")).expect("there");
+        let base = crate::paths::parquet(&dataset.uuid, &first.segments[0].parquet);
+        dump.iter_mut().step_by(100).for_each(|parcel| parcel.raise = 5);
+        publish(&catalog, "v2", PushMode::Upsert, &dump, &[]);
+        let size = std::fs::metadata(dir.path().join(&base)).expect("there").len();
+        for (from, to) in [(1, 2), (2, 1)] {
+            disk.take();
+            assert_eq!(diff(&catalog, from, to), ChangeCounts { added: 0, removed: 0, changed: 50 });
+            let read = disk.take();
+            match (pages_min, read.get(&base)) {
+                (1, None) => (),
+                (1000, Some(read)) => assert!(read * 10 < size, "one number of each row: {read} bytes of {size}"),
+                (_, read) => panic!("{read:?} bytes of {size} read"),
+            }
+        }
+    }
+}
+
+#[test]
 #[ignore = "a measurement of a large dataset"]
 fn a_dump_of_which_a_hundredth_changed_is_committed_fast() {
     let rows: u64 = std::env::var("UKIMET_DIFF_ROWS").map_or(20_000, |rows| rows.parse().expect("a number"));
     let dir = tempfile::tempdir().expect("a directory");
-    let (catalog, _) = open(dir.path(), CatalogOptions::default().page_rows);
+    let (catalog, _) = open(dir.path(), CatalogOptions::default());
     let mut dump: Vec<_> = (0..rows).map(parcel).collect();
     let used = publish(&catalog, "v1", PushMode::Replace, &dump, &[]);
     let base = stored_bytes(dir.path());
@@ -288,7 +318,7 @@ fn a_dump_of_which_a_hundredth_changed_is_committed_fast() {
 fn ten_thousand_rows_that_differ_are_found_fast() {
     let rows: u64 = std::env::var("UKIMET_DIFF_ROWS").map_or(20_000, |rows| rows.parse().expect("a number"));
     let dir = tempfile::tempdir().expect("a directory");
-    let opened = open(dir.path(), CatalogOptions::default().page_rows);
+    let opened = open(dir.path(), CatalogOptions::default());
     let catalog = &opened.0;
     let all: Vec<_> = (0..rows).map(parcel).collect();
     publish(catalog, "v1", PushMode::Replace, &all, &[]);
