@@ -95,11 +95,12 @@ fn without_each(
         let batch = batch?;
         let cells = all.iter().map(|column| row_hashes(&one_column(&batch, *column)?));
         let cells = cells.collect::<Result<Vec<_>>>()?;
-        for row in 0..batch.num_rows() {
-            // Each column has its own factor, so that equal values of two columns do not stand for each other.
-            let cell = |column: usize| cells[column][row].wrapping_mul(2 * column as u128 + 1);
-            let sum = all.iter().fold(0_u128, |sum, column| sum.wrapping_add(cell(*column)));
-            without.iter_mut().zip(&all).for_each(|(without, column)| without.push(sum.wrapping_sub(cell(*column))));
+        // Each column has its own factor, so that equal values of two columns do not stand for each other.
+        let cell = |column: usize, row: usize| cells[column][row].wrapping_mul(2 * column as u128 + 1);
+        let sum = |row: usize| all.iter().fold(0_u128, |sum, column| sum.wrapping_add(cell(*column, row)));
+        let sums: Vec<u128> = (0..batch.num_rows()).map(sum).collect();
+        for (column, without) in without.iter_mut().enumerate() {
+            without.extend(sums.iter().enumerate().map(|(row, sum)| sum.wrapping_sub(cell(column, row))));
         }
     }
     Ok(without)
@@ -113,7 +114,9 @@ fn one_column(rows: &RecordBatch, column: usize) -> Result<RecordBatch> {
 /// How many of the new rows are among the old ones, each of which counts once.
 fn common(old: &[u128], new: &[u128]) -> usize {
     let mut left: HashMap<u128, usize> = HashMap::new();
-    old.iter().for_each(|hash| *left.entry(*hash).or_default() += 1);
+    for hash in old {
+        *left.entry(*hash).or_default() += 1;
+    }
     let mut take = |hash: &&u128| match left.get_mut(*hash) {
         Some(count) if *count > 0 => {
             *count -= 1;

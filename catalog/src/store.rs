@@ -34,13 +34,14 @@ impl Drop for SledState {
     #[expect(clippy::disallowed_methods, reason = "the seal syncs the files after it")]
     fn drop(&mut self) {
         let Some(db) = self.db.take() else { return };
-        let mut is_flushed = guarded(|| db.flush()).is_ok();
+        let is_flushed = guarded(|| db.flush()).is_ok();
         drop(db);
-        if is_flushed && self.written_bytes.load(Ordering::Relaxed) > LOG_BYTES_MAX {
-            is_flushed = open(&self.dir, self.cache_bytes).is_ok();
-        }
         // Without a seal, all pairs are read when it is opened: slower, not worse.
-        if is_flushed && self.is_whole.load(Ordering::Relaxed) {
+        if !is_flushed || !self.is_whole.load(Ordering::Relaxed) {
+            return;
+        }
+        let is_long = self.written_bytes.load(Ordering::Relaxed) > LOG_BYTES_MAX;
+        if !is_long || open(&self.dir, self.cache_bytes).is_ok() {
             seal::make(&self.dir).unwrap_or_else(|error| tracing::debug!(%error, "the state was not sealed"));
         }
     }

@@ -115,7 +115,9 @@ impl ChangeList {
         put(&mut bytes, self.column_sets.len() as u32);
         for set in &self.column_sets {
             put(&mut bytes, set.len() as u32);
-            set.iter().for_each(|column| put(&mut bytes, *column));
+            for column in set {
+                put(&mut bytes, *column);
+            }
         }
         for which in 0..NUMBERS {
             let mut last = 0_u32;

@@ -31,7 +31,9 @@ fn between(before: &BTreeMap<u8, u32>, after: &BTreeMap<u8, u32>) -> ChangeList 
 
 fn store() -> Objects {
     let disk = RecordingDisk::default();
-    [crate::paths::SCRATCH, "raw"].iter().for_each(|dir| disk.create_dir(dir).expect("room"));
+    for dir in [crate::paths::SCRATCH, "raw"] {
+        disk.create_dir(dir).expect("room");
+    }
     Objects::new(Arc::new(disk))
 }
 

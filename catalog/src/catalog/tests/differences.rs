@@ -165,9 +165,9 @@ fn small_pages() -> CatalogOptions {
     CatalogOptions { page_rows: PAGE_ROWS, ..CatalogOptions::default() }
 }
 
-fn open(dir: &Path, options: CatalogOptions) -> (Catalog, CountingDisk) {
+fn open(dir: &Path, options: &CatalogOptions) -> (Catalog, CountingDisk) {
     let disk = CountingDisk::new(Arc::new(RealDisk::new(dir)));
-    let options = CatalogOptions { disk_reserve_bytes: 0, ..options };
+    let options = CatalogOptions { disk_reserve_bytes: 0, ..options.clone() };
     let (objects, scratch) = (Objects::new(Arc::new(disk.clone())), dir.join("scratch"));
     let clock = Arc::new(SystemClock);
     let opened = Catalog::open_with(objects, Projections::InMemory, options, clock, scratch, None);
@@ -229,7 +229,7 @@ fn measure((catalog, disk): &(Catalog, CountingDisk), what: &str, from: u64, to:
 #[test]
 fn a_difference_over_a_hundred_versions_reads_no_page_without_a_changed_row() {
     let dir = tempfile::tempdir().expect("a directory");
-    let (catalog, disk) = open(dir.path(), small_pages());
+    let (catalog, disk) = open(dir.path(), &small_pages());
     let all: Vec<_> = (0..5000).map(parcel).collect();
     publish(&catalog, "v1", PushMode::Replace, &all, &[]);
     let (dataset, first) = catalog.snapshot().dataset(&DATASET.parse().expect("valid")).expect("there");
@@ -261,7 +261,7 @@ fn of_the_earlier_version_only_what_differs_is_read_and_of_strewn_rows_nothing()
     for pages_min in [1, 1000] {
         let dir = tempfile::tempdir().expect("a directory");
         let limits = DescribedChanges { pages_min, ..CatalogOptions::default().described_changes };
-        let (catalog, disk) = open(dir.path(), CatalogOptions { described_changes: limits, ..small_pages() });
+        let (catalog, disk) = open(dir.path(), &CatalogOptions { described_changes: limits, ..small_pages() });
         let mut dump: Vec<_> = (0..5000).map(parcel).collect();
         publish(&catalog, "v1", PushMode::Replace, &dump, &[]);
         let (dataset, first) = catalog.snapshot().dataset(&DATASET.parse().expect("valid")).expect("there");
@@ -287,7 +287,7 @@ fn of_the_earlier_version_only_what_differs_is_read_and_of_strewn_rows_nothing()
 fn a_dump_of_which_a_hundredth_changed_is_committed_fast() {
     let rows: u64 = std::env::var("UKIMET_DIFF_ROWS").map_or(20_000, |rows| rows.parse().expect("a number"));
     let dir = tempfile::tempdir().expect("a directory");
-    let (catalog, _) = open(dir.path(), CatalogOptions::default());
+    let (catalog, _) = open(dir.path(), &CatalogOptions::default());
     let mut dump: Vec<_> = (0..rows).map(parcel).collect();
     let used = publish(&catalog, "v1", PushMode::Replace, &dump, &[]);
     let base = stored_bytes(dir.path());
@@ -318,7 +318,7 @@ fn a_dump_of_which_a_hundredth_changed_is_committed_fast() {
 fn ten_thousand_rows_that_differ_are_found_fast() {
     let rows: u64 = std::env::var("UKIMET_DIFF_ROWS").map_or(20_000, |rows| rows.parse().expect("a number"));
     let dir = tempfile::tempdir().expect("a directory");
-    let opened = open(dir.path(), CatalogOptions::default());
+    let opened = open(dir.path(), &CatalogOptions::default());
     let catalog = &opened.0;
     let all: Vec<_> = (0..rows).map(parcel).collect();
     publish(catalog, "v1", PushMode::Replace, &all, &[]);
