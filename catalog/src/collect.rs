@@ -70,7 +70,9 @@ pub(crate) fn would_collect(shared: &Shared, removed: &[(DatasetId, Vec<VersionN
     }
     let mut needs = Needs::new(shared.readers.oldest());
     for (dataset, versions) in removed {
-        versions.iter().for_each(|version| needs.add_removed(dataset, *version));
+        for version in versions {
+            needs.add_removed(dataset, *version);
+        }
     }
     let needed = needed(shared, &needs)?;
     let mut collected = Collected::default();
