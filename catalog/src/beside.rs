@@ -10,6 +10,7 @@ use crate::search::read_rows;
 use crate::segment::{parquet_error, rewrite_properties};
 use crate::segments::SegmentCache;
 use crate::snapshot::Snapshot;
+use crate::successor::segment_objects;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
@@ -70,6 +71,16 @@ impl Beside {
     /// Takes a file away.
     pub fn remove(&self, path: &str) -> Result<()> {
         self.objects.delete(&self.key(path)?)
+    }
+
+    /// Whether the files of some segments are there.
+    pub fn has_files(&self, segments: &[SegmentRef]) -> Result<bool> {
+        for key in segments.iter().flat_map(|segment| segment_objects(&self.dataset, segment)) {
+            if !self.objects.exists(&key)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// A segment's own file. Its bytes are not checked: who reads the file later does not check them either.

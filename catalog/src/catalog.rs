@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) collecting: Mutex<()>,
     /// Whether long work in the background is to end.
     is_closing: AtomicBool,
+    /// Held by the one compaction that may run.
+    pub(crate) compacting: Mutex<()>,
     pub(crate) past_indexes: Arc<PastIndexes>,
     pub(crate) report: OpeningReport,
     /// Who this is among the nodes on a shared store.
@@ -154,15 +156,17 @@ impl Catalog {
         (scratch, lock): (PathBuf, Option<DirectoryLock>),
     ) -> Result<Self> {
         let opened = open_parts(&objects, projections, &options, node)?;
+        let segments = Arc::new(SegmentCache::new(objects.clone(), options.rtree_cache_bytes));
         let shared = Shared {
-            claims: Claims::new(objects.clone()),
+            claims: Claims::new(objects.clone()).telling(Arc::clone(&segments)),
             clock,
             state: Arc::new(opened.state),
             committer: Committer::new(opened.turn),
-            segments: Arc::new(SegmentCache::new(objects.clone(), options.rtree_cache_bytes)),
+            segments,
             readers: Readers::new(opened.published),
             collecting: Mutex::default(),
             is_closing: AtomicBool::new(false),
+            compacting: Mutex::default(),
             past_indexes: Arc::new(PastIndexes::new(options.past_indexes_max)),
             report: opened.report,
             node: opened.node,
@@ -281,6 +285,11 @@ impl Catalog {
         self.shared.clock.now()
     }
 
+    /// The settings that it was opened with.
+    pub fn options(&self) -> &CatalogOptions {
+        &self.shared.options
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -393,4 +402,4 @@ fn in_use(file: &mut File) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,6 +2,7 @@
 //! collection removes nothing that a transaction found there.
 
 use crate::objects::Objects;
+use crate::segments::SegmentCache;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ukimet_model::Result;
@@ -10,6 +11,8 @@ use ukimet_model::Result;
 #[derive(Clone)]
 pub(crate) struct Claims {
     objects: Objects,
+    /// Is told what goes.
+    cache: Option<Arc<SegmentCache>>,
     held: Arc<Mutex<Held>>,
 }
 
@@ -33,7 +36,18 @@ struct Claim {
 
 impl Claims {
     pub(crate) fn new(objects: Objects) -> Self {
-        Self { objects, held: Arc::default() }
+        Self { objects, cache: None, held: Arc::default() }
+    }
+
+    /// The same claims, which tell a cache what is deleted.
+    pub(crate) fn telling(self, cache: Arc<SegmentCache>) -> Self {
+        Self { cache: Some(cache), ..self }
+    }
+
+    fn delete(&self, key: &str) -> Result<()> {
+        self.objects.delete(key)?;
+        self.cache.iter().for_each(|cache| cache.forget(key));
+        Ok(())
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -109,7 +123,7 @@ impl Collection<'_> {
             return Ok(false);
         }
         self.claims.objects.check_writable()?;
-        self.claims.objects.delete(key)?;
+        self.claims.delete(key)?;
         drop(held);
         Ok(true)
     }
@@ -133,7 +147,7 @@ impl Collection<'_> {
             None => (),
         }
         self.claims.objects.check_writable()?;
-        self.claims.objects.delete(key)?;
+        self.claims.delete(key)?;
         drop(held);
         Ok(true)
     }
@@ -162,6 +176,12 @@ impl ObjectClaim {
         if self.claims.objects.is_shared() { self.claims.objects.exists(&self.key) } else { Ok(self.is_committed()) }
     }
 
+    /// Whether a reader finds the object. Between a commit and the moment when whoever made it learns of it, one that
+    /// counts as uncommitted is there for all.
+    pub(crate) fn can_be_read(&self) -> Result<bool> {
+        if self.is_committed() { Ok(true) } else { self.claims.objects.exists(&self.key) }
+    }
+
     /// A commit names the object now, so it stays.
     pub(crate) fn commit(&self) {
         if let Some(claim) = self.claims.held().claims.get_mut(&self.key) {
@@ -186,7 +206,7 @@ impl Drop for ObjectClaim {
         // After an unknown write error the commit may exist on the disk: then the collector decides at the next open. On a
         // shared store another node may rely on the object by now: it always decides there.
         if !is_committed && !self.claims.objects.is_shared() && self.claims.objects.check_writable().is_ok() {
-            self.claims.objects.delete(&self.key).ok();
+            self.claims.delete(&self.key).ok();
         }
     }
 }
@@ -237,6 +257,22 @@ mod tests {
         later.commit();
         drop(later);
         assert!(!deleted("data/later"), "it was claimed and let go since");
+    }
+
+    #[test]
+    fn a_reader_finds_what_a_commit_named_before_the_writer_learns_of_it() {
+        let objects = Objects::new(Arc::new(RecordingDisk::with_scratch()));
+        let claims = Claims::new(objects.clone());
+        let writer = claims.claim("data/a".to_owned()).expect("claimed");
+        put(&objects, "data/a");
+        let reader = claims.claim("data/a".to_owned()).expect("claimed");
+        assert!(!reader.is_there().expect("asked"), "another writer cannot rely on it yet");
+        assert!(reader.can_be_read().expect("asked"));
+        writer.commit();
+        drop((writer, reader));
+        assert!(objects.exists("data/a").expect("asked"));
+        let gone = claims.claim("data/b".to_owned()).expect("claimed");
+        assert!(!gone.can_be_read().expect("asked"));
     }
 
     #[test]

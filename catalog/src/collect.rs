@@ -5,11 +5,13 @@ mod among_nodes;
 pub(crate) use among_nodes::{LOOK_EVERY, collect_erased, time_of_store};
 
 use crate::catalog::Shared;
+use crate::layout::Superseded;
 use crate::needs::{KeySet, Needs};
 use crate::objects::Objects;
 use crate::paths;
 use crate::state::{Damage, StateSlot, each_record};
 use std::sync::Arc;
+use std::time::Duration;
 use ukimet_model::{DatasetId, Error, Result, VersionNumber};
 
 /// Objects that were removed, or would be.
@@ -37,7 +39,8 @@ pub(crate) fn collect_now(shared: &Arc<Shared>) -> Result<Collected> {
         return among_nodes::collect(shared);
     }
     let collection = shared.claims.begin_collection();
-    let needed = needed(shared, &Needs::new(shared.readers.oldest()))?;
+    let superseded = superseded(shared);
+    let needed = needed(shared, &Needs::new(superseded.oldest_reader, superseded))?;
     let mut collected = Collected::default();
     each_stored(&shared.objects, &mut |key| {
         shared.check_open()?;
@@ -68,7 +71,8 @@ pub(crate) fn would_collect(shared: &Shared, removed: &[(DatasetId, Vec<VersionN
     if shared.objects.is_shared() {
         return among_nodes::would_collect(shared);
     }
-    let mut needs = Needs::new(shared.readers.oldest());
+    let superseded = superseded(shared);
+    let mut needs = Needs::new(superseded.oldest_reader, superseded);
     for (dataset, versions) in removed {
         for version in versions {
             needs.add_removed(dataset, *version);
@@ -84,6 +88,14 @@ pub(crate) fn would_collect(shared: &Shared, removed: &[(DatasetId, Vec<VersionN
         Ok(())
     })?;
     Ok(collected)
+}
+
+/// Which superseded files stay now: on a shared store also for readers on other nodes.
+fn superseded(shared: &Shared) -> Superseded {
+    let options = &shared.options;
+    let read_elsewhere = if shared.objects.is_shared() { options.sharing.reading_max } else { Duration::ZERO };
+    let keep = options.superseded_keep.max(read_elsewhere);
+    Superseded::now(shared.readers.oldest(), shared.clock.now(), keep, options.keeps_published_files)
 }
 
 /// The keys of the objects that a state and its readers need; `needs` says which readers there are.

@@ -3,6 +3,7 @@
 use crate::catalog::Shared;
 use crate::checkpoint;
 use crate::collecting::Condemned;
+use crate::compaction::{LayoutProposal, draft_layout};
 use crate::erase::{PreparedErasure, draft_erasure, let_go_of_erased};
 use crate::follow::follow;
 use crate::index::text::TextIndex;
@@ -35,6 +36,7 @@ pub(crate) enum Asked {
     Push(Box<Proposal>),
     Operation(OperationIntent),
     Erasure(Arc<PreparedErasure>),
+    Layout(Arc<LayoutProposal>),
 }
 
 impl From<Proposal> for Asked {
@@ -55,18 +57,27 @@ impl From<OperationIntent> for Asked {
     }
 }
 
+impl From<Arc<LayoutProposal>> for Asked {
+    fn from(proposal: Arc<LayoutProposal>) -> Self {
+        Self::Layout(proposal)
+    }
+}
+
 /// What was recorded of a push or of an operation.
 #[derive(Clone)]
 pub(crate) enum Outcome {
     Push(Box<PushOutcome>),
     Operation(Box<OperationOutcome>),
+    /// A layout, by this commit.
+    Layout(SnapshotId),
 }
 
 impl Outcome {
-    fn snapshot(&self) -> SnapshotId {
+    pub(crate) fn snapshot(&self) -> SnapshotId {
         match self {
             Self::Push(outcome) => outcome.snapshot,
             Self::Operation(outcome) => outcome.snapshot,
+            Self::Layout(snapshot) => *snapshot,
         }
     }
 
@@ -74,7 +85,7 @@ impl Outcome {
     pub(crate) fn of_push(self) -> Result<PushOutcome> {
         match self {
             Self::Push(outcome) => Ok(*outcome),
-            Self::Operation(_) => Err(Error::internal("a push was answered as an operation")),
+            Self::Operation(_) | Self::Layout(_) => Err(Error::internal("a push was answered as an operation")),
         }
     }
 
@@ -82,7 +93,7 @@ impl Outcome {
     pub(crate) fn of_operation(self) -> Result<OperationOutcome> {
         match self {
             Self::Operation(outcome) => Ok(*outcome),
-            Self::Push(_) => Err(Error::internal("an operation was answered as a push")),
+            Self::Push(_) | Self::Layout(_) => Err(Error::internal("an operation was answered as a push")),
         }
     }
 }
@@ -247,6 +258,11 @@ fn read_ahead(shared: &Shared, group: &[Arc<Request>]) -> Result<()> {
                 view.tags(dataset)?;
                 Ok(())
             }
+            Asked::Layout(proposal) => {
+                view.dataset(&proposal.dataset)?;
+                view.newest_version(&proposal.dataset)?;
+                Ok(())
+            }
         })?;
     }
     Ok(())
@@ -341,6 +357,7 @@ fn draft(shared: &Shared, asked: &Asked, view: &View<'_>, snapshot: SnapshotId, 
         Asked::Push(proposal) => draft_push(shared, proposal, view, snapshot, time),
         Asked::Operation(intent) => draft_operation(&shared.options, intent, view, snapshot, time),
         Asked::Erasure(prepared) => draft_erasure(prepared, view, snapshot, time),
+        Asked::Layout(proposal) => draft_layout(proposal, view, snapshot, time),
     }
 }
 
@@ -362,12 +379,13 @@ fn draft_push(
     };
     let mut layers = Vec::with_capacity(proposal.layers.len());
     for layer in &proposal.layers {
-        let newest = view.newest_version(&layer.dataset)?.map_or(0, |version| version.number.0);
+        let version = view.newest_version(&layer.dataset)?;
+        let newest = version.as_ref().map_or(0, |version| version.number.0);
         check_expected_version(push, newest)?;
         if view.last_erasure(&layer.dataset)? != layer.last_erasure {
             return Err(erased_meanwhile(&layer.dataset));
         }
-        if newest != layer.base {
+        if !layer.is_onto(version.as_ref()) {
             return Ok(Drafted::Moved);
         }
         commit.requirements.push(Requirement::NewestVersion { dataset: layer.dataset.clone(), number: newest });
@@ -479,6 +497,7 @@ fn draft_layer(
             major: outcome.major,
             valid_time: layer.valid_time().cloned(),
             erased: None,
+            layout: None,
         };
         changes.push(Change::VersionPublished { dataset: layer.dataset.clone(), version: Box::new(version) });
     }
@@ -496,6 +515,7 @@ fn layer_outcome(layer: &PreparedLayer) -> Result<LayerOutcome> {
         rows_added: layer.state.counts.added,
         rows_removed: layer.state.counts.removed,
         rows_changed: layer.state.counts.changed,
+        marks_without_row: layer.state.marks_without_row,
         key: layer.key().cloned(),
         report: layer.report.clone(),
         receipt: Some(layer.receipt),

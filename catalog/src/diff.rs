@@ -13,7 +13,7 @@ use crate::changes::{Change, ChangeGatherer, ChangeList, compare, compose};
 use crate::paths;
 use crate::rows::{LiveRows, RowStream};
 use crate::segments::SegmentCache;
-use crate::snapshot::Published;
+use crate::snapshot::Pin;
 use crate::successor::{fits, is_same_key};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -45,8 +45,8 @@ pub struct Diff {
     counts: ChangeCounts,
     rows_left: u64,
     rows_at_once: usize,
-    /// The state that pins what is read.
-    _pin: Option<Arc<Published>>,
+    /// Keeps what is read.
+    _pin: Option<Pin>,
 }
 
 impl Diff {
@@ -73,9 +73,9 @@ impl Diff {
         Ok(Self { values, changes, counts, rows_left, rows_at_once, _pin: None })
     }
 
-    /// Holds a state for as long as rows are read.
-    pub(crate) fn pinning(self, state: Arc<Published>) -> Self {
-        Self { _pin: Some(state), ..self }
+    /// The same difference, keeping what is read.
+    pub(crate) fn pinning(self, pin: Pin) -> Self {
+        Self { _pin: Some(pin), ..self }
     }
 
     /// The columns of every batch.

@@ -65,6 +65,8 @@ pub(crate) struct PreparedErasure {
     /// The files that were looked through: a version with another one came meanwhile.
     looked: HashSet<Sha256>,
     newest: u64,
+    /// How that version was laid out.
+    newest_layout: Option<SnapshotId>,
     last_erasure: u64,
 }
 
@@ -240,6 +242,7 @@ fn prepare(shared: &Shared, intent: &ErasureIntent) -> Result<(PreparedErasure, 
         erasure,
         looked: found.files.keys().copied().collect(),
         newest: found.versions.first().map_or(0, |version| version.number.0),
+        newest_layout: found.versions.first().and_then(|version| version.layout),
         last_erasure: found.last_erasure,
     };
     Ok((prepared, claims))

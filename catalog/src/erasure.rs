@@ -4,6 +4,7 @@
 //! files that took their place ([`Erasures::apply`]). Only what was recorded before an erasure is seen through it: equal
 //! bytes that come again in a later push are that push's.
 
+use crate::layout::Layout;
 use crate::paths;
 use crate::push::PushRecord;
 use crate::seal::sha256;
@@ -113,11 +114,19 @@ impl Erasure {
         record.outcome.snapshot < self.snapshot && self.objects.iter().any(|gone| gone == key)
     }
 
-    fn apply(&self, version: &mut Version) {
-        for segment in &mut version.segments {
+    /// Puts its files in the place of those that held the rows.
+    fn substitute(&self, segments: &mut [SegmentRef]) {
+        for segment in segments {
             if let Some(substitute) = self.segments.iter().find(|substitute| is_same(&substitute.from, segment)) {
                 *segment = substitute.to.clone();
             }
+        }
+    }
+
+    fn apply(&self, version: &mut Version) {
+        // A layout that was recorded later was made of what it left.
+        if version.layout.unwrap_or(version.snapshot) < self.snapshot {
+            self.substitute(&mut version.segments);
         }
         let Some(facts) = self.facts.iter().find(|facts| facts.number == version.number) else { return };
         if facts.erased > 0 {
@@ -191,6 +200,26 @@ impl Erasures {
     /// Makes of a version as it was committed what it is now.
     pub(crate) fn apply(&self, dataset: &DatasetId, version: &mut Version) {
         apply_all(self.0.get(dataset).map_or(&[], Vec::as_slice), version);
+    }
+
+    /// Makes of a layout as it was committed what it is now.
+    pub(crate) fn apply_to_layout(&self, dataset: &DatasetId, layout: &mut Layout) {
+        let erasures = self.0.get(dataset).into_iter().flatten().filter(|erasure| erasure.snapshot > layout.snapshot);
+        erasures.for_each(|erasure| erasure.substitute(&mut layout.segments));
+    }
+
+    /// The commit of the last erasure of a dataset; 0 if there was none.
+    pub(crate) fn last(&self, dataset: &DatasetId) -> u64 {
+        self.0.get(dataset).and_then(|erasures| erasures.last()).map_or(0, |erasure| erasure.snapshot.0)
+    }
+
+    /// The file that holds the rows of a file that was committed then, whichever rows a version has of it.
+    pub(crate) fn file_of(&self, dataset: &DatasetId, committed: SnapshotId, file: Sha256) -> Sha256 {
+        let erasures = self.0.get(dataset).into_iter().flatten().filter(|erasure| erasure.snapshot > committed);
+        erasures.fold(file, |file, erasure| {
+            let substitute = erasure.segments.iter().find(|substitute| substitute.from.parquet == file);
+            substitute.map_or(file, |substitute| substitute.to.parquet)
+        })
     }
 
     /// What a version is now, given as it was committed.

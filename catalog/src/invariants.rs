@@ -17,6 +17,7 @@ pub(crate) fn check(part: &Part, before: &View<'_>, sequence: u64, objects: &Obj
     requirements_hold(part, before)?;
     ids_are_unused(part, before)?;
     exactly_one_push_or_operation_is_recorded(part)?;
+    a_layout_holds_the_newest_version_and_comes_alone(part, before)?;
     the_outcome_names_the_commit(part, sequence)?;
     created_datasets_are_new(part, before)?;
     changed_datasets_exist(part, before)?;
@@ -87,9 +88,23 @@ fn ids_are_unused(part: &Part, before: &View<'_>) -> Result<()> {
 fn exactly_one_push_or_operation_is_recorded(part: &Part) -> Result<()> {
     let is_record = |change: &&Change| matches!(change, Change::PushRecorded(_) | Change::OperationRecorded(_));
     match part.changes.iter().filter(is_record).count() {
+        0 if matches!(part.changes.as_slice(), [Change::LayoutChanged { .. }]) => Ok(()),
         1 => Ok(()),
         count => Err(broken("a push or an operation is recorded once", count)),
     }
+}
+
+fn a_layout_holds_the_newest_version_and_comes_alone(part: &Part, before: &View<'_>) -> Result<()> {
+    for change in &part.changes {
+        let Change::LayoutChanged { dataset, layout } = change else { continue };
+        let version = before.newest_version(dataset)?.filter(|newest| newest.number == layout.version);
+        let rows: u64 = layout.segments.iter().map(SegmentRef::live_rows).sum();
+        if part.changes.len() != 1 || version.is_none_or(|version| version.rows != rows) {
+            let found = format!("{dataset}@{} has {rows} rows", layout.version);
+            return Err(broken("a layout holds the rows of the newest version and comes alone", found));
+        }
+    }
+    Ok(())
 }
 
 fn the_outcome_names_the_commit(part: &Part, sequence: u64) -> Result<()> {
@@ -101,6 +116,7 @@ fn the_outcome_names_the_commit(part: &Part, sequence: u64) -> Result<()> {
             Change::NoteAdded { note, .. } => note.snapshot,
             Change::VersionRemoved { removal, .. } => removal.snapshot,
             Change::RowsErased { erasure, .. } => erasure.snapshot,
+            Change::LayoutChanged { layout, .. } => layout.snapshot,
             _ => continue,
         };
         if snapshot.0 != sequence {
@@ -266,6 +282,10 @@ pub(crate) fn referenced(part: &Part, before: &View<'_>) -> Result<BTreeSet<Stri
                 let known = before.dataset(dataset)?.ok_or_else(|| broken("a changed dataset exists", dataset))?;
                 keys.extend(erasure.new_objects(&known));
             }
+            Change::LayoutChanged { dataset: id, layout } => {
+                let dataset = before.dataset(id)?.ok_or_else(|| broken("a changed dataset exists", id))?;
+                keys.extend(segments_objects_of(&dataset, &layout.segments));
+            }
             _ => (),
         }
     }
@@ -274,8 +294,19 @@ pub(crate) fn referenced(part: &Part, before: &View<'_>) -> Result<BTreeSet<Stri
 
 /// The objects that a version consists of, its raw bytes excepted.
 pub(crate) fn objects_of(dataset: &Dataset, version: &Version) -> Vec<String> {
+    let mut keys = fixed_objects_of(dataset, version);
+    keys.extend(segments_objects_of(dataset, &version.segments));
+    keys
+}
+
+/// The objects that some segments consist of.
+pub(crate) fn segments_objects_of(dataset: &Dataset, segments: &[SegmentRef]) -> Vec<String> {
+    segments.iter().flat_map(|segment| segment_objects(&dataset.uuid, segment)).collect()
+}
+
+/// The objects of a version that are the same wherever its rows lie, its raw bytes excepted.
+pub(crate) fn fixed_objects_of(dataset: &Dataset, version: &Version) -> Vec<String> {
     let mut keys = vec![paths::receipt(&version.receipt)];
-    keys.extend(version.segments.iter().flat_map(|segment| segment_objects(&dataset.uuid, segment)));
     keys.extend(version.changes.map(|changes| paths::changes(&dataset.uuid, &changes.sha256)));
     keys.extend(version.assets.iter().map(|asset| paths::asset(&dataset.uuid, &asset.sha256)));
     keys

@@ -3,7 +3,7 @@
 use crate::assets::LayerAssets;
 use crate::claims::{Claims, ObjectClaim};
 use crate::extent::Extent;
-use crate::key::{KeyFinder, first_null, key_positions};
+use crate::key::{KeyFinder, first_null, key_positions, key_text};
 use crate::matching::{Matched, Matching, null_key};
 use crate::objects::Objects;
 use crate::options::CatalogOptions;
@@ -26,6 +26,7 @@ use ukimet_model::{
     Batch, DatasetId, DatasetUuid, Error, Field, Key, PushMode, QuarantinedRow, Result, SegmentRef, Sha256, ValidTime,
     Verdict, Version,
 };
+use xxhash_rust::xxh3::xxh3_128;
 
 /// Takes a layer's rows; memory stays bounded, whatever the number of rows, but for 48 bytes a row of the version that
 /// they are compared with.
@@ -41,12 +42,25 @@ pub struct LayerWriter {
     valid_check: Option<ValidCheck>,
     /// Keys of rows that go.
     deleted_keys: Vec<u128>,
+    without_row: MarksWithoutRow,
     sorter: Sorter,
     /// Of the rows that are written.
     extent: Extent,
     tables: LayerTables,
     assets: LayerAssets,
 }
+
+/// Marks of deleted rows that name no row.
+#[derive(Debug, Default)]
+pub struct MarksWithoutRow {
+    /// How many.
+    pub count: u64,
+    /// The keys of the first few, as text.
+    pub keys: Vec<String>,
+}
+
+/// Keys that are shown of marks that name no row.
+const EXAMPLES_MAX: usize = 5;
 
 /// What the rows of a layer are to those that are there.
 pub(crate) struct LayerPlan {
@@ -92,19 +106,19 @@ impl LayerWriter {
         let sorter = Sorter::new(objects, Arc::clone(&schema), options.sort_run_bytes);
         let tables = LayerTables::new(objects, options);
         let assets = LayerAssets::new(objects, options.asset_bytes_max);
-        let (rows, deleted_keys, extent) = (0, Vec::new(), Extent::default());
         Ok(Self {
             dataset,
             uuid,
             schema,
             plan,
-            rows,
+            rows: 0,
             matching,
             finder,
             valid_check,
-            deleted_keys,
+            deleted_keys: Vec::new(),
+            without_row: MarksWithoutRow::default(),
             sorter,
-            extent,
+            extent: Extent::default(),
             tables,
             assets,
         })
@@ -219,20 +233,29 @@ impl LayerWriter {
             return Err(null_key(&rows, row, column, self.rows));
         }
         self.rows += rows.num_rows() as u64;
-        self.deleted_keys.extend(key_hashes(&rows, &self.plan.key_positions, &[])?.iter());
+        let keys = key_hashes(&rows, &self.plan.key_positions, &[])?;
+        for (row, key) in keys.iter().enumerate() {
+            if self.matching.as_ref().is_none_or(|matching| !matching.has(*key)) {
+                self.without_row.count += 1;
+                if self.without_row.keys.len() < EXAMPLES_MAX {
+                    self.without_row.keys.push(key_text(&rows, &self.plan.key_positions, row)?);
+                }
+            }
+        }
+        self.deleted_keys.extend(keys.iter());
         Ok(())
+    }
+
+    /// What was marked as deleted and is not in the version that the layer comes beside.
+    pub fn marks_without_row(&self) -> &MarksWithoutRow {
+        &self.without_row
     }
 
     /// Hands rows on to be sorted; `numbers` are their numbers in the layer.
     fn write(&mut self, rows: RecordBatch, hashes: &[u128], numbers: &[u64]) -> Result<()> {
         let shapes = shapes(&rows, numbers)?;
         shapes.iter().flatten().for_each(|shape| self.extent.add(shape));
-        let key = |(i, hash): (usize, &u128)| match shapes.get(i) {
-            None => SortKey { has_no_place: false, order: numbers[i], hash: *hash },
-            Some(shape) => place_key(shape.as_ref(), *hash),
-        };
-        let keys: Vec<_> = hashes.iter().enumerate().map(key).collect();
-        self.sorter.push(rows, &keys)
+        self.sorter.push(rows, &sort_keys(&shapes, hashes, numbers))
     }
 
     /// How many rows were taken, those that go included.
@@ -345,6 +368,15 @@ impl LayerPlan {
     }
 }
 
+/// Where rows stand: by their places, or in a table without geometry, which has no `shapes`, by their numbers.
+pub(crate) fn sort_keys(shapes: &[Option<Shape>], hashes: &[u128], numbers: &[u64]) -> Vec<SortKey> {
+    let key = |(i, hash): (usize, &u128)| match shapes.get(i) {
+        None => SortKey { has_no_place: false, order: numbers[i], hash: *hash },
+        Some(shape) => place_key(shape.as_ref(), *hash),
+    };
+    hashes.iter().enumerate().map(key).collect()
+}
+
 /// Where a row stands: along a Hilbert curve over the whole globe, by the middle of its box.
 fn place_key(shape: Option<&Shape>, hash: u128) -> SortKey {
     let Some([min_x, min_y, max_x, max_y]) = shape.and_then(|shape| shape.bounds) else {
@@ -432,30 +464,40 @@ impl WrittenRows {
 }
 
 impl UnwrittenRows {
+    pub(crate) fn new(sorter: Sorter, schema: SchemaRef) -> Self {
+        Self { sorter, schema }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.sorter.is_empty()
     }
 
     /// Writes the rows in order as segments; an empty layer is one empty segment, which holds its schema.
     ///
-    /// `key` are the positions of the key's columns.
+    /// `key` are the positions of the key's columns; `occasion` is what the rows are written for, by which the files differ
+    /// from all others of equal rows.
     pub(crate) fn write(
         self,
         dataset: &DatasetUuid,
         key: &[usize],
-        objects: &Objects,
-        claims: &Claims,
-        options: &CatalogOptions,
+        occasion: &str,
+        (objects, claims, options): (&Objects, &Claims, &CatalogOptions),
     ) -> Result<WrittenRows> {
+        let occasion = xxh3_128(occasion.as_bytes());
         let mut merge = self.sorter.finish()?;
         let mut written = WrittenRows::default();
-        let mut writer = SegmentWriter::try_new(objects, &self.schema, key, options)?;
+        let begin = |number: usize| -> Result<SegmentWriter> {
+            let mut writer = SegmentWriter::try_new(objects, &self.schema, key, options)?;
+            writer.mark(&format!("{occasion:032x}-{number}"));
+            Ok(writer)
+        };
+        let mut writer = begin(0)?;
         while let Some(batch) = merge.next()? {
             let mut from = 0;
             while from < batch.rows.num_rows() {
                 if writer.rows() == options.segment_rows_max {
                     written.add(writer.finish(claims, dataset)?);
-                    writer = SegmentWriter::try_new(objects, &self.schema, key, options)?;
+                    writer = begin(written.segments.len())?;
                 }
                 let count = (batch.rows.num_rows() - from).min(options.segment_rows_max - writer.rows());
                 write_part(&mut writer, &batch, from, count)?;

@@ -1,6 +1,7 @@
 //! The chain of commits: the truth. One immutable file a commit, each naming the hash of the one before.
 
 use crate::erasure::Erasure;
+use crate::layout::Layout;
 use crate::objects::{Objects, Put};
 use crate::operation::OperationRecord;
 use crate::paths;
@@ -62,6 +63,7 @@ pub(crate) enum Change {
     VersionRemoved { dataset: DatasetId, removal: Removal },
     OperationRecorded(Box<OperationRecord>),
     RowsErased { dataset: DatasetId, erasure: Box<Erasure> },
+    LayoutChanged { dataset: DatasetId, layout: Box<Layout> },
 }
 
 impl Entry {
@@ -78,7 +80,8 @@ impl Entry {
             | Change::TagSet { .. }
             | Change::NoteAdded { .. }
             | Change::RetentionChanged { .. }
-            | Change::OperationRecorded(_) => None,
+            | Change::OperationRecorded(_)
+            | Change::LayoutChanged { .. } => None,
         })
     }
 }

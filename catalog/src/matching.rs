@@ -61,6 +61,11 @@ impl Matching {
         Ok(are_new.into())
     }
 
+    /// Whether the version has a row with this key.
+    pub(crate) fn has(&self, key: u128) -> bool {
+        !self.live.find(key).is_empty()
+    }
+
     fn check_nulls(&mut self, rows: &RecordBatch, first_row: u64) -> Result<()> {
         match first_null(rows, &self.key) {
             Some((row, column)) if self.is_strict => Err(null_key(rows, row, column, first_row)),

@@ -1,7 +1,8 @@
 //! The objects that are needed of those that the records of a state name, and what depends on each.
 
 use crate::erasure::Erasures;
-use crate::invariants::objects_of;
+use crate::invariants::{objects_of, segments_objects_of};
+use crate::layout::Superseded;
 use crate::needs::{KeySet, Needs};
 use crate::state::{Damage, Read, Record, each_record};
 use std::collections::{BTreeMap, HashMap};
@@ -20,11 +21,11 @@ pub(crate) enum BytesOfRemoved {
     Unneeded,
 }
 
-/// The needed objects that a state names.
-pub(crate) fn named_objects(state: &dyn Read, bytes: BytesOfRemoved) -> Result<Named, Damage> {
-    let needed = needed_objects(state, bytes)?;
+/// The needed objects that a state names, and of the superseded ones those that are said to stay.
+pub(crate) fn named_objects(state: &dyn Read, bytes: BytesOfRemoved, superseded: Superseded) -> Result<Named, Damage> {
+    let needed = needed_objects(state, bytes, superseded)?;
     let (mut named, mut datasets, mut erasures) = (Named::new(), HashMap::new(), Erasures::default());
-    // Keys are in order: datasets and erasures come before pushes and versions.
+    // Keys are in order: datasets and erasures come before layouts, pushes and versions.
     each_record(state, &mut |_, record| {
         let keys = keys_of(record, &mut datasets, &mut erasures);
         if let Some((dependent, keys)) = keys {
@@ -38,11 +39,11 @@ pub(crate) fn named_objects(state: &dyn Read, bytes: BytesOfRemoved) -> Result<N
     Ok(named)
 }
 
-fn needed_objects(state: &dyn Read, bytes: BytesOfRemoved) -> Result<KeySet, Damage> {
+fn needed_objects(state: &dyn Read, bytes: BytesOfRemoved, superseded: Superseded) -> Result<KeySet, Damage> {
     const NOTHING_KEPT: RetentionRule =
         RetentionRule { keep_newest: Some(1), keep_months: None, keep_tagged: false, keep_raw: false };
     // Nobody reads what was removed before this state.
-    let mut needs = Needs::new(u64::MAX);
+    let mut needs = Needs::new(u64::MAX, superseded);
     each_record(state, &mut |_, mut record| {
         if let Record::Dataset { dataset, .. } = &mut record
             && bytes == BytesOfRemoved::Unneeded
@@ -74,6 +75,11 @@ fn keys_of(
             erasures.apply(&id, &mut version);
             let keys = objects_of(datasets.get(&id)?, &version);
             Some((format!("{id}@{}", version.number), keys))
+        }
+        Record::Layout { dataset: id, mut layout } => {
+            erasures.apply_to_layout(&id, &mut layout);
+            let keys = segments_objects_of(datasets.get(&id)?, &layout.segments);
+            Some((format!("{id}@{}", layout.version), keys))
         }
         Record::Push(record) => {
             Some((format!("push {}/{}", record.agency, record.push_id), erasures.objects_of(&record)))

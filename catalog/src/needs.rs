@@ -1,13 +1,13 @@
 //! Which objects are needed: by versions that are kept, by pushes, by whoever still reads.
 
 use crate::erasure::Erasures;
-use crate::invariants::objects_of;
+use crate::layout::{Layout, Superseded};
 use crate::paths;
 use crate::push::PushRecord;
 use crate::state::Record;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use ukimet_model::{Dataset, DatasetId, PushId, Removal, Sha256, Version, VersionNumber};
+use ukimet_model::{Dataset, DatasetId, PushId, Removal, SegmentRef, Sha256, Version, VersionNumber};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// An agency and one of its pushes.
@@ -33,17 +33,19 @@ impl KeySet {
     }
 }
 
-/// Gathers what is needed, record by record: datasets, erasures, removals, pushes and
-/// versions, in this order.
+/// Gathers what is needed, record by record: datasets, erasures, removals, layouts, pushes and versions, in this order.
 #[derive(Clone)]
 pub(crate) struct Needs {
     /// A version that was removed after this commit may still be read.
     oldest_reader: u64,
     /// So may one that was removed at or after this time, on another node.
     read_elsewhere_since: Option<Timestamp>,
+    superseded: Superseded,
     datasets: HashMap<DatasetId, Dataset>,
     removed: HashSet<(DatasetId, VersionNumber)>,
     erasures: Erasures,
+    /// The layouts of versions that are not met yet, the oldest first.
+    layouts: HashMap<(DatasetId, VersionNumber), Vec<Layout>>,
     named: KeySet,
     /// Pushes all of whose versions are removed.
     doubtful: Vec<Doubtful>,
@@ -56,9 +58,24 @@ pub(crate) struct Needs {
 #[derive(Clone)]
 struct Known {
     push: Pushed,
-    segments: Vec<Sha256>,
+    /// Those that it was published with, then those of each layout.
+    segments: Vec<HashSet<Sha256>>,
     is_removed: bool,
     rolled_back_to: Option<VersionNumber>,
+}
+
+impl Known {
+    /// Of segments that live on, those that the version has in any layout, and those whose rows they took over.
+    fn origins_of(&self, mut living: HashSet<Sha256>) -> HashSet<Sha256> {
+        for pair in self.segments.windows(2).rev() {
+            let [before, after] = pair else { continue };
+            if after.difference(before).any(|written| living.contains(written)) {
+                living.extend(before.difference(after));
+            }
+        }
+        living.retain(|segment| self.segments.iter().any(|segments| segments.contains(segment)));
+        living
+    }
 }
 
 #[derive(Clone)]
@@ -70,13 +87,15 @@ struct Doubtful {
 }
 
 impl Needs {
-    pub(crate) fn new(oldest_reader: u64) -> Self {
+    pub(crate) fn new(oldest_reader: u64, superseded: Superseded) -> Self {
         Self {
             oldest_reader,
             read_elsewhere_since: None,
+            superseded,
             datasets: HashMap::new(),
             removed: HashSet::new(),
             erasures: Erasures::default(),
+            layouts: HashMap::new(),
             named: KeySet::default(),
             doubtful: Vec::new(),
             histories: HashMap::new(),
@@ -103,6 +122,11 @@ impl Needs {
                 self.add_removed(dataset, removal.version);
             }
             Record::Erasure { dataset, erasure } => self.erasures.add(dataset, erasure),
+            Record::Layout { dataset, layout } => {
+                let mut layout = (**layout).clone();
+                self.erasures.apply_to_layout(dataset, &mut layout);
+                self.layouts.entry((dataset.clone(), layout.version)).or_default().push(layout);
+            }
             Record::Push(record) => self.add_push(record),
             Record::Version { dataset, version } => self.add_version(dataset, version),
             Record::Removal { .. } | Record::Tag { .. } | Record::Note { .. } | Record::Operation(_) => (),
@@ -139,13 +163,19 @@ impl Needs {
         let version = &*self.erasures.seen(id, version);
         let push = (id.agency().to_owned(), version.push_id.clone());
         let is_removed = self.removed.contains(&(id.clone(), version.number));
+        let layouts = self.layouts.remove(&(id.clone(), version.number)).unwrap_or_default();
         if let Some(history) = self.histories.get_mut(id) {
-            let segments = version.segments.iter().map(|segment| segment.parquet).collect();
+            let published = [(version.snapshot, &version.segments)].into_iter();
+            let all = published.chain(layouts.iter().map(|layout| (layout.snapshot, &layout.segments)));
+            let file = |committed, segment: &SegmentRef| self.erasures.file_of(id, committed, segment.parquet);
+            let files =
+                |(committed, segments): (_, &Vec<SegmentRef>)| segments.iter().map(|s| file(committed, s)).collect();
+            let segments = all.map(files).collect();
             let rolled_back_to = version.rolled_back_to;
             history.insert(version.number.0, Known { push: push.clone(), segments, is_removed, rolled_back_to });
         }
         if !is_removed {
-            self.named.extend(objects_of(dataset, version));
+            self.named.extend(self.superseded.objects_of(dataset, version, &layouts, self.erasures.last(id)));
             self.kept.insert(push);
         }
     }
@@ -168,14 +198,15 @@ impl Needs {
 /// The pushes of removed versions whose rows live on, because later versions were made by adding to them.
 ///
 /// A segment lives on from version to version as long as each has it, and in what was rolled back to one of them. Equal
-/// rows that come again in a later push are that push's: what was once not needed is never needed again.
+/// rows that come again in a later push are that push's: what was once not needed is never needed again. Where a layout
+/// took the place of segments, rows of any of them may live on in the ones that it wrote.
 fn pushes_of_living_rows(history: &BTreeMap<u64, Known>) -> Vec<Pushed> {
     let mut living: HashMap<u64, HashSet<Sha256>> = HashMap::new();
     let mut pushes = Vec::new();
     for (number, version) in history.iter().rev() {
-        let mut segments: HashSet<Sha256> = version.segments.iter().copied().collect();
+        let mut segments: HashSet<Sha256> = version.segments.iter().flatten().copied().collect();
         if version.is_removed {
-            segments.retain(|segment| living.get(number).is_some_and(|living| living.contains(segment)));
+            segments = living.remove(number).map_or_else(HashSet::new, |living| version.origins_of(living));
             if !segments.is_empty() {
                 pushes.push(version.push.clone());
             }

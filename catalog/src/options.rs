@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Limits and sizes of a catalog, each with its unit and a default that fits a small machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CatalogOptions {
     /// Rows in one segment file at most.
     pub segment_rows_max: usize,
@@ -43,6 +43,17 @@ pub struct CatalogOptions {
     pub past_indexes_max: usize,
     /// What a commit tells of changed rows beyond where they lie.
     pub described_changes: DescribedChanges,
+    /// Share of the rows in a version's files, 0 to 1, that may be deleted rows before the files with most of them are
+    /// written anew; 1 for never.
+    pub compact_deleted_share: f64,
+    /// Segments of a version at most that are less than half full before the smallest of them are put together; 0 for
+    /// never.
+    pub compact_segments_max: usize,
+    /// How long files stay that a compaction took the place of, for tickets that name them.
+    pub superseded_keep: Duration,
+    /// Whether the files that a version was published with stay as long as the version does, whatever took their place:
+    /// others read them without asking.
+    pub keeps_published_files: bool,
     /// How several nodes on one store give way to each other.
     pub sharing: Sharing,
 }
@@ -106,6 +117,10 @@ impl Default for CatalogOptions {
                 reading_max: Duration::from_hours(24),
                 settling: Duration::from_mins(3),
             },
+            compact_deleted_share: 0.2,
+            compact_segments_max: 16,
+            superseded_keep: Duration::from_hours(24),
+            keeps_published_files: false,
         }
     }
 }

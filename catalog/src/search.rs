@@ -9,10 +9,11 @@ use crate::layer::schema_of;
 use crate::rtree::Candidate;
 use crate::segment::parquet_error;
 use crate::segments::{OpenSegment, Reading, SegmentCache};
-use crate::snapshot::Published;
+use crate::snapshot::Pin;
 use crate::valid::ValidFilter;
 use arrow_array::cast::AsArray;
 use arrow_array::{BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow_buffer::BooleanBufferBuilder;
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 pub(crate) use exact::Window;
@@ -45,8 +46,8 @@ pub struct Scan {
     valid: Option<ValidFilter>,
     rows_left: u64,
     reader: Option<SegmentReader>,
-    /// The state that pins what is read; `None` if nothing is removed meanwhile.
-    pin: Option<Arc<Published>>,
+    /// Keeps what is read; `None` if nothing is removed meanwhile.
+    pin: Option<Pin>,
     /// When reading began, as the cache counts.
     reading: Reading,
 }
@@ -67,7 +68,13 @@ impl SegmentReader {
         let Some(deletes) = &self.deletes else { return Ok(Some(batch)) };
         let from = self.position;
         self.position += batch.num_rows() as u32;
-        let live: BooleanArray = (from..self.position).map(|row| Some(!deletes.contains(row))).collect();
+        let mut live = BooleanBufferBuilder::new(batch.num_rows());
+        live.append_n(batch.num_rows(), true);
+        deletes.range(from..self.position).for_each(|row| live.set_bit((row - from) as usize, false));
+        let live = BooleanArray::new(live.finish(), None);
+        if live.true_count() == batch.num_rows() {
+            return Ok(Some(batch));
+        }
         filter_record_batch(&batch, &live).map(Some).map_err(read_error)
     }
 }
@@ -111,8 +118,8 @@ impl Scan {
     }
 
     /// The same scan, pinning what it reads.
-    pub(crate) fn pinning(mut self, published: Arc<Published>) -> Self {
-        self.pin = Some(published);
+    pub(crate) fn pinning(mut self, pin: Pin) -> Self {
+        self.pin = Some(pin);
         self
     }
 

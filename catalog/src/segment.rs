@@ -30,6 +30,9 @@ use ukimet_model::{BoundingBox, DatasetUuid, Error, GEOMETRY_COLUMN, Result, Seg
 /// Who wrote the file, as Parquet asks; it changes when the bytes for the same rows change.
 const CREATED_BY: &str = "ukimet-catalog format 1";
 
+/// Key of the metadata by which a file differs from others of equal rows.
+const MARK: &str = "ukimet.written";
+
 /// Bytes of one column's dictionary in one row group: a window decodes all of it, however few its rows are.
 const DICTIONARY_BYTES_MAX: usize = 64 << 10;
 
@@ -140,6 +143,12 @@ impl SegmentWriter {
         self.parquet.write(&with_boxes).map_err(|e| write_error(e, &self.ran_full))
     }
 
+    /// Makes the file another than one of the same rows that somebody else writes: a version may have equal rows twice, but
+    /// no file.
+    pub(crate) fn mark(&mut self, mark: &str) {
+        self.parquet.append_key_value_metadata(KeyValue::new(MARK.to_owned(), mark.to_owned()));
+    }
+
     /// Writes what is left and publishes the files.
     pub(crate) fn finish(mut self, claims: &Claims, dataset: &DatasetUuid) -> Result<WrittenSegment> {
         if let Some(covering) = &self.covering {
@@ -220,14 +229,19 @@ pub(crate) fn properties(options: &CatalogOptions, covering: Option<&str>) -> Wr
 /// How the rows of a segment are written again, from its footer: as the segment was, but in one piece.
 pub(crate) fn rewrite_properties(footer: &ParquetMetaData) -> WriterProperties {
     let metadata = footer.file_metadata();
-    let geo =
-        metadata.key_value_metadata().map(|pairs| pairs.iter().filter(|pair| pair.key == "geo").cloned().collect());
+    let is_ours = |pair: &&KeyValue| ["geo", MARK].contains(&pair.key.as_str());
+    let ours = metadata.key_value_metadata().map(|pairs| pairs.iter().filter(is_ours).cloned().collect());
     // The boxes, if there are any, are the last column.
     let covering = metadata.schema_descr().columns().last().filter(|column| column.name() == "ymax");
     let covering = covering.and_then(|column| column.path().parts().first().cloned());
     let options = CatalogOptions::default();
     let properties = properties(&options, covering.as_deref());
-    properties.into_builder().set_key_value_metadata(geo).build()
+    properties.into_builder().set_key_value_metadata(ours).build()
+}
+
+/// By what a file differs from others of equal rows; files of before have nothing.
+pub(crate) fn mark_of(footer: &ParquetMetaData) -> Option<KeyValue> {
+    footer.file_metadata().key_value_metadata()?.iter().find(|pair| pair.key == MARK).cloned()
 }
 
 /// A geometry's type as `GeoParquet` names it.

@@ -66,14 +66,9 @@ impl SegmentCache {
     }
 
     /// Lets go of what is held of an object that goes, and notes what whoever still asks for it is told.
-    pub(crate) fn forget(&self, key: &str, refusal: &str) {
-        let mut held = self.held();
-        held.checked.remove(key);
-        if let Some((_, size_bytes)) = held.entries.remove(key) {
-            held.bytes -= size_bytes;
-        }
-        held.ages.retain(|held| held != key);
-        held.gone.insert(key.to_owned(), refusal.to_owned());
+    pub(crate) fn refuse(&self, key: &str, refusal: &str) {
+        self.forget(key);
+        self.held().gone.insert(key.to_owned(), refusal.to_owned());
     }
 
     /// Lets go of what is held of all objects of a dataset.
@@ -167,6 +162,16 @@ impl SegmentCache {
         Ok(Some(rows))
     }
 
+    /// Forgets an object that is gone: one of that name that comes later is checked anew.
+    pub(crate) fn forget(&self, key: &str) {
+        let mut held = self.held();
+        held.checked.remove(key);
+        if let Some((_, size_bytes)) = held.entries.remove(key) {
+            held.bytes -= size_bytes;
+            held.ages.retain(|other| other != key);
+        }
+    }
+
     fn cached(&self, key: &str) -> Option<Cached> {
         self.held().entries.get(key).map(|(cached, _)| cached.clone())
     }
@@ -183,5 +188,29 @@ impl SegmentCache {
             let removed = held.entries.remove(&oldest).map_or(0, |(_, size_bytes)| size_bytes);
             held.bytes -= removed;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::recording::RecordingDisk;
+    use crate::seal::sha256;
+
+    #[test]
+    fn an_object_that_went_and_came_back_is_checked_anew() {
+        let objects = Objects::new(Arc::new(RecordingDisk::with_scratch()));
+        let cache = SegmentCache::new(objects.clone(), 1 << 20);
+        let (key, hash) = ("raw/a", sha256(b"whole"));
+        objects.put_if_absent(key, b"whole").expect("room");
+        cache.open(key, &hash).expect("whole");
+        cache.keep(key.to_owned(), Cached::Deletes(Arc::default()), 7);
+        objects.delete(key).expect("a whole disk");
+        cache.forget(key);
+        let held = cache.held();
+        assert!(held.checked.is_empty() && held.entries.is_empty() && held.ages.is_empty() && held.bytes == 0);
+        drop(held);
+        objects.put_if_absent(key, b"other").expect("room");
+        assert!(cache.open(key, &hash).is_err(), "what has its name now is something else");
     }
 }

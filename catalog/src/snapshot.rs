@@ -3,10 +3,12 @@
 use crate::assets::AssetBytes;
 use crate::beside::Beside;
 use crate::catalog::Shared;
+use crate::claims::{Claims, ObjectClaim};
 use crate::diff::Diff;
 use crate::erase::erased_object;
 use crate::erasure::Erasure;
 use crate::index::text::{PastIndexes, TextSnapshot, query_words};
+use crate::invariants::segments_objects_of;
 use crate::layer::schema_of;
 use crate::log;
 use crate::objects::Objects;
@@ -29,8 +31,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use ukimet_model::{
     Asset, Dataset, DatasetId, DatasetQuery, DerivedAsset, Error, LayerReport, Note, OperationId, PushId, PushOutcome,
-    Removal, Result, RetentionRule, RowQuery, Sha256, SnapshotId, TableRef, Tag, ValidQuery, Version, VersionNumber,
-    VersionSelector,
+    Removal, Result, RetentionRule, RowQuery, SegmentRef, Sha256, SnapshotId, TableRef, Tag, ValidQuery, Version,
+    VersionNumber, VersionSelector,
 };
 
 /// The catalog as of one commit. Cheap to clone.
@@ -43,6 +45,8 @@ pub struct Snapshot {
     published: Arc<Published>,
     /// The commit that is looked from: that of `published`, or an earlier one.
     sequence: u64,
+    /// The commit as of which rows are looked for in files; `None` for that of `published`.
+    laid_out: Option<u64>,
     sources: Sources,
 }
 
@@ -52,6 +56,7 @@ pub(crate) struct Sources {
     state: Arc<StateSlot>,
     segments: Arc<SegmentCache>,
     objects: Objects,
+    claims: Claims,
     past_indexes: Arc<PastIndexes>,
 }
 
@@ -61,6 +66,7 @@ impl Sources {
             state: Arc::clone(&shared.state),
             segments: Arc::clone(&shared.segments),
             objects: shared.objects.clone(),
+            claims: shared.claims.clone(),
             past_indexes: Arc::clone(&shared.past_indexes),
         }
     }
@@ -78,6 +84,14 @@ pub(crate) struct Published {
     pub(crate) datasets: u64,
     /// The text index of exactly this commit; `None` while there is none.
     pub(crate) text: Option<TextSnapshot>,
+}
+
+/// Keeps files for whoever reads them.
+pub(crate) struct Pin {
+    /// What the state shows.
+    _published: Arc<Published>,
+    /// Superseded files, which the state does not keep.
+    _claims: Vec<ObjectClaim>,
 }
 
 /// Datasets that were asked for.
@@ -109,7 +123,7 @@ impl<W: Write> Write for Checked<'_, W> {
 
 impl Snapshot {
     pub(crate) fn new(published: Arc<Published>, sources: Sources) -> Self {
-        Self { sequence: published.sequence, published, sources }
+        Self { sequence: published.sequence, laid_out: None, published, sources }
     }
 
     /// The commit that the snapshot shows; 0 for an empty catalog.
@@ -129,13 +143,24 @@ impl Snapshot {
         Ok(Self { sequence: id.0, ..self.clone() })
     }
 
+    /// The same snapshot, with the rows of every version in the files that they lay in after a commit: 0 for those that the
+    /// version was published with. A compaction may have put them elsewhere since; the rows are the same, their order is not.
+    #[must_use]
+    pub fn laid_out_as_of(&self, id: SnapshotId) -> Self {
+        Self { laid_out: Some(id.0), ..self.clone() }
+    }
+
     /// Whether it shows an earlier state than the one that it pins.
     fn is_past(&self) -> bool {
         self.sequence < self.published.sequence
     }
 
     fn read<T>(&self, read: impl Fn(&View<'_>) -> Result<T, Damage>) -> Result<T> {
-        self.sources.state.read_knowing(self.sequence, self.published.sequence, read)
+        let known = self.published.sequence;
+        let laid_out = self.laid_out.unwrap_or(known);
+        self.sources
+            .state
+            .read_pairs(|pairs| read(&View::new(pairs, self.sequence).knowing(known).laid_out_as_of(laid_out)))
     }
 
     /// How many datasets there are. Cheap for the newest snapshot, a walk over all of them for an earlier one.
@@ -275,7 +300,7 @@ impl Snapshot {
             true if has_words => Some(self.sources.past_indexes.get(state, self.sequence)?),
             true => None,
         };
-        search_datasets(query, text.as_ref(), state, self.sequence)
+        search_datasets(query, text.as_ref(), state, (self.sequence, self.published.sequence))
     }
 
     /// What became of a push; `None` if no such push was committed.
@@ -402,11 +427,14 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// `InvalidRequest` listing the columns if one is named that the version does not have. The rows themselves may
-    /// fail with `Internal` naming a damaged object; damaged bytes are never given out.
+    /// `InvalidRequest` listing the columns if one is named that the version does not have; `NotFound` if its files are
+    /// gone, which happens to a snapshot that is laid out as of an earlier commit only. The rows
+    /// themselves may fail with `Internal` naming a damaged object; damaged bytes are never given out.
     pub fn scan(&self, dataset: &Dataset, version: &Version, query: &RowQuery, segments: Range<usize>) -> Result<Scan> {
+        let read = segments.start.min(version.segments.len())..segments.end.min(version.segments.len());
+        let pin = self.pin(dataset, [(version, version.segments.get(read).unwrap_or_default())])?;
         let scan = Scan::try_new(Arc::clone(&self.sources.segments), dataset, version, query, segments)?;
-        Ok(scan.pinning(Arc::clone(&self.published)))
+        Ok(scan.pinning(pin))
     }
 
     /// Whether rows of a version can be asked for by this valid time.
@@ -425,12 +453,54 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// `InvalidRequest` listing the columns if one is named that neither version has. The rows themselves may fail with
-    /// `Internal` naming a damaged object.
+    /// `InvalidRequest` listing the columns if one is named that neither version has; `NotFound` as [`Snapshot::scan`].
+    /// The rows themselves may fail with `Internal` naming a damaged object.
     pub fn diff(&self, dataset: &Dataset, from: &Version, to: &Version, query: &RowQuery) -> Result<Diff> {
+        let pin = self.pin(dataset, [from, to].map(|version| (version, version.segments.as_slice())))?;
         let (first, last) = (from.number.min(to.number), from.number.max(to.number));
-        let between = self.versions(&dataset.id, Some(VersionNumber(last.0 + 1)), (last.0 - first.0) as usize)?;
+        let mut between = self.versions(&dataset.id, Some(VersionNumber(last.0 + 1)), (last.0 - first.0) as usize)?;
+        // In the place of removed ones come others that were before.
+        between.retain(|version| version.number > first);
         let diff = Diff::try_new(Arc::clone(&self.sources.segments), dataset, (from, to), &between, query)?;
-        Ok(diff.pinning(Arc::clone(&self.published)))
+        Ok(diff.pinning(pin))
     }
+
+    /// Checks that the rows of a version are looked for where this snapshot was told to.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if they lay in files that are gone, because others had taken their place when rows were erased.
+    pub fn check_laid_out(&self, dataset: &Dataset, version: &Version) -> Result<()> {
+        match self.laid_out {
+            Some(laid_out) if version.layout.is_some_and(|layout| layout.0 > laid_out) => Err(gone(dataset, version)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Holds files of segments of some versions for as long as the pin is held.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if this snapshot looks for the rows where they lay, and those files are gone.
+    fn pin<const N: usize>(&self, dataset: &Dataset, read: [(&Version, &[SegmentRef]); N]) -> Result<Pin> {
+        let mut claims = Vec::new();
+        for (version, segments) in read.into_iter().filter(|_| self.laid_out.is_some()) {
+            self.check_laid_out(dataset, version)?;
+            for key in segments_objects_of(dataset, segments) {
+                let claim = self.sources.claims.claim(key)?;
+                if !claim.can_be_read()? {
+                    return Err(gone(dataset, version));
+                }
+                claims.push(claim);
+            }
+        }
+        Ok(Pin { _published: Arc::clone(&self.published), _claims: claims })
+    }
+}
+
+fn gone(dataset: &Dataset, version: &Version) -> Error {
+    let (id, number) = (&dataset.id, version.number);
+    Error::not_found(format!(
+        "the files in which {id}@{number} lay are gone since a compaction put its rows into others: ask anew for the version"
+    ))
 }

@@ -9,10 +9,11 @@
 //! | `n/<dataset id>\0<number, 8 bytes><commit, 8 bytes><operation id>` | a note on the version |
 //! | `e/<dataset id>\0<commit, 8 bytes>` | the rows that the commit erased |
 //! | `g/<dataset id>\0<number, 8 bytes>` | the removal of the version |
+//! | `l/<dataset id>\0<number, 8 bytes><commit, 8 bytes>` | the layout that the version has since that commit |
 //! | `o/<agency>\0<operation id>` | the operation's record |
 //! | `m` | the [`Watermark`] |
 //!
-//! Their order is that of [`crate::needs::Needs`]: datasets, erasures, removals (what is gone), pushes,
+//! Their order is that of [`crate::needs::Needs`]: datasets, erasures, removals (what is gone), layouts, pushes,
 //! versions.
 
 mod memory;
@@ -24,6 +25,7 @@ pub(crate) use reading::{View, each_pair, each_record};
 pub(crate) use slot::StateSlot;
 
 use crate::erasure::Erasure;
+use crate::layout::Layout;
 use crate::log::{Change, Entry};
 use crate::operation::OperationRecord;
 use crate::push::PushRecord;
@@ -136,6 +138,7 @@ pub(crate) enum Record {
     Removal { dataset: DatasetId, removal: Removal },
     Operation(Box<OperationRecord>),
     Erasure { dataset: DatasetId, erasure: Box<Erasure> },
+    Layout { dataset: DatasetId, layout: Box<Layout> },
 }
 
 impl Record {
@@ -152,6 +155,9 @@ impl Record {
             Self::Removal { dataset, removal } => (removal_key(dataset, removal.version), encode(removal)),
             Self::Operation(record) => (operation_key(record.dataset.agency(), &record.id), encode(record)),
             Self::Erasure { dataset, erasure } => (erasure_key(dataset, erasure.snapshot.0), encode(erasure)),
+            Self::Layout { dataset, layout } => {
+                (layout_key(dataset, layout.version, layout.snapshot.0), encode(layout))
+            }
         }
     }
 
@@ -175,6 +181,7 @@ impl Record {
             b"g/" => Self::Removal { dataset: dataset()?, removal: decode(value)? },
             b"o/" => Self::Operation(decode(value)?),
             b"e/" => Self::Erasure { dataset: dataset()?, erasure: decode(value)? },
+            b"l/" => Self::Layout { dataset: dataset()?, layout: decode(value)? },
             _ => return Err(damaged()),
         })
     }
@@ -199,6 +206,10 @@ fn dataset_key(id: &DatasetId, sequence: u64) -> Vec<u8> {
 
 fn version_key(id: &DatasetId, number: VersionNumber) -> Vec<u8> {
     key("v/", id.as_str(), &number.0.to_be_bytes())
+}
+
+fn layout_key(id: &DatasetId, number: VersionNumber, sequence: u64) -> Vec<u8> {
+    key("l/", id.as_str(), &[number.0.to_be_bytes(), sequence.to_be_bytes()].concat())
 }
 
 fn push_key(agency: &str, push_id: &PushId) -> Vec<u8> {
@@ -262,6 +273,9 @@ pub(crate) fn records_of(
             Change::OperationRecorded(record) => records.push(Record::Operation(record.clone())),
             Change::RowsErased { dataset, erasure } => {
                 records.push(Record::Erasure { dataset: dataset.clone(), erasure: erasure.clone() });
+            }
+            Change::LayoutChanged { dataset, layout } => {
+                records.push(Record::Layout { dataset: dataset.clone(), layout: layout.clone() });
             }
         }
     }

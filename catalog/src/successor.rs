@@ -50,6 +50,8 @@ pub(crate) struct State {
     pub(crate) root_hash: Sha256,
     pub(crate) rows: u64,
     pub(crate) counts: ChangeCounts,
+    /// Keys of rows that were to go and are not there.
+    pub(crate) marks_without_row: u64,
     /// The list of changes, where the version before has the same columns and key.
     pub(crate) changes: Option<ChangesRef>,
     pub(crate) extent: Extent,
@@ -127,8 +129,8 @@ pub(crate) fn without(
 }
 
 impl Successor {
-    /// Writes the rows of a layer durably.
-    pub(crate) fn write(shared: &Shared, layer: LayerRows) -> Result<(Self, Vec<ObjectClaim>)> {
+    /// Writes the rows of a layer durably, for a push of this name.
+    pub(crate) fn write(shared: &Shared, layer: LayerRows, push: &str) -> Result<(Self, Vec<ObjectClaim>)> {
         let LayerRows { uuid, schema, plan, matched, deleted_keys, extent, unwritten } = layer;
         let (mut kept, mut claims) = match plan.base.as_ref().filter(|_| plan.mode == PushMode::Replace) {
             Some(base) => without(shared, &uuid, &base.segments, &by_segment(matched.gone))?,
@@ -141,8 +143,8 @@ impl Successor {
         let is_beside = plan.mode != PushMode::Replace && plan.base.is_some() && deleted_keys.is_empty();
         let mut new = Vec::new();
         if !unwritten.is_empty() || (kept.is_empty() && !is_beside) {
-            let (objects, options) = (&shared.objects, &shared.options);
-            let written = unwritten.write(&uuid, &plan.key_positions, objects, &shared.claims, options)?;
+            let into = (&shared.objects, &shared.claims, &shared.options);
+            let written = unwritten.write(&uuid, &plan.key_positions, push, into)?;
             new = written.segments;
             claims.extend(written.claims);
         }
@@ -166,8 +168,8 @@ impl Successor {
     ///
     /// `InvalidData` naming keys that two new rows have; `Conflict` if what the layer relies on is there no more.
     pub(crate) fn state(&self, shared: &Shared, base: Option<&Version>, erasures: &[Erasure]) -> Result<State> {
-        let (mut segments, mut claims) = match (self.mode, base) {
-            (PushMode::Replace, _) | (_, None) => (self.kept.clone(), Vec::new()),
+        let (mut segments, mut claims, marks_without_row) = match (self.mode, base) {
+            (PushMode::Replace, _) | (_, None) => (self.kept.clone(), Vec::new(), self.deleted_keys.len() as u64),
             (PushMode::Upsert | PushMode::Append, Some(base)) => self.base_without(shared, base)?,
         };
         let (new, more) = self.new_without_known(shared, base)?;
@@ -180,7 +182,7 @@ impl Successor {
             segments = vec![empty.clone()];
         }
         claims.extend(self.claim(shared, &segments)?);
-        self.compared(shared, base, segments, erasures, claims)
+        Ok(State { marks_without_row, ..self.compared(shared, base, segments, erasures, claims)? })
     }
 
     /// Holds the objects that the state names, so that none goes before the commit.
@@ -189,13 +191,14 @@ impl Successor {
         keys.map(|key| shared.claims.claim(key)).collect()
     }
 
-    /// The segments of the newest version without the rows that this layer replaces or deletes.
-    fn base_without(&self, shared: &Shared, base: &Version) -> Result<(Vec<SegmentRef>, Vec<ObjectClaim>)> {
+    /// The segments of the newest version without the rows that this layer replaces or deletes, and how many it deletes
+    /// that are not there.
+    fn base_without(&self, shared: &Shared, base: &Version) -> Result<(Vec<SegmentRef>, Vec<ObjectClaim>, u64)> {
         if !fits(base, &self.schema, self.key.as_ref()) {
             return Err(Error::conflict("columns or key of the dataset changed while the push was read, push again"));
         }
         if self.key.is_none() {
-            return Ok((base.segments.clone(), Vec::new()));
+            return Ok((base.segments.clone(), Vec::new(), 0));
         }
         let live = LiveRows::load(&shared.segments, &self.uuid, &base.segments)?;
         for (key, row) in &self.same {
@@ -217,13 +220,17 @@ impl Successor {
             }
             gone.extend(before);
         }
+        let mut marks_without_row = 0;
         for key in &self.deleted_keys {
             if keys.contains(key) || self.same.binary_search_by_key(key, |(key, _)| *key).is_ok() {
                 return Err(Error::invalid_data("a row is both changed and marked as deleted in one push"));
             }
-            gone.extend(live.find(*key).map(|i| live.rows()[i].place));
+            let rows = live.find(*key);
+            marks_without_row += u64::from(rows.is_empty());
+            gone.extend(rows.map(|i| live.rows()[i].place));
         }
-        without(shared, &self.uuid, &base.segments, &by_segment(gone))
+        let (segments, claims) = without(shared, &self.uuid, &base.segments, &by_segment(gone))?;
+        Ok((segments, claims, marks_without_row))
     }
 
     /// The new segments without the rows that a version has, which came between, has by now.
@@ -301,7 +308,19 @@ impl Successor {
         }
         let extent = self.extent_of(shared, base, &segments)?;
         let root_hash = root.finish();
-        Ok(State { segments, root_hash, rows, counts, changes, extent, perhaps_erased, renewing, claims })
+        let marks_without_row = 0;
+        Ok(State {
+            segments,
+            root_hash,
+            rows,
+            counts,
+            marks_without_row,
+            changes,
+            extent,
+            perhaps_erased,
+            renewing,
+            claims,
+        })
     }
 
     /// Writes the list of changes, and with few what they are; of very many tells whether one column alone made them.

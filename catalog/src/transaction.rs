@@ -26,7 +26,8 @@ use ukimet_model::batch::check_schema;
 use ukimet_model::error::quoted;
 use ukimet_model::{
     ChangeCounts, DatasetId, DerivedAsset, Diagnostic, Error, Example, Field, Key, LayerReport, MajorNumber, Promise,
-    PushMode, PushOutcome, Result, SchemaBreak, Severity, Sha256, ValidTime, Verdict, Version, VersionNumber,
+    PushMode, PushOutcome, Result, SchemaBreak, Severity, Sha256, SnapshotId, ValidTime, Verdict, Version,
+    VersionNumber,
 };
 
 /// Compression of the bytes as sent: they are read again only to be replayed.
@@ -62,6 +63,8 @@ pub(crate) struct PreparedLayer {
     pub(crate) state: State,
     /// Number of the version it was compared with; 0 for none.
     pub(crate) base: u64,
+    /// How that version was laid out, if its segments are those of the layer.
+    pub(crate) base_layout: Option<SnapshotId>,
     /// The commit of the dataset's last erasure when the layer began; 0 for none.
     pub(crate) last_erasure: u64,
     /// Whether there is a new version: the rows are not those of the base.
@@ -223,7 +226,8 @@ impl Transaction {
         let (rows, mut tables, assets) = layer.into_parts();
         let onto = rows.plan.base.as_ref().filter(|_| rows.plan.is_onto_base_only).map(|base| base.number);
         let (own_assets, asset_claims) = assets.publish(&shared.claims, &uuid)?;
-        let (successor, mut claims) = Successor::write(shared, rows)?;
+        let push = format!("push {}/{}", self.push.agency, self.push.push_id);
+        let (successor, mut claims) = Successor::write(shared, rows, &push)?;
         let begun = self.begun.iter().find(|(begun, _)| *begun == dataset);
         let last_erasure = begun.map_or(0, |(_, last_erasure)| *last_erasure);
         claims.extend(asset_claims);
@@ -256,6 +260,7 @@ impl Transaction {
             own_assets,
             claims,
             base: 0,
+            base_layout: None,
             base_major: MajorNumber::FIRST,
             breaks: Vec::new(),
             is_new_major: self.push.declared.new_major,
@@ -357,6 +362,7 @@ impl PreparedLayer {
     /// Takes over what the comparison with the newest version found.
     fn settle(&mut self, shared: &Shared, newest: Option<Version>) -> Result<()> {
         self.base = newest.as_ref().map_or(0, |newest| newest.number.0);
+        self.base_layout = newest.as_ref().and_then(|newest| newest.layout);
         self.judge(shared, newest.as_ref())?;
         let is_same = |newest: &Version| {
             newest.root_hash == self.state.root_hash
@@ -423,6 +429,15 @@ impl PreparedLayer {
         named.extend(assets.map(|asset| paths::asset(uuid, &asset.sha256)));
         let claims = self.claims.iter().chain(&state.claims);
         claims.filter(|claim| named.contains(&claim.key)).for_each(ObjectClaim::commit);
+    }
+
+    /// Whether the layer goes onto this version as it is: nothing that it is compared with or built on has changed.
+    ///
+    /// A full new state keeps the segments that it found rows in when they came, wherever those rows lie by now.
+    pub(crate) fn is_onto(&self, newest: Option<&Version>) -> bool {
+        let is_laid_out_so = newest.and_then(|newest| newest.layout) == self.base_layout;
+        newest.map_or(0, |newest| newest.number.0) == self.base
+            && (is_laid_out_so || self.successor.mode == PushMode::Replace)
     }
 
     pub(crate) fn key(&self) -> Option<&Key> {

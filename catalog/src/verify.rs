@@ -10,6 +10,7 @@ pub use projections::{ProjectionCheck, ProjectionState};
 
 use crate::backup::Marks;
 use crate::erase::{UnfinishedErasure, unfinished_erasures};
+use crate::layout::Superseded;
 use crate::named::{BytesOfRemoved, named_objects};
 use crate::objects::Objects;
 use crate::place::Place;
@@ -197,9 +198,9 @@ struct Run<'a> {
 impl Run<'_> {
     fn check_all(&mut self, truth: &Truth) -> Result<()> {
         // Names before objects: what a hub at work adds meanwhile is then unreferenced, never missing.
-        let mut named = named_objects(&truth.state, BytesOfRemoved::AsRuled)?;
-        // Bytes that only the rule of today keeps may have gone under an earlier one.
-        let needed = named_objects(&truth.state, BytesOfRemoved::Unneeded)?;
+        let mut named = named_objects(&truth.state, BytesOfRemoved::AsRuled, Superseded::ALL)?;
+        // Bytes that only the rule of today keeps may have gone under an earlier one, superseded files at any time.
+        let needed = named_objects(&truth.state, BytesOfRemoved::Unneeded, Superseded::NONE)?;
         named.retain(|key, _| needed.contains_key(key) || is_there(self.store, key));
         self.state.objects_total = named.len() as u64;
         for key in named.keys() {

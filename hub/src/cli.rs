@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 refused or failed; 2 the command line is wrong; 3 no hub answers.
 
 pub mod backup;
+pub mod compact;
 pub mod demo;
 pub mod describe;
 pub mod diff;

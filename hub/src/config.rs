@@ -1,5 +1,7 @@
 //! What an operator may set: every limit with its unit and default.
 
+use crate::api::flight::EndpointLimits;
+use crate::compacting::CompactionLimits;
 use crate::diff::PageLimits;
 use crate::store::StoreOptions;
 use crate::usage::UsageLimits;
@@ -215,6 +217,14 @@ pub struct Config {
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_time)]
     pub gc_every: Duration,
 
+    /// When files of a version are written anew.
+    #[command(flatten)]
+    pub compaction: CompactionLimits,
+
+    /// How much a client fetches at one end of a flight.
+    #[command(flatten)]
+    pub endpoints: EndpointLimits,
+
     /// How much of a difference a page shows.
     #[command(flatten)]
     pub diff_page: PageLimits,
@@ -304,6 +314,10 @@ impl Config {
             verdict_limits: TableLimits { rows_max: self.verdict_rows_max, bytes_max: self.verdict_bytes_max },
             quarantine_limits: TableLimits { rows_max: self.quarantine_rows_max, bytes_max: self.quarantine_bytes_max },
             asset_bytes_max: self.raster_bytes_max,
+            compact_deleted_share: self.compaction.compact_deleted_share,
+            compact_segments_max: self.compaction.compact_segments_max,
+            superseded_keep: self.compaction.compact_keep,
+            keeps_published_files: self.delta_log.is_on(),
             sharing: Sharing {
                 garbage_age: self.store_garbage_age,
                 reading_max: self.store_reading_max,
@@ -333,6 +347,12 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     };
     let count: u64 = digits.parse().map_err(|_| format!("a size is a whole number and a unit, found {text:?}"))?;
     count.checked_mul(unit).ok_or_else(|| format!("{text} is more than can be counted"))
+}
+
+/// Reads a share from 0 to 1, such as `0.2`.
+pub fn parse_share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("a share is a number from 0 to 1, found {text:?}"))
 }
 
 /// Reads a time such as `30s`, `5min` or `24h`.
@@ -365,6 +385,8 @@ mod tests {
         assert_eq!(parse_bytes("4096"), Ok(4096));
         assert!(parse_bytes("1.5GiB").is_err() && parse_bytes("3MB").is_err() && parse_bytes("GiB").is_err());
         assert_eq!(parse_time("5min"), Ok(Duration::from_mins(5)));
+        assert_eq!((parse_share("0.2"), parse_share("1")), (Ok(0.2), Ok(1.0)));
+        assert!(["1.1", "-0.1", "NaN", "20%"].iter().all(|text| parse_share(text).is_err()));
         assert!(parse_time("5").is_err() && parse_time("5ms").is_err());
     }
 }

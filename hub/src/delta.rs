@@ -185,7 +185,13 @@ impl Files<'_> {
 impl DatasetFiles for Files<'_> {
     fn version(&self, number: VersionNumber) -> Result<Version> {
         let selector = VersionSelector { dataset: self.id.clone(), version: Some(number.into()) };
-        self.snapshot.version(&selector).map(|(_, version)| version)
+        let (_, version) = self.snapshot.version(&selector)?;
+        if version.layout.is_none() {
+            return Ok(version);
+        }
+        // A compaction shows from the next version on: what a log says of a version stays so as long as it can.
+        let (_, published) = self.snapshot.laid_out_as_of(SnapshotId(0)).version(&selector)?;
+        Ok(if self.beside.has_files(&published.segments)? { published } else { version })
     }
 
     fn last_erasure(&self) -> Result<Option<SnapshotId>> {

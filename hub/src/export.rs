@@ -80,7 +80,7 @@ impl Export {
     ///
     /// `NotFound` for an unknown dataset or version, `InvalidRequest` for an unknown column.
     pub fn bind(&self, request: ExportRequest) -> Result<Bound> {
-        let snapshot = self.snapshot_as_of(request.snapshot)?;
+        let snapshot = request.lay_out(self.snapshot_as_of(request.snapshot)?);
         if let Some(table) = request.table {
             return bind_table(snapshot, request, table);
         }
@@ -94,7 +94,8 @@ impl Export {
             None => all,
         };
         let erased = erased_last([&version]);
-        let request = ExportRequest { version: Some(version.number.into()), snapshot: None, ..request };
+        let (number, layout) = (Some(version.number.into()), version.layout);
+        let request = ExportRequest { version: number, layout, snapshot: None, ..request };
         let asked = request.rows();
         if let Some(query) = &asked.valid {
             snapshot.check_valid_query(&dataset, &version, query)?;
@@ -196,13 +197,14 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// `Conflict` with when how many rows were erased.
+    /// `Conflict` with when how many rows were erased; `NotFound` if the files that the ticket means went with rows of others.
     pub fn check_ticket(&self) -> Result<()> {
         match &self.erased {
             Some((version, erased)) if self.request.erased_in != Some(erased.snapshot) => {
                 Err(erased.refusal(&format!("{}@{version}", self.dataset.id)))
             }
-            _ => Ok(()),
+            _ if self.request.table.is_some() => Ok(()),
+            _ => self.snapshot.check_laid_out(&self.dataset, &self.version),
         }
     }
 }

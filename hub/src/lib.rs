@@ -10,6 +10,7 @@ pub mod bundle;
 pub mod certificates;
 pub mod cli;
 pub mod client;
+pub mod compacting;
 pub mod config;
 pub mod coverage;
 mod delta;

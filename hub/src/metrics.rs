@@ -90,6 +90,7 @@ mod tests {
             status: PushStatus::Published,
             rows_added: 10,
             rows_changed: 0,
+            marks_without_row: 0,
             key: None,
             rows_removed: 0,
             report: LayerReport { rows_read: 10, ..LayerReport::default() },

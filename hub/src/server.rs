@@ -7,6 +7,7 @@ use crate::api::flight::Flight;
 use crate::api::http::{Pages, router};
 use crate::api::push::Pushes;
 use crate::api::versions::{Operations, collect};
+use crate::compacting::compact_now_and_then;
 use crate::config::Config;
 use crate::coverage::Coverages;
 use crate::delta::DeltaLogs;
@@ -144,6 +145,7 @@ impl Hub {
             () = expire(&self.staging) => (),
             () = tidy(&self.catalog, self.gc_every) => (),
             () = follow_others(&self.catalog, &self.staging, self.store_poll) => (),
+            () = Box::pin(compact_now_and_then(&self.catalog)) => (),
         }
         tracing::info!("stopping: running calls may end");
         self.draining.cancel();
@@ -332,8 +334,13 @@ async fn routes(
         draining: draining.clone(),
         metrics: Arc::clone(&metrics),
     };
-    let flight =
-        Flight { export: export.clone(), pushes: pushes.clone(), metrics: Arc::clone(&metrics), usage: usage.clone() };
+    let flight = Flight {
+        export: export.clone(),
+        pushes: pushes.clone(),
+        endpoints: config.endpoints,
+        metrics: Arc::clone(&metrics),
+        usage: usage.clone(),
+    };
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<IngestServiceServer<Pushes>>().await;
     health.set_serving::<CatalogServiceServer<Questions>>().await;

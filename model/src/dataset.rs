@@ -231,6 +231,10 @@ pub struct Version {
     /// version is committed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub erased: Option<ErasedRows>,
+    /// The commit that laid its rows out in these segments, if a compaction did; `None` for those that it was published
+    /// with. A reader fills it in: no commit records it with the version.
+    #[serde(skip)]
+    pub layout: Option<SnapshotId>,
 }
 
 #[cfg(test)]

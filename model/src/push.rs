@@ -188,6 +188,9 @@ pub struct LayerOutcome {
     /// Rows whose key was there with other values.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rows_changed: u64,
+    /// Marks of deleted rows whose key the version before did not have: nothing went for them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub marks_without_row: u64,
     /// What makes a row the same row in another version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Key>,

@@ -170,7 +170,8 @@ fn is_same(a: &SegmentRef, b: &SegmentRef) -> bool {
     a.parquet == b.parquet && deleted(a) == deleted(b)
 }
 
-/// By what an entry is known to be that of a version: its number, its content, and how the log was made.
+/// By what an entry is known to be that of a version: its number, its content, how the log was made, and where the rows lie
+/// if not in the files that the version was published with.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Marker {
@@ -190,8 +191,9 @@ impl Marker {
         deleted_rows: DeletedRows,
         last_erasure: Option<SnapshotId>,
     ) -> String {
+        let layout = version.layout.map_or_else(String::new, |layout| format!(" {layout}"));
         let erased = last_erasure.map_or_else(String::new, |snapshot| format!(" erased {snapshot}"));
-        format!("{LOG_FORMAT} {number} {} {}{erased}", version.root_hash, deleted_rows.name())
+        format!("{LOG_FORMAT} {number} {} {}{layout}{erased}", version.root_hash, deleted_rows.name())
     }
 
     /// Whether the bytes are the entry of a version. Anybody may have written them.

@@ -6,6 +6,7 @@ use super::{BackupReport, Copied};
 use crate::checkpoint;
 use crate::contents::Proof;
 use crate::format;
+use crate::layout::Superseded;
 use crate::log;
 use crate::named::{BytesOfRemoved, named_objects};
 use crate::objects::Objects;
@@ -106,7 +107,9 @@ impl Copy<'_> {
         let state = state_at(self.from, self.catalog, snapshot)?;
         let mut plan = Plan { missing: Vec::new(), lost: Vec::new() };
         self.report.objects_present = 0;
-        for key in named_objects(as_read(&*state), BytesOfRemoved::AsRuled)?.into_keys() {
+        // What compactions took the place of is copied as long as it is there: earlier snapshots can be restored with it.
+        let needed = named_objects(as_read(&*state), BytesOfRemoved::AsRuled, Superseded::NONE)?;
+        for key in named_objects(as_read(&*state), BytesOfRemoved::AsRuled, Superseded::ALL)?.into_keys() {
             match (self.from.size_bytes(&key)?, self.to.size_bytes(&key)?) {
                 (Some(size), Some(found)) if size == found && !self.is_damaged(&key)? => {
                     self.report.objects_present += 1;
@@ -117,6 +120,7 @@ impl Copy<'_> {
                     plan.missing.push((key, size));
                 }
                 (Some(size), None) => plan.missing.push((key, size)),
+                (None, _) if !needed.contains_key(&key) => (),
                 (None, _) => plan.lost.push(key),
             }
         }

@@ -2,6 +2,7 @@
 
 use super::copy::Copy;
 use crate::erasure::Erasure;
+use crate::layout::Superseded;
 use crate::named::{BytesOfRemoved, named_objects};
 use crate::opening::{as_read, state_at};
 use crate::paths;
@@ -31,7 +32,7 @@ impl Copy<'_> {
         if erasures.is_empty() {
             return Ok(());
         }
-        let named = named_objects(as_read(&*state), BytesOfRemoved::AsRuled)?;
+        let named = named_objects(as_read(&*state), BytesOfRemoved::AsRuled, Superseded::ALL)?;
         for key in self.may_hold(&erasures)?.into_iter().filter(|key| !named.contains_key(key)) {
             self.to.remove(&key)?;
             self.report.objects_erased += 1;

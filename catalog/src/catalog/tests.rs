@@ -27,6 +27,7 @@ use arrow_schema::{DataType, Schema};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use ukimet_model::batch::{attribute_field, geometry_field};
 use ukimet_model::{
     Asset, Batch, DatasetId, DatasetMetadata, Example, LayerReport, PushOutcome, QuarantinedRow, Result, RowQuery,
@@ -35,19 +36,19 @@ use ukimet_model::{
 
 /// A push of numbered points.
 #[derive(Clone, Debug)]
-struct Push {
+pub(crate) struct Push {
     id: String,
     dataset: &'static str,
     rows: std::ops::Range<i64>,
 }
 
 impl Push {
-    fn new(id: &str, dataset: &'static str, rows: std::ops::Range<i64>) -> Self {
+    pub(crate) fn new(id: &str, dataset: &'static str, rows: std::ops::Range<i64>) -> Self {
         Self { id: id.to_owned(), dataset, rows }
     }
 
     /// Rows are numbered and lie on a line; the bytes as sent are the numbers as text.
-    fn send(&self, catalog: &Catalog) -> Result<PushOutcome> {
+    pub(crate) fn send(&self, catalog: &Catalog) -> Result<PushOutcome> {
         self.begin(catalog)?.commit()
     }
 
@@ -121,12 +122,13 @@ fn small() -> CatalogOptions {
         checkpoint_every,
         disk_reserve_bytes: 0,
         segment_rows_max,
+        superseded_keep: Duration::ZERO,
         described_changes,
         ..CatalogOptions::default()
     }
 }
 
-fn open(disk: Arc<dyn Disk>) -> Result<Catalog> {
+pub(crate) fn open(disk: Arc<dyn Disk>) -> Result<Catalog> {
     let objects = Objects::new(disk);
     Catalog::open_with(objects, Projections::InMemory, small(), Arc::new(SystemClock), PathBuf::new(), None)
 }

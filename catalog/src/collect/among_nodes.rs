@@ -2,7 +2,7 @@
 //!
 //! Why nothing is lost that a commit names stands in `docs/adr/0018-several-nodes-on-one-bucket.md`.
 
-use super::{Collected, each_stored, needed};
+use super::{Collected, each_stored, needed, superseded};
 use crate::catalog::Shared;
 use crate::collecting::{OwnList, fresh_stat, is_older, remove_abandoned};
 use crate::erase::{Erasures, needed_unread};
@@ -101,7 +101,9 @@ impl Condemned {
         }
         if !self.garbage.is_empty() {
             let needed = needed_anywhere(shared)?;
-            unneeded.extend(self.garbage.into_iter().filter(|(key, _)| !needed.contains(key)));
+            // A ticket that is read on this node names files that the state does not need.
+            let is_needed = |key: &String| needed.contains(key) || shared.claims.is_claimed(key);
+            unneeded.extend(self.garbage.into_iter().filter(|(key, _)| !is_needed(key)));
         }
         Ok(unneeded)
     }
@@ -153,5 +155,6 @@ fn garbage(shared: &Shared, now: Timestamp) -> Result<Sizes> {
 fn needed_anywhere(shared: &Shared) -> Result<KeySet> {
     let reading_max = shared.options.sharing.reading_max;
     let read_since = shared.clock.now().saturating_sub(reading_max).unwrap_or(Timestamp::MIN);
-    needed(shared, &Needs::new(shared.readers.oldest()).read_elsewhere_since(read_since))
+    let superseded = superseded(shared);
+    needed(shared, &Needs::new(superseded.oldest_reader, superseded).read_elsewhere_since(read_since))
 }

@@ -7,7 +7,9 @@ use crate::keys::{read_keys, write_keys};
 use crate::paths;
 use crate::rtree::{OuterBox, build};
 use crate::search::{BATCH_ROWS, read_error, reader};
-use crate::segment::{WrittenFiles, geo_metadata, geometry_type, parquet_error, properties, shapes, write_error};
+use crate::segment::{
+    WrittenFiles, geo_metadata, geometry_type, mark_of, parquet_error, properties, shapes, write_error,
+};
 use crate::segments::OpenSegment;
 use arrow_array::{RecordBatch, UInt32Array};
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
@@ -81,6 +83,7 @@ fn write_rows(
     let object = shared.objects.writer()?;
     let ran_full = object.ran_full();
     let properties = properties(&shared.options, covering.as_deref());
+    let mark = mark_of(open.footer.metadata());
     let writer = ArrowWriter::try_new(object, Arc::clone(&file_schema), Some(properties));
     let mut writer = writer.map_err(parquet_error)?;
     let mut left = Geometries::default();
@@ -92,6 +95,9 @@ fn write_rows(
     if let Some(covering) = covering {
         let metadata = geo_metadata(&covering, &left.types, left.bounds);
         writer.append_key_value_metadata(KeyValue::new("geo".to_owned(), metadata));
+    }
+    if let Some(mark) = mark {
+        writer.append_key_value_metadata(mark);
     }
     let file = writer.into_inner().map_err(|e| write_error(e, &ran_full))?.finish()?;
     written.publish(file, |hash| paths::parquet(dataset, hash))

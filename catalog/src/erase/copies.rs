@@ -34,7 +34,7 @@ fn let_go(shared: &Shared, dataset: &Dataset, erasure: &Erasure) -> Result<()> {
     shared.segments.forget_dataset(&dataset.uuid);
     let replaced = erasure.replaced_segments().flat_map(|segment| segment_objects(&dataset.uuid, segment));
     let refusal = meanwhile(&dataset.id, erasure);
-    replaced.chain(erasure.old_objects()).for_each(|key| shared.segments.forget(&key, &refusal));
+    replaced.chain(erasure.old_objects()).for_each(|key| shared.segments.refuse(&key, &refusal));
     forget_copies(&shared.objects, dataset, erasure)
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn draft_erasure(
     Ok(Drafted::Commit(part, Outcome::Operation(Box::new(outcome))))
 }
 
-/// Whether every file of every version was looked through, and no other erasure came between.
+/// Whether every file of every version was looked through, and neither another erasure nor a compaction came between.
 fn is_as_prepared(prepared: &PreparedErasure, view: &View<'_>) -> Result<bool> {
     let dataset = &prepared.operation.dataset;
     if view.last_erasure(dataset)? != prepared.last_erasure {
@@ -61,6 +61,7 @@ fn is_as_prepared(prepared: &PreparedErasure, view: &View<'_>) -> Result<bool> {
     }
     let versions = view.versions(dataset, None, usize::MAX)?;
     let mut segments = versions.iter().flat_map(|version| &version.segments);
-    let is_newest = versions.first().is_some_and(|version| version.number.0 == prepared.newest);
+    let newest = versions.first().map(|version| (version.number.0, version.layout));
+    let is_newest = newest == Some((prepared.newest, prepared.newest_layout));
     Ok(is_newest && segments.all(|segment| prepared.looked.contains(&segment.parquet)))
 }

@@ -6,6 +6,7 @@ use super::copies::meanwhile;
 use crate::catalog::Shared;
 use crate::collect::each_stored;
 use crate::erasure::Erasure;
+use crate::layout::Superseded;
 use crate::needs::{KeySet, Needs};
 use crate::objects::Objects;
 use crate::paths;
@@ -18,6 +19,8 @@ use ukimet_model::{Dataset, DatasetId, DatasetUuid, Error, Result};
 /// How long pushes that hold a file have to end.
 const HELD_MAX: Duration = Duration::from_secs(10);
 const TRIED_EVERY: Duration = Duration::from_millis(50);
+/// How often a folder beside the segments is emptied again into which others write.
+const BESIDE_TRIES_MAX: usize = 20;
 /// The folder beside the segments that says which erasures are finished.
 pub(super) const FINISHED: &str = "_erasures";
 
@@ -55,7 +58,7 @@ fn remove_unneeded(shared: &Shared, dataset: &Dataset, erasure: &Erasure, claime
     let folder = folder(&dataset.uuid);
     let mut left = 0;
     for key in unneeded {
-        shared.segments.forget(&key, refusal);
+        shared.segments.refuse(&key, refusal);
         // Pushes into other datasets may rely on bytes and receipts.
         let is_own = key.starts_with(&folder);
         let is_gone = if is_own { collection.delete_from_first(&key, claimed)? } else { collection.delete(&key)? };
@@ -83,7 +86,8 @@ fn unneeded(objects: &Objects, needed: &KeySet, dataset: &DatasetUuid, erasure: 
 
 /// What is needed if nobody reads what was removed or erased.
 pub(crate) fn needed_unread(pairs: &dyn Read) -> Result<KeySet, Damage> {
-    let mut needs = Needs::new(u64::MAX);
+    // What was superseded since is none of an erasure's: a collection removes it.
+    let mut needs = Needs::new(u64::MAX, Superseded::ALL);
     each_record(pairs, &mut |_, record| {
         needs.add(&record);
         Ok(())
@@ -96,14 +100,29 @@ pub(super) fn clean_beside(objects: &Objects, dataset: &DatasetUuid) -> Result<(
     let folder = format!("{}/{dataset}", paths::DATA);
     for name in objects.list(&folder)?.into_iter().filter(|name| paths::is_beside(name) && name != FINISHED) {
         let path = format!("{folder}/{name}");
-        match objects.empty_dir(&path) {
-            Ok(()) => objects.sync_dir(&path)?,
-            Err(error) if objects.is_shared() => return Err(error),
-            // A file is none of ours, and may hold anything.
-            Err(_) => objects.delete(&path)?,
+        if objects.is_shared() {
+            // There are no folders, hence no file in the place of one.
+            objects.empty_dir(&path).and_then(|()| objects.sync_dir(&path))?;
+        } else {
+            empty_or_delete(objects, &path)?;
         }
     }
     Ok(())
+}
+
+/// Empties a folder; a file is none of ours, and may hold anything.
+fn empty_or_delete(objects: &Objects, path: &str) -> Result<()> {
+    let mut tries_left = BESIDE_TRIES_MAX;
+    while objects.empty_dir(path).is_err() {
+        match objects.delete(path) {
+            Ok(()) => return Ok(()),
+            Err(error) if tries_left == 0 => return Err(error),
+            // Somebody writes into the folder at this moment, or takes files out of it.
+            Err(_) => std::thread::sleep(TRIED_EVERY),
+        }
+        tries_left -= 1;
+    }
+    objects.sync_dir(path)
 }
 
 /// Makes durable that everything is gone, and says so.
@@ -174,4 +193,42 @@ pub(crate) fn erasures(pairs: &dyn Read) -> Result<Vec<(Dataset, Erasure)>, Dama
         }
     }
     Ok(erasures)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::RealDisk;
+    use std::fs;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn a_folder_into_which_others_write_is_emptied_and_a_file_deleted() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let objects = Objects::new(Arc::new(RealDisk::new(dir.path())));
+        let folder = dir.path().join("_log");
+        fs::create_dir(&folder).expect("created");
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::SeqCst) {
+                    let inner = folder.join("inner");
+                    // Either may be taken away at any moment.
+                    fs::create_dir_all(&inner).ok();
+                    fs::write(inner.join("entry"), b"{}").ok();
+                }
+            });
+            let emptied: Vec<_> = (0..200).map(|_| empty_or_delete(&objects, "_log")).collect();
+            is_over.store(true, Ordering::SeqCst);
+            for emptied in emptied {
+                emptied.expect("emptied");
+            }
+        });
+        empty_or_delete(&objects, "_log").expect("emptied");
+        assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 0);
+        fs::write(dir.path().join("_file"), b"anything").expect("written");
+        empty_or_delete(&objects, "_file").expect("deleted");
+        assert!(!dir.path().join("_file").exists());
+    }
 }

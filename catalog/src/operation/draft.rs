@@ -212,6 +212,7 @@ impl Draft<'_> {
             changes: None,
             major,
             erased: None,
+            layout: None,
             ..old
         };
         self.outcome.version = Some(version.number);

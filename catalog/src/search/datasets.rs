@@ -5,12 +5,12 @@ use crate::snapshot::SearchResult;
 use crate::state::StateSlot;
 use ukimet_model::{DatasetId, DatasetQuery, Error, Result};
 
-/// Answers a dataset query as of a commit.
+/// Answers a dataset query as of a commit, knowing what is gone up to another.
 pub(crate) fn search_datasets(
     query: &DatasetQuery,
     text: Option<&TextSnapshot>,
     state: &StateSlot,
-    sequence: u64,
+    (sequence, known): (u64, u64),
 ) -> Result<SearchResult> {
     let words = query_words(&query.text)?;
     let (total, ids) = match text {
@@ -20,7 +20,7 @@ pub(crate) fn search_datasets(
             return Err(Error::unavailable("the text index could not be built, so words cannot be searched for now"));
         }
     };
-    let datasets = state.read(sequence, |view| {
+    let datasets = state.read_knowing(sequence, known, |view| {
         let mut datasets = Vec::with_capacity(ids.len());
         for id in &ids {
             datasets.extend(view.dataset(id)?.zip(view.newest_version(id)?));

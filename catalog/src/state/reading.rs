@@ -1,10 +1,11 @@
 //! Reads of the state as of one commit.
 
 use super::{
-    Damage, Pair, Read, Record, dataset_key, decode, erasure_key, key, operation_key, push_key, removal_key, tag_key,
-    version_key,
+    Damage, Pair, Read, Record, dataset_key, decode, erasure_key, key, layout_key, operation_key, push_key,
+    removal_key, tag_key, version_key,
 };
 use crate::erasure::{Erasure, apply_all};
+use crate::layout::Layout;
 use crate::operation::OperationRecord;
 use crate::push::PushRecord;
 use jiff::Timestamp;
@@ -26,16 +27,24 @@ pub(crate) struct View<'a> {
     known: u64,
     /// The erasures of the dataset that was looked at last.
     erasures: RefCell<Option<(DatasetId, Rc<[Erasure]>)>>,
+    /// The commit as of which rows are looked for in files: files go once others took their place.
+    laid_out: u64,
 }
 
 impl<'a> View<'a> {
     pub(crate) fn new(pairs: &'a dyn Read, sequence: u64) -> Self {
-        Self { pairs, sequence, known: sequence, erasures: RefCell::default() }
+        Self { pairs, sequence, known: sequence, erasures: RefCell::default(), laid_out: sequence }
     }
 
-    /// The same view of one who knows which versions were removed up to a later commit.
+    /// The same view of one who knows which versions were removed, and which files took the place of others, up to a
+    /// later commit.
     pub(crate) fn knowing(self, known: u64) -> Self {
-        Self { known, ..self }
+        Self { known, laid_out: known, ..self }
+    }
+
+    /// The same view, with the rows in the files that they lay in as of a commit.
+    pub(crate) fn laid_out_as_of(self, laid_out: u64) -> Self {
+        Self { laid_out, ..self }
     }
 
     /// The commit that is looked from.
@@ -52,11 +61,19 @@ impl<'a> View<'a> {
         let version: Option<Version> =
             self.pairs.get(&version_key(id, number))?.map(|value| decode(&value)).transpose()?;
         let there = version.filter(|version| version.snapshot.0 <= self.sequence);
-        there.map(|version| self.without_erased(id, version)).transpose()
+        there.map(|version| self.seen(id, version)).transpose()
     }
 
-    /// What erasures made of a version. What is erased is erased, whenever one looks from.
-    fn without_erased(&self, id: &DatasetId, mut version: Version) -> Result<Version, Damage> {
+    /// A version with its rows where they lie, without those that were erased: what is erased is erased, whenever one
+    /// looks from, and so are the files that others had taken the place of by then.
+    fn seen(&self, id: &DatasetId, version: Version) -> Result<Version, Damage> {
+        let laid_out = self.laid_out.max(self.last_erasure(id)?);
+        let (from, to) = (layout_key(id, version.number, 0), layout_key(id, version.number, laid_out));
+        let layout: Option<Layout> = self.pairs.last(&from, &to)?.map(|(_, value)| decode(&value)).transpose()?;
+        let mut version = match layout {
+            Some(layout) => layout.lay_out(version),
+            None => version,
+        };
         apply_all(&self.erasures(id)?, &mut version);
         Ok(version)
     }
@@ -99,7 +116,7 @@ impl<'a> View<'a> {
             let Some((_, value)) = pair else { return Ok(None) };
             let version: Version = decode(&value)?;
             if version.snapshot.0 <= self.sequence {
-                return self.without_erased(id, version).map(Some);
+                return self.seen(id, version).map(Some);
             }
             to = version.number.0.saturating_sub(1);
         }

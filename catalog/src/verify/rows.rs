@@ -48,14 +48,21 @@ impl Run<'_> {
     /// All versions, added to what there is to do.
     pub(super) fn rows_to_check(&mut self, truth: &Truth) -> Result<Vec<RowsToCheck>> {
         let (mut work, mut datasets, mut removed) = (Vec::new(), HashMap::new(), HashSet::new());
-        let mut erasures = Erasures::default();
-        // Keys are in order: datasets, erasures and removals come before versions.
+        let (mut erasures, mut layouts) = (Erasures::default(), HashMap::new());
+        // Keys are in order: datasets, erasures, removals and layouts come before versions.
         each_record(&truth.state, &mut |_, record| {
             match record {
                 Record::Dataset { dataset, .. } => drop(datasets.insert(dataset.id.clone(), dataset)),
                 Record::Removal { dataset, removal } => drop(removed.insert((dataset, removal.version))),
                 Record::Erasure { dataset, erasure } => erasures.add(&dataset, &erasure),
-                Record::Version { dataset, mut version } if !removed.contains(&(dataset.clone(), version.number)) => {
+                // The newest comes last.
+                Record::Layout { dataset, layout } => drop(layouts.insert((dataset, layout.version), layout)),
+                Record::Version { dataset, version } if !removed.contains(&(dataset.clone(), version.number)) => {
+                    let layout = layouts.remove(&(dataset.clone(), version.number));
+                    let mut version = match layout {
+                        Some(layout) => Box::new(layout.lay_out(*version)),
+                        None => version,
+                    };
                     erasures.apply(&dataset, &mut version);
                     let dataset = datasets.get(&dataset).cloned();
                     work.extend(dataset.map(|dataset| RowsToCheck { dataset, version, size_bytes: 0, blank: vec![] }));

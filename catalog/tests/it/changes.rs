@@ -11,17 +11,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use ukimet_catalog::{Catalog, OperationIntent, PushIntent, verify};
+use ukimet_catalog::{Catalog, CompactionScope, OperationIntent, PushIntent, verify};
 use ukimet_model::batch::{attribute_field, geometry_field};
 use ukimet_model::{
     Action, Asset, Batch, DatasetMetadata, Declarations, Error, ErrorKind, LayerOutcome, LayerReport, MappingChange,
     PushMode, PushStatus, Result, RetentionRule, RowQuery, VersionNumber, VersionSelector,
 };
 
-const DATASET: &str = "almaty/parcels";
+pub(crate) const DATASET: &str = "almaty/parcels";
 
 /// Rows by number: a value, and a place along the 43rd parallel in hundredths of a degree.
-type Rows = BTreeMap<i64, (i64, i64)>;
+pub(crate) type Rows = BTreeMap<i64, (i64, i64)>;
 
 fn batch(rows: &[(i64, (i64, i64))]) -> Batch {
     let schema = Schema::new(vec![
@@ -43,13 +43,13 @@ fn list(rows: &Rows) -> Vec<(i64, (i64, i64))> {
 }
 
 /// Numbered rows, all with this value.
-fn numbered(numbers: std::ops::Range<i64>, value: i64) -> Rows {
+pub(crate) fn numbered(numbers: std::ops::Range<i64>, value: i64) -> Rows {
     numbers.map(|n| (n, (value, n))).collect()
 }
 
 /// A push that declares what its rows are to those that are there.
-struct Push<'a> {
-    id: String,
+pub(crate) struct Push<'a> {
+    pub(crate) id: String,
     mode: PushMode,
     key: Option<&'a str>,
     rows: Vec<(i64, (i64, i64))>,
@@ -57,12 +57,12 @@ struct Push<'a> {
 }
 
 impl Push<'_> {
-    fn send(&self, catalog: &Catalog) -> Result<LayerOutcome> {
+    pub(crate) fn send(&self, catalog: &Catalog) -> Result<LayerOutcome> {
         self.send_between(catalog, || ())
     }
 
     /// Sends, and does something when all rows are there and compared, before the commit.
-    fn send_between(&self, catalog: &Catalog, between: impl FnOnce()) -> Result<LayerOutcome> {
+    pub(crate) fn send_between(&self, catalog: &Catalog, between: impl FnOnce()) -> Result<LayerOutcome> {
         let mut raw = tempfile::NamedTempFile::new().expect("a temporary file");
         raw.write_all(self.id.as_bytes()).expect("room");
         let mut transaction = catalog.begin(self.intent(raw.path()))?;
@@ -83,7 +83,7 @@ impl Push<'_> {
         Ok(transaction.commit()?.0.layers.remove(0))
     }
 
-    fn intent(&self, raw: &Path) -> PushIntent {
+    pub(crate) fn intent(&self, raw: &Path) -> PushIntent {
         let key = self.key.map(|name| vec![name.to_owned()]);
         PushIntent {
             push_id: self.id.parse().expect("valid"),
@@ -105,11 +105,11 @@ impl Push<'_> {
     }
 }
 
-fn replace<'a>(id: &str, key: Option<&'a str>, rows: &Rows) -> Push<'a> {
+pub(crate) fn replace<'a>(id: &str, key: Option<&'a str>, rows: &Rows) -> Push<'a> {
     Push { id: id.to_owned(), mode: PushMode::Replace, key, rows: list(rows), deletes: Vec::new() }
 }
 
-fn beside(id: &str, mode: PushMode, rows: &Rows, deletes: &[i64]) -> Push<'static> {
+pub(crate) fn beside(id: &str, mode: PushMode, rows: &Rows, deletes: &[i64]) -> Push<'static> {
     Push { id: id.to_owned(), mode, key: None, rows: list(rows), deletes: deletes.to_vec() }
 }
 
@@ -119,7 +119,7 @@ fn column(rows: &dyn Array, name: &str) -> Vec<i64> {
 }
 
 /// Numbers and values of a version's rows, sorted.
-fn rows_of(catalog: &Catalog, version: u64, query: &RowQuery) -> Vec<(i64, i64)> {
+pub(crate) fn rows_of(catalog: &Catalog, version: u64, query: &RowQuery) -> Vec<(i64, i64)> {
     let snapshot = catalog.snapshot();
     let selector: VersionSelector = format!("{DATASET}@v{version}").parse().expect("valid");
     let (dataset, version) = snapshot.version(&selector).expect("there");
@@ -133,9 +133,9 @@ fn rows_of(catalog: &Catalog, version: u64, query: &RowQuery) -> Vec<(i64, i64)>
 }
 
 /// Operation, number, value before and after, of each row that differs, sorted by number.
-type Difference = Vec<(String, i64, Option<i64>, Option<i64>)>;
+pub(crate) type Difference = Vec<(String, i64, Option<i64>, Option<i64>)>;
 
-fn diff_of(catalog: &Catalog, from: u64, to: u64, query: &RowQuery) -> Difference {
+pub(crate) fn diff_of(catalog: &Catalog, from: u64, to: u64, query: &RowQuery) -> Difference {
     let snapshot = catalog.snapshot();
     let version = |number: u64| {
         let selector: VersionSelector = format!("{DATASET}@v{number}").parse().expect("valid");
@@ -157,7 +157,7 @@ fn diff_of(catalog: &Catalog, from: u64, to: u64, query: &RowQuery) -> Differenc
     rows
 }
 
-fn expected_diff(before: &Rows, after: &Rows) -> Difference {
+pub(crate) fn expected_diff(before: &Rows, after: &Rows) -> Difference {
     let numbers: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let mut rows: Difference = numbers
         .into_iter()
@@ -176,7 +176,7 @@ fn expected_diff(before: &Rows, after: &Rows) -> Difference {
     rows
 }
 
-fn values(rows: &Rows) -> Vec<(i64, i64)> {
+pub(crate) fn values(rows: &Rows) -> Vec<(i64, i64)> {
     rows.iter().map(|(n, (value, _))| (*n, *value)).collect()
 }
 
@@ -324,14 +324,16 @@ fn a_difference_over_a_removed_version_misses_none_of_its_changes() {
     let dir = tempfile::tempdir().expect("a directory");
     let catalog = open(dir.path());
     let mut rows = numbered(0..20, 0);
-    let first = rows.clone();
     replace("p1", Some("number"), &rows).send(&catalog).expect("taken");
-    for (version, number) in [(2, 3), (3, 7)] {
+    rows.remove(&19);
+    replace("p2", None, &rows).send(&catalog).expect("taken");
+    let kept = rows.clone();
+    for (version, number) in [(3, 3), (4, 7)] {
         rows.insert(number, (version, number));
         replace(&format!("p{version}"), None, &rows).send(&catalog).expect("taken");
     }
     let rule = RetentionRule { keep_newest: Some(1), keep_months: None, keep_tagged: true, keep_raw: false };
-    for (id, action) in [("t", set_tag("kept", Some("v1"), false)), ("k", Action::SetRetention { rule: Some(rule) })] {
+    for (id, action) in [("t", set_tag("kept", Some("v2"), false)), ("k", Action::SetRetention { rule: Some(rule) })] {
         let intent = OperationIntent {
             id: id.parse().expect("valid"),
             principal: "tester".to_owned(),
@@ -341,9 +343,9 @@ fn a_difference_over_a_removed_version_misses_none_of_its_changes() {
         };
         catalog.operate(intent).expect("done");
     }
-    assert_eq!(catalog.apply_retention("tester").expect("removed")[0].1, [VersionNumber(2)]);
-    assert_eq!(diff_of(&catalog, 1, 3, &RowQuery::default()), expected_diff(&first, &rows));
-    assert_eq!(diff_of(&catalog, 3, 1, &RowQuery::default()), expected_diff(&rows, &first));
+    assert_eq!(catalog.apply_retention("tester").expect("removed")[0].1, [VersionNumber(3), VersionNumber(1)]);
+    assert_eq!(diff_of(&catalog, 2, 4, &RowQuery::default()), expected_diff(&kept, &rows));
+    assert_eq!(diff_of(&catalog, 4, 2, &RowQuery::default()), expected_diff(&rows, &kept));
 }
 
 #[test]
@@ -439,6 +441,7 @@ enum Operation {
     Replace(Rows),
     Upsert(Rows, BTreeSet<i64>),
     Append(Rows),
+    Compact,
     Reopen,
 }
 
@@ -451,6 +454,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         3 => rows_strategy(12).prop_map(Operation::Replace),
         3 => (rows_strategy(5), proptest::collection::btree_set(0..12_i64, 0..4)).prop_map(|(rows, deletes)| Operation::Upsert(rows, deletes)),
         2 => rows_strategy(4).prop_map(Operation::Append),
+        2 => Just(Operation::Compact),
         1 => Just(Operation::Reopen),
     ];
     proptest::collection::vec(operation, 1..9)
@@ -474,7 +478,7 @@ fn apply(operation: &Operation, before: &Rows) -> Option<Rows> {
             }
             after.extend(rows);
         }
-        Operation::Reopen => (),
+        Operation::Compact | Operation::Reopen => (),
     }
     Some(after)
 }
@@ -487,7 +491,7 @@ fn push_of(operation: &Operation, number: usize) -> Option<Push<'static>> {
             beside(&id, PushMode::Upsert, rows, &deletes.iter().copied().collect::<Vec<_>>())
         }
         Operation::Append(rows) => beside(&id, PushMode::Append, rows, &[]),
-        Operation::Reopen => return None,
+        Operation::Compact | Operation::Reopen => return None,
     })
 }
 
@@ -527,6 +531,11 @@ proptest! {
         let mut versions = vec![first];
         for (number, operation) in operations.iter().enumerate() {
             let newest = versions[versions.len() - 1].clone();
+            if matches!(operation, Operation::Compact) {
+                let dataset = DATASET.parse().expect("valid");
+                catalog.compact(&dataset, CompactionScope::All, "tester").expect("compacted");
+                continue;
+            }
             let Some(push) = push_of(operation, number) else {
                 drop(catalog);
                 catalog = open(dir.path());
@@ -551,4 +560,38 @@ proptest! {
         let report = verify(dir.path(), &deep(), &mut |_| ()).expect("a store");
         prop_assert_eq!((report.findings, report.unreferenced), (vec![], 0));
     }
+}
+
+#[test]
+fn equal_rows_without_a_key_that_come_again_lie_in_files_of_their_own() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let catalog = open(dir.path());
+    let push = |number: u64, mode: PushMode, count: usize| {
+        let rows = vec![(1, (7, 0)); count];
+        let push = Push { id: format!("p{number}"), mode, key: None, rows, deletes: Vec::new() };
+        assert_eq!(push.send(&catalog).expect("taken").version.0, number);
+    };
+    let files_of = |number: u64| {
+        let selector: VersionSelector = format!("{DATASET}@v{number}").parse().expect("valid");
+        let (_, version) = catalog.snapshot().version(&selector).expect("there");
+        let files: BTreeSet<_> = version.segments.iter().map(|segment| segment.parquet.to_string()).collect();
+        assert_eq!(files.len(), version.segments.len(), "v{number} has no file twice");
+        files.len()
+    };
+    push(1, PushMode::Replace, 3);
+    push(2, PushMode::Append, 3);
+    push(3, PushMode::Append, 3);
+    push(4, PushMode::Replace, 12);
+    assert_eq!([1, 2, 3, 4].map(files_of), [1, 2, 3, 4]);
+    let compacted = catalog.compact(&DATASET.parse().expect("valid"), CompactionScope::All, "tester");
+    assert!(compacted.expect("compacted").snapshot.is_some());
+    assert_eq!(files_of(4), 1);
+    push(5, PushMode::Append, 12);
+    for (version, count) in (1..).zip([3, 6, 9, 12, 24]) {
+        assert_eq!(rows_of(&catalog, version, &RowQuery::default()), vec![(1, 7); count], "v{version}");
+        assert_eq!(diff_of(&catalog, 1, version, &RowQuery::default()).len(), count - 3, "v{version}");
+    }
+    catalog.collect_garbage().expect("collected");
+    let report = verify(dir.path(), &deep(), &mut |_| ()).expect("a store");
+    assert_eq!((report.findings, report.unreferenced), (vec![], 0));
 }

@@ -12,19 +12,19 @@ use ukimet_model::{
 const MARKER: &str = "q7XvW2-ztR9";
 
 /// The person who is to be forgotten.
-fn forgotten() -> Person {
+pub(crate) fn forgotten() -> Person {
     (format!("code-{MARKER}"), format!("name-{MARKER}"), 5)
 }
 
-fn code() -> String {
+pub(crate) fn code() -> String {
     forgotten().0
 }
 
-fn id() -> DatasetId {
+pub(crate) fn id() -> DatasetId {
     DATASET.parse().expect("valid")
 }
 
-fn checked(dir: &Path) -> VerifyReport {
+pub(crate) fn checked(dir: &Path) -> VerifyReport {
     let report = verify(dir, &deep(), &mut |_| ()).expect("a store");
     assert_eq!((&report.findings, report.unreferenced), (&vec![], 0));
     report
@@ -40,7 +40,7 @@ fn with_forgotten(rows: std::ops::Range<i64>) -> Vec<Person> {
 
 /// Six versions, in all of which but the fifth the person is or was: a first state, an update beside, a full state again
 /// that changes others, one that changes the person, one without, a rollback.
-fn fill(catalog: &Catalog) {
+pub(crate) fn fill(catalog: &Catalog) {
     Push::replace("p1", with_forgotten(0..50)).send(catalog).expect("taken");
     Push::upsert("p2", people(50..60)).send(catalog).expect("taken");
     let mut changed = with_forgotten(0..60);
@@ -58,7 +58,7 @@ fn fill(catalog: &Catalog) {
     assert_eq!(again.send(catalog).expect("taken").status, PushStatus::Unchanged);
 }
 
-fn check_gone(dir: &Path) {
+pub(crate) fn check_gone(dir: &Path) {
     assert_eq!(holders(dir, MARKER.as_bytes()), Vec::<String>::new());
     assert_eq!(holders(dir, &key_hash(&code())), Vec::<String>::new());
 }
@@ -120,7 +120,7 @@ fn versions_tell_how_many_rows_they_lost_and_keep_the_hash_they_were_published_w
     assert_eq!(snapshot.erasures(&id()).expect("told"), [erasure]);
 }
 
-fn after_of(catalog: &Catalog, number: u64) -> ukimet_model::Version {
+pub(crate) fn after_of(catalog: &Catalog, number: u64) -> ukimet_model::Version {
     let selector = VersionSelector { dataset: id(), version: Some(VersionNumber(number).into()) };
     catalog.snapshot().version(&selector).expect("there").1
 }

@@ -39,6 +39,7 @@ pub(crate) fn operate(catalog: &Catalog, id: &str, action: Action) -> Result<Ope
     operate_on(catalog, "almaty/schools", id, action)
 }
 
+/// Does something to a dataset.
 pub(crate) fn operate_on(catalog: &Catalog, dataset: &str, id: &str, action: Action) -> Result<OperationOutcome> {
     let intent = OperationIntent {
         id: id.parse()?,

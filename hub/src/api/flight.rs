@@ -1,5 +1,7 @@
 //! Arrow Flight: lists, describes and streams versions; takes batches into the same `ingest`.
 
+mod info;
+
 use crate::api::body::{catch_incident, incident};
 use crate::api::push::Pushes;
 use crate::export::{Batches, Bound, DiffFrom, Export, ExportRequest};
@@ -12,15 +14,16 @@ use arrow_flight::error::FlightError;
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{
-    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest,
-    HandshakeResponse, IpcMessage, PollInfo, PutResult, SchemaAsIpc, SchemaResult, Ticket,
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
+    IpcMessage, PollInfo, PutResult, SchemaAsIpc, SchemaResult, Ticket,
 };
 use arrow_ipc::writer::IpcWriteOptions;
 use arrow_schema::SchemaRef;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+pub use info::EndpointLimits;
+use info::info_of;
 use serde::Deserialize;
-use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -38,6 +41,8 @@ pub struct Flight {
     pub export: Export,
     /// The way in.
     pub pushes: Pushes,
+    /// How much is fetched at one end of a flight.
+    pub endpoints: EndpointLimits,
     /// Counts what happens.
     pub metrics: Arc<Metrics>,
     /// Remembers who reads which columns.
@@ -101,44 +106,6 @@ fn diff_of(path: &[String]) -> Result<ExportRequest> {
     };
     let selector = VersionSelector { dataset: dataset.parse()?, version: Some(version.parse()?) };
     Ok(ExportRequest { diff_from: Some(from), ..ExportRequest::all(selector) })
-}
-
-/// One endpoint a segment, in order; a table and a difference have one; a version without segments has one that gives the schema.
-fn info_of(bound: &Bound, descriptor: FlightDescriptor) -> Result<FlightInfo> {
-    let count = bound.version.segments.len();
-    let is_one = bound.request.table.is_some() || bound.request.diff_from.is_some();
-    let whole = bound.request.limit.is_some() || count < 2;
-    let ranges = match count {
-        _ if is_one => vec![None],
-        _ if whole => vec![Some((0, count))],
-        _ => (0..count).map(|i| Some((i, i + 1))).collect(),
-    };
-    let rows = bound.rows.map_or(-1, u64::cast_signed);
-    let mut info = FlightInfo::new()
-        .try_with_schema(&bound.schema)
-        .map_err(|e| Error::internal("describing a schema").caused_by(e))?
-        .with_descriptor(descriptor)
-        .with_total_records(rows)
-        .with_ordered(true)
-        .with_app_metadata(about(bound).to_string());
-    for range in ranges {
-        let ticket = ExportRequest { segments: range, erased_in: bound.erased_in(), ..bound.request.clone() };
-        info = info.with_endpoint(FlightEndpoint::new().with_ticket(Ticket::new(ticket.to_json())));
-    }
-    Ok(info)
-}
-
-/// What was bound, for clients that asked for the newest or the one before.
-fn about(bound: &Bound) -> serde_json::Value {
-    let version = &bound.version;
-    let mut about = json!({ "dataset": bound.dataset.id, "version": version.number.0, "major": version.major.0 });
-    if let Some(heading) = bound.diff_heading() {
-        about["diff_from"] = heading.from.0.0.into();
-    }
-    if let Some((_, erased)) = &bound.erased {
-        about["erased"] = json!({ "rows": erased.rows, "snapshot": erased.snapshot, "time": erased.erased });
-    }
-    about
 }
 
 /// What a `DoPut` says about itself, as a JSON command: as a push header, without a file.
@@ -371,10 +338,10 @@ impl FlightService for Flight {
     async fn list_flights(&self, request: Request<Criteria>) -> Answer<Self::ListFlightsStream> {
         let text = String::from_utf8(request.into_inner().expression.to_vec())
             .map_err(|_| Status::invalid_argument("the criteria are search words in UTF-8"))?;
-        let export = self.export.clone();
+        let (export, limits) = (self.export.clone(), self.endpoints);
         let (sender, flights) = mpsc::channel(16);
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = catch_incident(|| list(&export, &text, &sender)) {
+            if let Err(error) = catch_incident(|| list(&export, &limits, &text, &sender)) {
                 let _ = sender.blocking_send(Err(to_status(&error)));
             }
         });
@@ -384,7 +351,7 @@ impl FlightService for Flight {
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
         let descriptor = request.into_inner();
         let bound = self.bind(request_of(&descriptor).map_err(|e| to_status(&e))?).await?;
-        info_of(&bound, descriptor).map(Response::new).map_err(|e| to_status(&e))
+        info_of(&bound, &self.endpoints, descriptor).map(Response::new).map_err(|e| to_status(&e))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Answer<SchemaResult> {
@@ -445,7 +412,12 @@ impl FlightService for Flight {
 const LIST_PAGE: usize = 500;
 
 /// Lists every dataset of one snapshot, page after page.
-fn list(export: &Export, text: &str, sender: &mpsc::Sender<Result<FlightInfo, Status>>) -> Result<()> {
+fn list(
+    export: &Export,
+    limits: &EndpointLimits,
+    text: &str,
+    sender: &mpsc::Sender<Result<FlightInfo, Status>>,
+) -> Result<()> {
     let snapshot = export.snapshot();
     let mut offset = 0;
     loop {
@@ -459,7 +431,7 @@ fn list(export: &Export, text: &str, sender: &mpsc::Sender<Result<FlightInfo, St
             let selector = VersionSelector { dataset: dataset.id, version: Some(version.number.into()) };
             let path = vec![selector.dataset.to_string(), version.number.to_string()];
             let bound = export.bind(ExportRequest::all(selector))?;
-            if sender.blocking_send(Ok(info_of(&bound, FlightDescriptor::new_path(path))?)).is_err() {
+            if sender.blocking_send(Ok(info_of(&bound, limits, FlightDescriptor::new_path(path))?)).is_err() {
                 return Ok(());
             }
         }

@@ -4,7 +4,7 @@ use crate::api::body::incident;
 use crate::staging::Staging;
 use crate::usage::Usage;
 use tonic::{Request, Response, Status};
-use ukimet_catalog::{Catalog, Erasure, ErasureIntent, ErasureLeft, OperationIntent};
+use ukimet_catalog::{Catalog, Compacted, CompactionScope, Erasure, ErasureIntent, ErasureLeft, OperationIntent};
 use ukimet_model::{Action, Error, ErrorKind, Result, VersionSelector};
 use ukimet_proto::convert::wire_time;
 use ukimet_proto::status::to_status;
@@ -159,6 +159,34 @@ impl VersionService for Operations {
     ) -> Result<Response<v1::CollectGarbageResponse>, Status> {
         let dry_run = request.into_inner().dry_run;
         self.blocking(move |catalog| if dry_run { would_collect(catalog) } else { collect(catalog, PRINCIPAL) }).await
+    }
+
+    async fn compact(&self, request: Request<v1::CompactRequest>) -> Result<Response<v1::CompactResponse>, Status> {
+        let v1::CompactRequest { dataset, dry_run } = request.into_inner();
+        self.blocking(move |catalog| {
+            let dataset = dataset.parse()?;
+            let done = if dry_run {
+                catalog.would_compact(&dataset, CompactionScope::All)
+            } else {
+                catalog.compact(&dataset, CompactionScope::All, PRINCIPAL)
+            };
+            done.map(compacted)
+        })
+        .await
+    }
+}
+
+fn compacted(done: Compacted) -> v1::CompactResponse {
+    v1::CompactResponse {
+        version: done.version.0,
+        segments_before: done.segments_before,
+        segments_after: done.segments_after,
+        segments_rewritten: done.segments_rewritten,
+        rows_rewritten: done.rows_rewritten,
+        rows_dropped: done.rows_dropped,
+        bytes_before: done.bytes_before,
+        bytes_after: done.bytes_after,
+        snapshot: done.snapshot.map(|snapshot| snapshot.0),
     }
 }
 

@@ -302,5 +302,8 @@ fn counts(layer: &LayerOutcome) -> String {
         };
         parts.push(format!("against the version before {added} added, {removed} removed{changed}"));
     }
+    if layer.marks_without_row > 0 {
+        parts.push(format!("{} marked as deleted that are not there", output::grouped(layer.marks_without_row)));
+    }
     parts.join(", ")
 }

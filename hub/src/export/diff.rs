@@ -12,8 +12,11 @@ pub(super) fn bind_diff(snapshot: Snapshot, request: ExportRequest, from: &DiffF
     let (dataset, version) = snapshot.version(&request.selector())?;
     let earlier = compared_with(&snapshot, &dataset, &version, from)?;
     let diff = snapshot.diff(&dataset, &earlier, &version, &request.rows())?;
+    // Both lie as of this commit where they lie now.
+    let layout = version.layout.max(earlier.layout).unwrap_or_default();
     let request = ExportRequest {
         version: Some(version.number.into()),
+        layout: Some(layout),
         diff_from: Some(DiffFrom::Version(earlier.number.into())),
         snapshot: None,
         ..request

@@ -4,6 +4,7 @@ use super::diff_from::DiffFrom;
 use crate::report::ReportTable;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use ukimet_catalog::Snapshot;
 use ukimet_model::{
     BoundingBox, DatasetId, Error, PushId, Result, RowQuery, SnapshotId, ValidMoment, ValidQuery, VersionChoice,
     VersionSelector,
@@ -43,6 +44,10 @@ pub struct ExportRequest {
     /// Which of the version's segments, `[from, to)`; `None` for all. Only tickets say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segments: Option<(usize, usize)>,
+    /// As of which commit rows are looked for in files: a compaction may have put them elsewhere since. Only tickets say
+    /// it; one with segments and without it means the files that the version was published with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<SnapshotId>,
     /// A table of the push instead of the rows; `None` for the rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<ReportTable>,
@@ -71,6 +76,7 @@ impl ExportRequest {
             valid_during: None,
             limit: None,
             segments: None,
+            layout: None,
             table: None,
             push_id: None,
             erased_in: None,
@@ -148,6 +154,15 @@ impl ExportRequest {
 
     pub(super) fn selector(&self) -> VersionSelector {
         VersionSelector { dataset: self.dataset.clone(), version: self.version.clone() }
+    }
+
+    /// A snapshot with rows in the files that the request means.
+    pub(super) fn lay_out(&self, snapshot: Snapshot) -> Snapshot {
+        let layout = self.layout.or_else(|| self.segments.map(|_| SnapshotId(0)));
+        match layout {
+            Some(layout) => snapshot.laid_out_as_of(layout),
+            None => snapshot,
+        }
     }
 
     pub(super) fn rows(&self) -> RowQuery {

@@ -5,9 +5,9 @@ use super::beside::DeleteMark;
 use super::kept::{self, KeptType};
 use crate::registers::Register;
 use std::collections::BTreeMap;
-use ukimet_catalog::{LayerWriter, Transaction};
+use ukimet_catalog::{LayerWriter, MarksWithoutRow, Transaction};
 use ukimet_model::error::quoted;
-use ukimet_model::{Error, LayerReport, QuarantinedRow, Result, Severity, Verdict};
+use ukimet_model::{Diagnostic, Error, Example, LayerReport, QuarantinedRow, Result, Severity, Verdict};
 use ukimet_proto::v1;
 
 /// The layer that is being written.
@@ -112,6 +112,18 @@ impl Told {
     }
 }
 
+/// What is to be said of rows that were marked as deleted and are not there; `None` if all are.
+fn tell_marks(marks: &MarksWithoutRow) -> Option<Diagnostic> {
+    let example = |key: &String| Example { row: None, field: None, found: key.clone(), taken: None };
+    (marks.count > 0).then(|| Diagnostic {
+        rule: "rows.mark_without_row".to_owned(),
+        severity: Severity::Warning,
+        message: "rows are marked as deleted that the dataset does not have".to_owned(),
+        count: marks.count,
+        examples: marks.keys.iter().map(example).collect(),
+    })
+}
+
 /// The rule that says that there were more verdicts than an adapter lists.
 const UNLISTED: &str = "verdicts.unlisted";
 
@@ -146,6 +158,13 @@ pub(super) fn end_layer(
     }
     for verdict in kept::tell(&layer.kept, &mut report) {
         layer.writer.add_verdict(&verdict)?;
+    }
+    if let Some(diagnostic) = tell_marks(layer.writer.marks_without_row()) {
+        for example in &diagnostic.examples {
+            let verdict = Verdict::new(&diagnostic.rule, diagnostic.severity, &diagnostic.message, example.clone());
+            layer.writer.add_verdict(&verdict)?;
+        }
+        report.diagnostics.push(diagnostic);
     }
     transaction.end_layer(layer.writer, report)
 }

@@ -105,3 +105,45 @@ fn deleted_rows_are_told_as_configured() {
     assert_eq!(copies, 0);
     verify_is_clean(&data);
 }
+
+#[test]
+fn a_compaction_shows_in_the_next_version_of_a_delta_log() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (data, file) = (dir.path().join("data"), dir.path().join("points.csv"));
+    let hub = Hub::start(&data, &["--compact-keep", "0s"]);
+    let publish = |rows: usize| {
+        fs::write(&file, points(rows)).expect("written");
+        hub.publish(&file, "a/b", &["--key", "name"]);
+    };
+    [10, 9, 8].into_iter().for_each(publish);
+    let before = log_at(&data, 3);
+    let (code, done) = hub.ask(&["compact", "a/b"]);
+    assert_eq!((code, &done["rows_dropped"]), (0, &2.into()), "{done:#}");
+    let (code, _) = hub.ask(&["gc"]);
+    assert_eq!(code, 0);
+    publish(7);
+    let log = log_at(&data, 4);
+    assert!(before.iter().all(|(name, bytes)| log.get(name) == Some(bytes)), "nothing of it was written anew");
+    let entry = String::from_utf8_lossy(&log[&format!("{:020}.json", 4)]).into_owned();
+    let lines = |action: &str| entry.lines().filter(|line| line.starts_with(action)).count();
+    assert_eq!((lines("{\"remove\""), lines("{\"add\"")), (1, 1), "{entry}");
+    let names = |entry: &str, action: &str| {
+        let line = entry.lines().find(|line| line.starts_with(action)).unwrap_or_default().to_owned();
+        line.split(".parquet").next().and_then(|path| path.rsplit('"').next()).unwrap_or_default().to_owned()
+    };
+    let (old, new) = (names(&entry, "{\"remove\""), names(&entry, "{\"add\""));
+    assert_ne!(old, new, "the rows lie in another file");
+    let first = String::from_utf8_lossy(&log[&format!("{:020}.json", 1)]).into_owned();
+    assert_eq!(names(&first, "{\"add\""), old, "that of version 1 until then");
+    for name in [old, new] {
+        assert!(folder(&data).join(format!("{name}.parquet")).exists(), "{name}");
+    }
+    // Built anew it is the same.
+    drop(hub);
+    fs::remove_dir_all(folder(&data).join("_delta_log")).expect("removed");
+    let hub = Hub::start(&data, &["--compact-keep", "0s"]);
+    assert_eq!(log_at(&data, 4), log);
+    hub.signal("TERM");
+    assert_eq!(hub.wait(Duration::from_secs(30)), Some(0));
+    verify_is_clean(&data);
+}

@@ -148,6 +148,34 @@ async fn an_erased_person_is_nowhere_below_the_data_directory_and_every_door_say
     assert!(text.contains("erased"), "{text}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_person_is_in_none_of_the_files_that_a_compaction_wrote_or_left() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path().join("data");
+    let hub = Hub::start(&data, &[]);
+    fill(&hub, dir.path());
+    log_at(&data, 4);
+    let before = tickets(&hub, &["a/people", "v4"]).await;
+    let compacted = done(&hub, &["compact", "a/people"]);
+    assert_eq!((&compacted["segments_before"], &compacted["segments_after"]), (&2.into(), &1.into()));
+    let after = tickets(&hub, &["a/people", "v4"]).await;
+    assert_eq!((pulled(&hub, &before[0]).await, pulled(&hub, &after[0]).await), (Ok(41), Ok(41)));
+    let erased = erase_keys_of_csv(&hub, &["erase", "a/people", "--why", "a request of 22 November"]);
+    assert_eq!(erased["rows"], 2, "in the file of two versions, and in the one that was put together");
+    for ticket in [&before[0], &after[0]] {
+        let error = pulled(&hub, ticket).await.expect_err("it is from before");
+        assert!(error.contains("1 rows of a/people@v4 were erased on"), "{error}");
+    }
+    assert_eq!(pulled(&hub, &tickets(&hub, &["a/people", "v4"]).await[0]).await, Ok(40));
+    log_at(&data, 4);
+    assert_eq!(holders(&data), Vec::<PathBuf>::new());
+    hub.signal("TERM");
+    assert_eq!(hub.wait(Duration::from_secs(30)), Some(0));
+    assert_eq!(holders(&data), Vec::<PathBuf>::new());
+    let text = verified(&data);
+    assert!(!text.contains("unreferenced"), "{text}");
+}
+
 /// Erases the person, whose key comes as CSV on standard input.
 fn erase_keys_of_csv(hub: &Hub, arguments: &[&str]) -> Value {
     let mut command = ukimet();

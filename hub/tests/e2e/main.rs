@@ -9,6 +9,7 @@
 
 mod backups;
 mod certificates;
+mod compactions;
 mod containment;
 mod delta;
 mod differences;

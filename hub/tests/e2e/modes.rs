@@ -1,6 +1,6 @@
 //! Pushes of rows that come beside others: upserts, deletions, appends.
 
-use crate::hub::Hub;
+use crate::hub::{Hub, ukimet};
 use serde_json::Value;
 use std::fs;
 use tempfile::TempDir;
@@ -52,6 +52,31 @@ fn an_upsert_changes_adds_and_deletes_rows_by_their_key() {
     assert_eq!(office.rows(), ["0001,11", "0003,30", "0004,40"]);
     let again = office.push("kad,value,lon,lat\n0004,40,76.6,43.1\n", &["--mode", "upsert"]);
     assert_eq!(again["status"], "unchanged", "{again:#}");
+}
+
+#[test]
+fn marks_of_rows_that_are_not_there_are_counted_and_named() {
+    let office = Office::open();
+    office.push(FIRST, &["--key", "kad"]);
+    let marked = "gone,lat,lon,value,kad\n1,43.2,76.9,,0001\n1,43.3,76.8,,0777\n1,43.1,76.6,,0778\n";
+    let second = office.push(marked, &["--mode", "upsert", "--delete-column", "gone"]);
+    assert_eq!((counts(&second), &second["layers"][0]["marks_without_row"]), ([0, 1, 0], &2.into()), "{second:#}");
+    let found = second["layers"][0]["diagnostics"].as_array().into_iter().flatten();
+    let told = found.filter(|diagnostic| diagnostic["rule"] == "rows.mark_without_row").collect::<Vec<_>>();
+    assert!(told.len() == 1 && told[0]["count"] == 2 && told[0].to_string().contains("0778"), "{second:#}");
+    for (language, words) in
+        [("en", "no row with their key"), ("ru", "нет строк с таким ключом"), ("kk", "мұндай кілті бар жол жоқ")]
+    {
+        let asked = ["report", "almaty/parcels", "--lang", language, "--hub", &office.hub.url];
+        let report = ukimet().args(asked).output().expect("runs");
+        assert!(String::from_utf8_lossy(&report.stdout).contains(words), "{language}: {report:?}");
+    }
+    let again = office.push(marked, &["--mode", "upsert", "--delete-column", "gone"]);
+    assert_eq!(
+        (&again["status"], &again["layers"][0]["marks_without_row"]),
+        (&"unchanged".into(), &3.into()),
+        "{again:#}"
+    );
 }
 
 #[test]

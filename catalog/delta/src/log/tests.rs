@@ -78,6 +78,7 @@ impl Memory {
             assets: Vec::new(),
             key: None,
             changes: None,
+            layout: None,
             rolled_back_to: None,
             major: MajorNumber::FIRST,
             valid_time: None,

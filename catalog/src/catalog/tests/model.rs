@@ -17,7 +17,7 @@ use std::panic::resume_unwind;
 use std::thread;
 use ukimet_model::SnapshotId;
 
-/// Something that is asked for. What is new, erasure or compaction, is a variant here, its effect an arm in
+/// Something that is asked for. What is new is a variant here, its effect an arm in
 /// [`Model::apply`], and how it is asked for an arm in [`Dataset::take`].
 #[derive(Clone, Debug)]
 enum Action {
@@ -30,6 +30,10 @@ enum Action {
     AddNote(Pick),
     /// Keeps so many versions, and those with a tag, or all.
     Keep(Option<(u64, bool)>),
+    /// Puts the rows of the newest version into fresh files: nobody can tell.
+    Compact,
+    /// Erases the rows of a number from every version.
+    Erase(i64),
     /// Removes what is not kept, then the files that nobody needs.
     Clean,
 }
@@ -63,6 +67,8 @@ fn action() -> impl Strategy<Value = Action> {
         1 => (0..2_u8).prop_map(Action::DeleteTag),
         1 => pick().prop_map(Action::AddNote),
         2 => prop::option::weighted(0.8, (1..4_u64, any::<bool>())).prop_map(Action::Keep),
+        3 => Just(Action::Compact),
+        2 => (0..10_i64).prop_map(Action::Erase),
         3 => Just(Action::Clean),
     ]
 }

@@ -1,5 +1,7 @@
 //! Several nodes on one bucket: every acknowledged commit is there, whoever made it, and nobody loses what is needed.
 
+mod compactions;
+
 use super::{Push, numbers, small};
 use crate::bucket::memory::MemoryBucket;
 use crate::bucket::{Bucket, BucketDisk};

@@ -12,6 +12,7 @@ use super::sha256;
 use crate::catalog::Catalog;
 use crate::disk::RealDisk;
 use crate::format::read_identity;
+use crate::layout::Superseded;
 use crate::log::{self, Appended, Change, Entry, Part};
 use crate::named::{BytesOfRemoved, named_objects};
 use crate::objects::Objects;
@@ -70,6 +71,7 @@ fn version(dataset: u64, number: u64, snapshot: u64) -> Version {
         major: MajorNumber::FIRST,
         valid_time: None,
         erased: None,
+        layout: None,
     }
 }
 
@@ -104,6 +106,7 @@ fn push(dataset: u64, number: u64, sequence: u64) -> Part {
             major: version.major,
             status: PushStatus::Published,
             rows_changed: 0,
+            marks_without_row: 0,
             key: None,
             rows_added: 10,
             rows_removed: 10,
@@ -147,7 +150,7 @@ fn generate(dir: &Path, datasets: u64, versions: u64) {
         return;
     }
     let state = state_at(&objects, identity, sequence).expect("whole");
-    for key in named_objects(as_read(&*state), BytesOfRemoved::AsRuled).expect("whole").into_keys() {
+    for key in named_objects(as_read(&*state), BytesOfRemoved::AsRuled, Superseded::NONE).expect("whole").into_keys() {
         let path = dir.join(key);
         std::fs::create_dir_all(path.parent().expect("in a folder")).expect("room");
         File::create(path).expect("room");

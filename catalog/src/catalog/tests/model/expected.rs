@@ -74,6 +74,11 @@ impl Model {
                 let is_same = std::mem::replace(&mut self.rule, *rule) == *rule;
                 Some(if is_same { Answer::Unchanged } else { Answer::Done })
             }
+            Action::Compact => Some(Answer::Done),
+            Action::Erase(number) => {
+                self.versions.values_mut().for_each(|rows| rows.retain(|n, _| n != number));
+                Some(Answer::Done)
+            }
             Action::Clean => {
                 let kept = self.kept();
                 self.versions.retain(|number, _| kept.contains(number));

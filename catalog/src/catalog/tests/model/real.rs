@@ -3,7 +3,9 @@
 use super::expected::{Answer, Model, Operation, Rows, differing, tag_name};
 use super::{Action, Moment, Pick};
 use crate::catalog::Catalog;
+use crate::compaction::CompactionScope;
 use crate::disk::recording::RecordingDisk;
+use crate::erase::ErasureIntent;
 use crate::operation::OperationIntent;
 use crate::push::PushIntent;
 use crate::seal::sha256;
@@ -122,6 +124,11 @@ impl Dataset {
                 operate(Asked::AddNote { version: Some(version(pick)), text: "checked".to_owned() })
             }
             Action::Keep(rule) => operate(Asked::SetRetention { rule: rule.map(rule_of) }),
+            Action::Compact => {
+                let id = DATASET.parse().expect("valid");
+                self.catalog.compact(&id, CompactionScope::All, "tester").map(|_| Answer::Done)
+            }
+            Action::Erase(row) => self.catalog.erase(&erasure(number, *row)).map(|_| Answer::Done),
             Action::Clean => {
                 let removed = self.catalog.apply_retention("tester");
                 removed.and_then(|_| self.catalog.collect_garbage()).map(|_| Answer::Done)
@@ -265,6 +272,19 @@ impl Dataset {
         assert_eq!((report.findings, report.unreferenced), (vec![], 0));
         let left: Vec<_> = self.disk.names("scratch");
         assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+/// An erasure of the rows that have a number.
+fn erasure(number: usize, row: i64) -> ErasureIntent {
+    ErasureIntent {
+        id: format!("e{number}").parse().expect("valid"),
+        principal: "tester".to_owned(),
+        who: String::new(),
+        why: "a test".to_owned(),
+        dataset: DATASET.parse().expect("valid"),
+        columns: vec!["number".to_owned()],
+        keys: vec![vec![row.to_string()]],
     }
 }
 
