@@ -80,7 +80,7 @@ impl Export {
     ///
     /// `NotFound` for an unknown dataset or version, `InvalidRequest` for an unknown column.
     pub fn bind(&self, request: ExportRequest) -> Result<Bound> {
-        let snapshot = request.lay_out(self.snapshot_as_of(request.snapshot)?);
+        let snapshot = laid_out(self.snapshot_as_of(request.snapshot)?, &request);
         if let Some(table) = request.table {
             return bind_table(snapshot, request, table);
         }
@@ -141,6 +141,14 @@ impl Export {
             }
         });
         Ok(batches)
+    }
+}
+
+/// A snapshot with rows in the files that the request means.
+fn laid_out(snapshot: Snapshot, request: &ExportRequest) -> Snapshot {
+    match request.layout.or_else(|| request.segments.map(|_| SnapshotId(0))) {
+        Some(layout) => snapshot.laid_out_as_of(layout),
+        None => snapshot,
     }
 }
 

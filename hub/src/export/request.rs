@@ -4,7 +4,6 @@ use super::diff_from::DiffFrom;
 use crate::report::ReportTable;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use ukimet_catalog::Snapshot;
 use ukimet_model::{
     BoundingBox, DatasetId, Error, PushId, Result, RowQuery, SnapshotId, ValidMoment, ValidQuery, VersionChoice,
     VersionSelector,
@@ -154,15 +153,6 @@ impl ExportRequest {
 
     pub(super) fn selector(&self) -> VersionSelector {
         VersionSelector { dataset: self.dataset.clone(), version: self.version.clone() }
-    }
-
-    /// A snapshot with rows in the files that the request means.
-    pub(super) fn lay_out(&self, snapshot: Snapshot) -> Snapshot {
-        let layout = self.layout.or_else(|| self.segments.map(|_| SnapshotId(0)));
-        match layout {
-            Some(layout) => snapshot.laid_out_as_of(layout),
-            None => snapshot,
-        }
     }
 
     pub(super) fn rows(&self) -> RowQuery {
