@@ -42,6 +42,8 @@ pub(crate) struct Successor {
     pub(crate) deleted_keys: Vec<u128>,
     /// The columns that say when a row was so in the world.
     pub(crate) valid_time: Option<ValidTime>,
+    /// The key that was found once and does not fit the rows any more.
+    pub(crate) lost_key: Option<Key>,
 }
 
 /// The rows of a dataset after a layer, compared with those before.
@@ -148,17 +150,19 @@ impl Successor {
             new = written.segments;
             claims.extend(written.claims);
         }
-        if matched.lost_key {
+        let is_found = plan.mode == PushMode::Replace && plan.key.as_ref().is_some_and(|key| !key.is_declared);
+        let is_lost = matched.lost_key || (is_found && has_repeated_key(shared, &uuid, &new)?);
+        if is_lost {
             for segments in [&mut kept, &mut new] {
                 let (rewritten, more) = without_key(shared, &uuid, segments)?;
                 *segments = rewritten;
                 claims.extend(more);
             }
         }
-        let key = plan.key.filter(|_| !matched.lost_key);
+        let (key, lost_key) = if is_lost { (None, plan.key) } else { (plan.key, None) };
         let (mode, same, valid_time) = (plan.mode, matched.same, plan.valid_time);
         let successor =
-            Self { uuid, schema, key, mode, kept, new, extent, kept_extent, same, deleted_keys, valid_time };
+            Self { uuid, schema, key, mode, kept, new, extent, kept_extent, same, deleted_keys, valid_time, lost_key };
         Ok((successor, claims))
     }
 
@@ -268,10 +272,14 @@ impl Successor {
     ) -> Result<State> {
         let fits = base.is_some_and(|base| fits(base, &self.schema, self.key.as_ref()));
         let stream = |segments: &[SegmentRef]| RowStream::open(&shared.segments, &self.uuid, segments);
-        let before = base
-            .filter(|base| is_same_key(base.key.as_ref(), self.key.as_ref()))
-            .map(|base| stream(&base.segments))
-            .transpose()?;
+        let before = match base {
+            Some(base) if is_same_key(base.key.as_ref(), self.key.as_ref()) => Some(stream(&base.segments)?),
+            // The rows that were found by a key are compared as a whole, as those that have none.
+            Some(base) if self.key.is_none() => {
+                Some(LiveRows::load(&shared.segments, &self.uuid, &base.segments)?.into_whole_rows())
+            }
+            _ => None,
+        };
         let is_compared = before.is_some();
         let hashes = |segments: &[SegmentRef]| segments.iter().map(|segment| segment.parquet).collect::<Vec<_>>();
         let (old, new) = (base.map_or_else(Vec::new, |base| hashes(&base.segments)), hashes(&segments));
@@ -415,6 +423,17 @@ pub(crate) fn segment_objects(dataset: &DatasetUuid, segment: &SegmentRef) -> Ve
     keys.extend(segment.rtree.map(|rtree| paths::rtree(dataset, &rtree)));
     keys.extend(segment.deletes.map(|deletes| paths::deletes(dataset, &deletes.sha256)));
     keys
+}
+
+/// Whether two rows of some segments have one key.
+fn has_repeated_key(shared: &Shared, dataset: &DatasetUuid, segments: &[SegmentRef]) -> Result<bool> {
+    let (mut rows, mut last) = (RowStream::open(&shared.segments, dataset, segments)?, None);
+    while let Some(row) = rows.next()? {
+        if last.replace(row.key) == Some(row.key) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Segments whose key files have every whole row as its key: what is left when a key is given up.

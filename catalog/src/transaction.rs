@@ -234,7 +234,7 @@ impl Transaction {
         let newest = newest_for(shared, &dataset, onto)?;
         let erasures = erasures(shared, &dataset)?;
         let state = successor.state(shared, newest.as_ref(), &erasures)?;
-        let mut report = with_note(report, &state, erasures.last());
+        let mut report = with_notes(report, (&state, successor.lost_key.as_ref()), erasures.last());
         if let Some(column) = &state.renewing {
             let found = renewed(column, &state.counts);
             tables.add_verdict(&Verdict::new(
@@ -452,7 +452,19 @@ fn erasures(shared: &Shared, dataset: &DatasetId) -> Result<Vec<Erasure>> {
 }
 
 /// The report, with a note if rows that were erased perhaps came again.
-fn with_note(mut report: LayerReport, state: &State, last: Option<&Erasure>) -> LayerReport {
+fn with_notes(
+    mut report: LayerReport,
+    (state, lost_key): (&State, Option<&Key>),
+    last: Option<&Erasure>,
+) -> LayerReport {
+    if let Some(key) = lost_key {
+        let message = format!(
+            "the key {} had been found and does not fit any more: a value is missing or stands twice; rows are compared as a whole now",
+            key.columns.join(", ")
+        );
+        let (rule, severity) = ("key.given_up".to_owned(), Severity::Warning);
+        report.diagnostics.push(Diagnostic { rule, severity, message, count: 1, examples: Vec::new() });
+    }
     if let Some(last) = last.filter(|_| state.perhaps_erased > 0) {
         let (rule, count) = ("erased.again".to_owned(), state.perhaps_erased);
         let message = format!(

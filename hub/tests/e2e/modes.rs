@@ -162,3 +162,18 @@ fn a_full_new_state_in_doubt_is_read_as_the_dataset_was() {
     let rules = second["layers"][0]["diagnostics"].as_array().expect("a list").iter().map(|found| &found["rule"]);
     assert!(rules.into_iter().any(|rule| rule == "types.kept"), "{second:#}");
 }
+
+#[test]
+fn a_found_key_that_does_not_fit_any_more_is_given_up_and_told() {
+    for (second, expected) in [("1,a\n1,c\n2,b\n2,b\n", [2, 0, 0]), ("1,a\n2,b\n3,c\n3,d\n", [2, 0, 0])] {
+        let office = Office::open();
+        let first = office.push("id,v\n1,a\n2,b\n", &[]);
+        assert_eq!(first["layers"][0]["key"]["columns"][0], "id", "{first:#}");
+        let outcome = office.push(&format!("id,v\n{second}"), &[]);
+        assert_eq!((counts(&outcome), &outcome["layers"][0]["key"]), (expected, &Value::Null), "{outcome:#}");
+        let told = outcome["layers"][0]["diagnostics"].as_array().expect("a list");
+        assert!(told.iter().any(|found| found["rule"] == "key.given_up"), "{outcome:#}");
+        let (_, difference) = office.hub.ask(&["diff", "almaty/parcels@v1", "almaty/parcels@v2", "--summary"]);
+        assert_eq!((&difference["added"], &difference["removed"]), (&2.into(), &0.into()), "{difference:#}");
+    }
+}

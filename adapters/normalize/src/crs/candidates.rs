@@ -35,8 +35,8 @@ pub(super) fn question(bounds: [f64; 4]) -> String {
 /// The numbers and the systems they would fit, where a crs is known that they do not.
 pub(super) fn other_crs(bounds: [f64; 4]) -> String {
     match readings(bounds) {
-        Readings::None(numbers) => numbers,
-        Readings::Some(numbers) => format!("{numbers}; declare the right one"),
+        Readings::None(numbers) => format!("{numbers}; declare the crs they are in"),
+        Readings::Some(numbers) => format!("{numbers}; declare the crs that is right"),
     }
 }
 
