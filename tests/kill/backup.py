@@ -86,7 +86,7 @@ def run(options: argparse.Namespace, folder: Path) -> str:
     (folder / "stubs").mkdir()
     protos = compile_protos(folder / "stubs")
     data, to, log = folder / "data", folder / "backup", folder / "hub.log"
-    ledgers = [Ledger(number) for number in range(options.pushers)]
+    ledgers = [Ledger(number, f"kill/pusher-{number}") for number in range(options.pushers)]
     hub, ended = HubProcess(data, log), threading.Event()
     threads = [threading.Thread(target=ledger.push_until, args=(ended, protos, hub.address)) for ledger in ledgers]
     for thread in threads:
