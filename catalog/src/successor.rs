@@ -150,7 +150,9 @@ impl Successor {
             new = written.segments;
             claims.extend(written.claims);
         }
-        let is_found = plan.mode == PushMode::Replace && plan.key.as_ref().is_some_and(|key| !key.is_declared);
+        // The key of a first version was found in all its rows.
+        let is_kept = plan.mode == PushMode::Replace && plan.base.is_some();
+        let is_found = is_kept && plan.key.as_ref().is_some_and(|key| !key.is_declared);
         let is_lost = matched.lost_key || (is_found && has_repeated_key(shared, &uuid, &new)?);
         if is_lost {
             for segments in [&mut kept, &mut new] {

@@ -75,8 +75,10 @@ async fn pulled(hub: &Hub, ticket: &Ticket) -> Result<usize, String> {
     Ok(batches.iter().map(arrow_array::RecordBatch::num_rows).sum())
 }
 
-/// Two versions in which the person is, one without; the value was also mended and refused on its way.
-fn fill(hub: &Hub, dir: &Path) {
+/// A hub with two versions in which the person is, one without; the value was also mended and refused on its way.
+fn filled(dir: &Path) -> (PathBuf, Hub) {
+    let data = dir.join("data");
+    let hub = Hub::start(&data, &[]);
     let file = dir.join("people.csv");
     let person = format!("{MARKER}; name of {MARKER} ;76.5;43.9\n");
     people(&file, 30, &person);
@@ -85,16 +87,15 @@ fn fill(hub: &Hub, dir: &Path) {
     hub.publish(&file, "a/people", &["--key", "Коды", "--push-id", "p2"]);
     people(&file, 41, &format!("{MARKER};x;500;900\n"));
     hub.push(&file, "a/people", &["--key", "Коды", "--push-id", "p3"]);
-    done(hub, &["tag", "a/people@v1", "final"]);
-    done(hub, &["rollback", "a/people", "--to", "v2"]);
+    done(&hub, &["tag", "a/people@v1", "final"]);
+    done(&hub, &["rollback", "a/people", "--to", "v2"]);
+    (data, hub)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erased_person_is_nowhere_below_the_data_directory_and_every_door_says_so() {
     let dir = tempfile::tempdir().expect("a folder");
-    let data = dir.path().join("data");
-    let hub = Hub::start(&data, &[]);
-    fill(&hub, dir.path());
+    let (data, hub) = filled(dir.path());
     let (old, old_diff) =
         (tickets(&hub, &["a/people", "v1"]).await, tickets(&hub, &["a/people", "v2", "diff", "v1"]).await);
     assert_eq!(pulled(&hub, &old[0]).await, Ok(31));
@@ -151,9 +152,7 @@ async fn an_erased_person_is_nowhere_below_the_data_directory_and_every_door_say
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erased_person_is_in_none_of_the_files_that_a_compaction_wrote_or_left() {
     let dir = tempfile::tempdir().expect("a folder");
-    let data = dir.path().join("data");
-    let hub = Hub::start(&data, &[]);
-    fill(&hub, dir.path());
+    let (data, hub) = filled(dir.path());
     log_at(&data, 4);
     let before = tickets(&hub, &["a/people", "v4"]).await;
     let compacted = done(&hub, &["compact", "a/people"]);

@@ -2,7 +2,7 @@
 //! as long as they have not, everyone is told so.
 
 use super::erasures::{DATASET, ROWS, intent};
-use super::nodes::{HOUR, Node, quick, wait_for_list};
+use super::nodes::{HOUR, Node, at_every_request, quick, wait_for_list};
 use super::{Push, numbers};
 use crate::bucket::Bucket;
 use crate::bucket::memory::{Flaw, MemoryBucket};
@@ -405,9 +405,9 @@ fn recovered(bucket: &MemoryBucket, nodes: [Node; 2], when: &str) -> bool {
 }
 
 #[test]
-fn a_bucket_cut_off_at_any_request_of_an_erasure_leaves_it_undone_or_done() {
-    let (mut requests, mut done, mut undone) = (0, 0, 0);
-    loop {
+fn a_bucket_cut_off_during_an_erasure_leaves_it_undone_or_done() {
+    let (mut done, mut undone) = (0, 0);
+    at_every_request(5, |requests| {
         let bucket = MemoryBucket::default();
         let nodes = [(); 2].map(|()| Node::with(&bucket, hasty(), false).expect("opens"));
         fill(&bucket, &[&nodes[0], &nodes[1]]);
@@ -423,18 +423,15 @@ fn a_bucket_cut_off_at_any_request_of_an_erasure_leaves_it_undone_or_done() {
         let is_done = recovered(&bucket, nodes, &when);
         assert!(is_done || !is_whole && !is_told, "{when}");
         (done, undone) = (done + u32::from(is_done), undone + u32::from(!is_done));
-        if is_whole {
-            break;
-        }
-        requests += 5;
-    }
+        is_whole
+    });
     assert!(done > 5 && undone > 5, "{done} done, {undone} not");
 }
 
 #[test]
-fn an_answer_that_is_lost_at_any_request_of_an_erasure_leaves_it_undone_or_done() {
-    let (mut requests, mut lost) = (0, 0);
-    loop {
+fn an_answer_that_is_lost_during_an_erasure_leaves_it_undone_or_done() {
+    let mut lost = 0;
+    at_every_request(7, |requests| {
         let bucket = MemoryBucket::default();
         let nodes = [(); 2].map(|()| Node::with(&bucket, hasty(), false).expect("opens"));
         fill(&bucket, &[&nodes[0], &nodes[1]]);
@@ -447,11 +444,8 @@ fn an_answer_that_is_lost_at_any_request_of_an_erasure_leaves_it_undone_or_done(
         let is_done = recovered(&bucket, nodes, &when);
         assert!(is_done || answered.is_err(), "{when}");
         lost += u32::from(answered.is_err());
-        if requests >= used {
-            break;
-        }
-        requests += 7;
-    }
+        requests >= used
+    });
     assert!(lost > 5, "{lost} failed");
 }
 

@@ -143,10 +143,19 @@ fn one_push_sent_to_two_nodes_at_once_is_one_version() {
     check(&bucket);
 }
 
+/// Tries something again and again, with every `step`-th request disturbed in turn, until it ends before that request, which
+/// `attempt` tells; how many requests that were.
+pub(super) fn at_every_request(step: u64, mut attempt: impl FnMut(u64) -> bool) -> u64 {
+    let mut requests = 0;
+    while !attempt(requests) {
+        requests += step;
+    }
+    requests
+}
+
 #[test]
 fn a_store_cut_off_at_any_request_loses_nothing_acknowledged_and_goes_on_when_it_is_back() {
-    let mut requests = 0;
-    loop {
+    let asked = at_every_request(1, |requests| {
         let bucket = MemoryBucket::default();
         let node = Node::start(&bucket);
         node.push("p0", "a/x", 0..4).expect("pushed");
@@ -160,18 +169,14 @@ fn a_store_cut_off_at_any_request_loses_nothing_acknowledged_and_goes_on_when_it
         let outcome = node.push("p1", "a/x", 0..6).unwrap_or_else(|e| panic!("request {requests}: {e}"));
         assert_eq!(version(&outcome), 2, "request {requests}");
         assert_eq!(numbers(&check(&bucket).catalog, "a/x", 2).expect("there").len(), 6, "request {requests}");
-        if cut.is_ok() {
-            assert!(requests > 10, "a push asks the bucket more than {requests} times");
-            return;
-        }
-        requests += 1;
-    }
+        cut.is_ok()
+    });
+    assert!(asked > 10, "a push asks the bucket more than {asked} times");
 }
 
 #[test]
 fn an_answer_that_is_lost_at_any_request_makes_no_version_twice_and_loses_none() {
-    let mut requests = 0;
-    loop {
+    at_every_request(1, |requests| {
         let bucket = MemoryBucket::default();
         let (node, other) = (Node::start(&bucket), Node::start(&bucket));
         node.push("p0", "a/x", 0..4).expect("pushed");
@@ -187,11 +192,8 @@ fn an_answer_that_is_lost_at_any_request_makes_no_version_twice_and_loses_none()
         let node = check(&bucket);
         assert_eq!(numbers(&node.catalog, "a/x", version(&outcome)).expect("there").len(), 6, "request {requests}");
         assert!(numbers(&node.catalog, "a/x", 3).is_ok() && numbers(&node.catalog, "a/x", 4).is_err());
-        if lost.is_ok() && requests >= used {
-            return;
-        }
-        requests += 1;
-    }
+        lost.is_ok() && requests >= used
+    });
 }
 
 #[test]
@@ -381,24 +383,23 @@ fn a_store_cut_off_at_any_request_of_a_check_is_neither_called_damaged_nor_clean
     let dir = tempfile::tempdir().expect("a directory");
     let objects = Objects::new(Arc::new(BucketDisk::new(Arc::new(bucket.clone()), dir.path())));
     let options = VerifyOptions { is_deep: true, journal: None };
-    let mut requests = 0;
-    loop {
+    let asked = at_every_request(1, |requests| {
         bucket.cut_after(requests);
         let checked = crate::verify::verify_objects(&objects, &options, &mut |_| ());
         bucket.mend();
         match checked {
             Ok(report) => {
                 assert_eq!(report.findings, vec![]);
-                assert!(requests > 50, "a check asks the bucket more than {requests} times");
-                break;
+                true
             }
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Unavailable, "request {requests}: {error}");
                 assert!(error.message().contains("the store did not answer"), "request {requests}: {error}");
+                false
             }
         }
-        requests += 1;
-    }
+    });
+    assert!(asked > 50, "a check asks the bucket more than {asked} times");
     bucket.lose_answer_after(40);
     let lost = crate::verify::verify_objects(&objects, &options, &mut |_| ()).expect_err("one is not answered");
     assert_eq!(lost.kind(), ErrorKind::Unavailable, "{lost}");
