@@ -101,7 +101,7 @@ fn reason_of(geometry: &Geometry) -> String {
 
 /// A valid geometry of the same kind, canonical; `None` if nothing of that kind is left.
 fn repaired(bytes: &[u8], shape: &wkb::Shape) -> Option<(Vec<u8>, wkb::Shape)> {
-    // Measures are not known to GEOS 3.11; heights are.
+    // Releases of GEOS treat measures differently, so none is shown any; heights all of them keep.
     let unmeasured = shape.has_m.then(|| wkb::without_measures(bytes).ok()).flatten();
     let geometry = Geometry::new_from_wkb(unmeasured.as_deref().unwrap_or(bytes)).ok()?;
     let valid = geometry.make_valid().ok().filter(|valid| valid.is_valid().unwrap_or(false))?;
