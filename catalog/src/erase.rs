@@ -6,12 +6,14 @@
 mod among_nodes;
 mod blank;
 mod copies;
+mod doubt;
 mod draft;
 mod find;
 mod left;
 mod pushes;
 mod remove;
 mod rewrite;
+mod tables;
 
 pub(crate) use among_nodes::Erasures;
 pub(crate) use blank::boxes_without;
@@ -30,7 +32,7 @@ use crate::seal::sha256;
 use crate::snapshot::Snapshot;
 use find::{Found, find};
 use jiff::Timestamp;
-use pushes::{Holders, Holding, check_keys, mark_receipts, plain};
+use pushes::{Holders, Holding, check_keys, mark_receipts};
 use remove::remove_erased;
 use rewrite::Rewriter;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -56,12 +58,17 @@ pub struct ErasureIntent {
     pub columns: Vec<String>,
     /// The rows: for each key the values of these columns, in their order, as text. A row is meant if it has all of them.
     pub keys: Vec<Vec<String>>,
+    /// Whether bytes and tables go of pushes that may have held a key that no version has. Otherwise such keys are refused
+    /// if there are such pushes.
+    pub bytes_in_doubt: bool,
 }
 
 /// Everything that the commit of an erasure needs.
 pub(crate) struct PreparedErasure {
     operation: OperationIntent,
     erasure: Erasure,
+    /// The commit as of which pushes were asked: who pushed since was not.
+    sequence: u64,
     /// The files that were looked through: a version with another one came meanwhile.
     looked: HashSet<Sha256>,
     newest: u64,
@@ -74,19 +81,6 @@ impl PreparedErasure {
     /// The operation that it is.
     pub(crate) fn operation(&self) -> &OperationIntent {
         &self.operation
-    }
-}
-
-/// Values as they are compared with texts of the source.
-struct Values {
-    names: Vec<BTreeSet<String>>,
-    keys: Vec<Vec<String>>,
-}
-
-impl Values {
-    fn of(intent: &ErasureIntent, names: &[BTreeSet<String>]) -> Self {
-        let keys = intent.keys.iter().map(|key| key.iter().map(|value| plain(value)).collect()).collect();
-        Self { names: names.to_vec(), keys }
     }
 }
 
@@ -125,7 +119,8 @@ impl Catalog {
     /// # Errors
     ///
     /// `NotFound` for an unknown dataset, `InvalidRequest` for keys that do not fit the columns or columns that no
-    /// version has, `AlreadyUsed` for an id that was used for something else, `LimitReached` for too many keys or a full
+    /// version has, `Undeclared` for keys that no version has but pushes may have held ([`ErasureIntent::bytes_in_doubt`]),
+    /// `AlreadyUsed` for an id that was used for something else, `LimitReached` for too many keys or a full
     /// disk, `Unavailable` after a disk failure or when the catalog is closed, or if others hold the files for too long:
     /// the rows are erased then, and the files go when these end.
     pub fn erase(&self, intent: &ErasureIntent) -> Result<(Erasure, bool, Snapshot)> {
@@ -178,8 +173,7 @@ impl Catalog {
         let _pin = shared.snapshot();
         let found = find(shared, intent)?;
         let lost = lost_rows(shared, &found)?;
-        let holding = Holding { shared, intent, found: &found, lost: &lost };
-        let holders = holding.find()?;
+        let holders = Holding { shared, intent, found: &found, lost: &lost }.find()?;
         Ok(erasure(intent, &found, &lost, holders, Sha256([0; 32])))
     }
 }
@@ -209,15 +203,14 @@ fn replayed(snapshot: &Snapshot, intent: &ErasureIntent) -> Result<Erasure> {
 /// Writes what the commit names.
 fn prepare(shared: &Shared, intent: &ErasureIntent) -> Result<(PreparedErasure, Vec<ObjectClaim>)> {
     let found = find(shared, intent)?;
+    let lost = lost_rows(shared, &found)?;
+    let holders = Holding { shared, intent, found: &found, lost: &lost }.find()?;
     let mut rewriter = Rewriter::new(shared, &found);
     rewriter.substitute_all()?;
     let mut facts = BTreeMap::new();
     for version in &found.versions {
         facts.insert(version.number, rewriter.facts(version)?);
     }
-    let lost: HashMap<_, _> = facts.iter().map(|(number, facts)| (*number, facts.erased)).collect();
-    let holding = Holding { shared, intent, found: &found, lost: &lost };
-    let holders = holding.find()?;
     let mut claims = mark_receipts(shared, intent, &holders, &found.versions, &mut facts)?;
     claims.append(&mut rewriter.claims);
     for version in &found.versions {
@@ -240,6 +233,7 @@ fn prepare(shared: &Shared, intent: &ErasureIntent) -> Result<(PreparedErasure, 
     let prepared = PreparedErasure {
         operation: intent.operation(),
         erasure,
+        sequence: found.sequence,
         looked: found.files.keys().copied().collect(),
         newest: found.versions.first().map_or(0, |version| version.number.0),
         newest_layout: found.versions.first().and_then(|version| version.layout),
@@ -287,6 +281,7 @@ fn erasure(
         versions: versions.filter(|(_, rows)| *rows > 0).collect(),
         versions_without_columns: found.without_columns.clone(),
         pushes: holders.pushes,
+        bytes_gone_elsewhere: Some(holders.bytes_gone_elsewhere),
         same_bytes_elsewhere: holders.same_bytes_elsewhere,
         commits_with_examples: holders.commits_with_examples,
         segments: Vec::new(),
@@ -297,3 +292,6 @@ fn erasure(
         fingerprints: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,6 +48,10 @@ pub struct Erasure {
     pub versions_without_columns: Vec<VersionNumber>,
     /// Pushes whose bytes as sent, verdicts and refused rows are gone because they held such rows, or may have.
     pub pushes: Vec<PushId>,
+    /// Pushes of the agency into other datasets that brought the same bytes, which are gone for them, too: their tables stay.
+    /// `None` for erasures from before this was told, which took equal tables from them as well.
+    #[serde(default)]
+    pub bytes_gone_elsewhere: Option<Vec<PushId>>,
     /// Pushes of other agencies that brought the same bytes, which stay for them.
     pub same_bytes_elsewhere: Vec<String>,
     /// Commits from before reports were kept beside them, which name examples of what such pushes held.
@@ -109,9 +113,19 @@ impl Erasure {
             && self.fingerprints.binary_search(&fingerprint(&self.salt, &key.to_be_bytes())).is_ok()
     }
 
-    /// Whether a push of the dataset's agency that was recorded before names an object no more.
+    /// Whether a push of the dataset's agency that was recorded before names an object no more. Bytes as sent go from all
+    /// that brought them; tables and receipts from those that held the rows, since others may have equal ones.
     fn took(&self, record: &PushRecord, key: &str) -> bool {
-        record.outcome.snapshot < self.snapshot && self.objects.iter().any(|gone| gone == key)
+        let is_shared_loss = self.bytes_gone_elsewhere.is_none() || key == paths::raw(&record.asset.sha256);
+        record.outcome.snapshot < self.snapshot
+            && self.objects.iter().any(|gone| gone == key)
+            && (is_shared_loss || self.pushes.contains(&record.push_id))
+    }
+
+    /// Whether a push that was recorded since the pushes were asked may have held a row, or has bytes that go.
+    pub(crate) fn may_concern(&self, dataset: &DatasetId, record: &PushRecord) -> bool {
+        let raw = paths::raw(&record.asset.sha256);
+        record.outcome.layers.iter().any(|layer| layer.dataset == *dataset) || self.objects.contains(&raw)
     }
 
     /// Puts its files in the place of those that held the rows.

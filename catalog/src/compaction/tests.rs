@@ -91,6 +91,7 @@ fn a_compaction_that_an_erasure_overtakes_is_refused_at_its_commit() {
         dataset: dataset.id.clone(),
         columns: vec!["n".to_owned()],
         keys: vec![vec!["8".to_owned()]],
+        bytes_in_doubt: false,
     };
     let (erasure, ..) = catalog.erase(&intent).expect("erased");
     assert_eq!(erasure.versions[0], (version.number, 1));

@@ -4,6 +4,7 @@ use super::PreparedErasure;
 use crate::commit::{Drafted, Outcome};
 use crate::log::{Change, Part, Requirement};
 use crate::operation::{OperationRecord, check_why};
+use crate::push::PushRecord;
 use crate::selecting::select;
 use crate::state::View;
 use jiff::Timestamp;
@@ -53,10 +54,17 @@ pub(crate) fn draft_erasure(
     Ok(Drafted::Commit(part, Outcome::Operation(Box::new(outcome))))
 }
 
-/// Whether every file of every version was looked through, and neither another erasure nor a compaction came between.
+/// Whether every file of every version was looked through, and neither a push, another erasure nor a compaction came
+/// between.
 fn is_as_prepared(prepared: &PreparedErasure, view: &View<'_>) -> Result<bool> {
     let dataset = &prepared.operation.dataset;
     if view.last_erasure(dataset)? != prepared.last_erasure {
+        return Ok(false);
+    }
+    // Also one that changed nothing: its bytes hold rows.
+    let mut pushes = view.pushes(dataset.agency())?.into_iter();
+    let is_since = |record: &PushRecord| record.outcome.snapshot.0 > prepared.sequence;
+    if pushes.any(|record| is_since(&record) && prepared.erasure.may_concern(dataset, &record)) {
         return Ok(false);
     }
     let versions = view.versions(dataset, None, usize::MAX)?;

@@ -22,6 +22,8 @@ use ukimet_model::{Dataset, DatasetUuid, Error, Result, SegmentRef, Sha256, Vers
 /// What was looked for in a dataset as it was at one moment, and found.
 pub(super) struct Found {
     pub(super) dataset: Dataset,
+    /// The commit that the moment is of.
+    pub(super) sequence: u64,
     /// All versions that are there, the newest first, as they are seen at that moment.
     pub(super) versions: Vec<Version>,
     /// The commit of the dataset's last erasure before; 0 for none.
@@ -46,10 +48,10 @@ pub(super) struct FileRows {
     pub(super) rows: RoaringBitmap,
 }
 
-/// The keys that are looked for, as rows of columns of some types: hash to number.
+/// The keys that are looked for, as rows of columns of some types: hash to the numbers of those that are this row.
 struct Wanted {
     columns: Vec<usize>,
-    hashes: HashMap<u128, usize>,
+    hashes: HashMap<u128, Vec<usize>>,
 }
 
 /// Looks through a dataset.
@@ -69,6 +71,7 @@ pub(super) fn find(shared: &Shared, intent: &ErasureIntent) -> Result<Found> {
     let last_erasure = shared.state.read(sequence, |view| view.last_erasure(&intent.dataset))?;
     let mut found = Found {
         dataset,
+        sequence,
         versions,
         last_erasure,
         files: BTreeMap::new(),
@@ -84,6 +87,11 @@ pub(super) fn find(shared: &Shared, intent: &ErasureIntent) -> Result<Found> {
 }
 
 impl Found {
+    /// Numbers of the keys that no row of any version has.
+    pub(super) fn unmet(&self, intent: &ErasureIntent) -> Vec<usize> {
+        (0..intent.keys.len()).filter(|number| !self.met.contains(number)).collect()
+    }
+
     fn look_through(&mut self, shared: &Shared, intent: &ErasureIntent) -> Result<()> {
         let mut readable = BTreeSet::new();
         for version in std::mem::take(&mut self.versions) {
@@ -92,7 +100,7 @@ impl Found {
             match &wanted {
                 None => self.without_columns.push(version.number),
                 Some(wanted) => {
-                    readable.extend(wanted.hashes.values().copied());
+                    readable.extend(wanted.hashes.values().flatten().copied());
                     for (names, column) in self.names.iter_mut().zip(&wanted.columns) {
                         let field = schema.field(*column);
                         names.extend([field.name().clone(), source_name(field).to_owned()]);
@@ -187,8 +195,11 @@ fn wanted(schema: &Schema, intent: &ErasureIntent) -> Result<Option<Wanted>> {
         (0..intent.keys.len()).map(|key| values.iter().all(|(_, values)| values.is_valid(key))).collect();
     let (fields, arrays): (Vec<_>, Vec<_>) = values.into_iter().unzip();
     let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(read_error)?;
-    let hashes = row_hashes(&rows)?.into_iter().enumerate().filter(|(key, _)| are_readable[*key]);
-    Ok(Some(Wanted { columns, hashes: hashes.map(|(key, hash)| (hash, key)).collect() }))
+    let mut hashes: HashMap<u128, Vec<usize>> = HashMap::new();
+    for (key, hash) in row_hashes(&rows)?.into_iter().enumerate().filter(|(key, _)| are_readable[*key]) {
+        hashes.entry(hash).or_default().push(key);
+    }
+    Ok(Some(Wanted { columns, hashes }))
 }
 
 /// Texts as values of a type, null where they are none.
@@ -215,8 +226,8 @@ fn rows_of(
     for batch in reader(&open, &in_file, None, BATCH_ROWS)? {
         let batch = batch.and_then(|batch| batch.project(&order)).map_err(read_error)?;
         for (row, hash) in (position..).zip(row_hashes(&batch)?) {
-            if let Some(key) = wanted.hashes.get(&hash) {
-                keys_found.insert(*key);
+            if let Some(keys) = wanted.hashes.get(&hash) {
+                keys_found.extend(keys);
                 rows.insert(row);
             }
         }

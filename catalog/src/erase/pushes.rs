@@ -2,9 +2,10 @@
 //!
 //! Bytes as sent are of any format and cannot be edited, so all of them go if they held such a row, or may have.
 
-use super::copies::erased_object;
+use super::ErasureIntent;
+use super::doubt::{Held, refuse_doubt};
 use super::find::Found;
-use super::{ErasureIntent, Values};
+use super::tables::Values;
 use crate::catalog::Shared;
 use crate::changes::ChangeList;
 use crate::claims::ObjectClaim;
@@ -13,13 +14,9 @@ use crate::paths;
 use crate::push::PushRecord;
 use crate::receipt::{read_receipt, write_receipt};
 use crate::rows::Place;
-use crate::tables::Table;
-use arrow_array::cast::AsArray;
-use arrow_array::{Array, RecordBatch};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use ukimet_model::{
-    Error, LayerOutcome, ProcessStep, PushId, PushMode, PushStatus, Result, SnapshotId, TableRef, Version,
-    VersionNumber,
+    Error, LayerOutcome, ProcessStep, PushId, PushMode, PushStatus, Result, Sha256, SnapshotId, Version, VersionNumber,
 };
 
 /// The pushes that held the rows.
@@ -28,6 +25,8 @@ pub(super) struct Holders {
     pub(super) pushes: Vec<PushId>,
     /// Keys of objects that they named and name no more.
     pub(super) objects: Vec<String>,
+    /// Pushes of the agency into other datasets that brought the same bytes: these go for them, too.
+    pub(super) bytes_gone_elsewhere: Vec<PushId>,
     pub(super) same_bytes_elsewhere: Vec<String>,
     pub(super) commits_with_examples: Vec<SnapshotId>,
 }
@@ -43,58 +42,70 @@ pub(super) struct Holding<'a> {
 
 impl Holding<'_> {
     /// Asks every push into the dataset.
+    ///
+    /// # Errors
+    ///
+    /// `Undeclared` if some key is in no version, pushes may have held it whose bytes are kept, and the intent does not
+    /// say that such bytes go.
     pub(super) fn find(&self) -> Result<Holders> {
-        let (id, agency) = (&self.intent.dataset, self.intent.dataset.agency());
-        let sequence = self.shared.snapshot().id().0;
-        let mut holders = Holders::default();
-        let mut objects = BTreeSet::new();
-        for record in self.shared.state.read(sequence, |view| view.pushes(agency))? {
-            let layers: Vec<_> = record.outcome.layers.iter().filter(|layer| layer.dataset == *id).collect();
-            let mut holds = false;
-            for layer in layers {
-                holds = holds || self.holds(&record, layer)?;
-            }
-            if holds {
-                let has_examples = record.outcome.layers.iter().any(|layer| layer.report.has_examples());
-                holders.commits_with_examples.extend(has_examples.then_some(record.outcome.snapshot));
-                objects.extend(record.objects());
-                holders.pushes.push(record.push_id);
-            }
+        let agency = self.intent.dataset.agency();
+        let records = self.shared.state.read(self.found.sequence, |view| view.pushes(agency))?;
+        let (own, others): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| self.is_into_dataset(record));
+        let values = Values::of(self.intent, self.found);
+        let held = own.iter().map(|record| self.held(record, &values)).collect::<Result<Vec<_>>>()?;
+        let certain = raw_of(&own, &held, Held::Yes);
+        let unmet = self.found.unmet(self.intent);
+        if !unmet.is_empty() && !self.intent.bytes_in_doubt {
+            let is_in_doubt =
+                |record: &PushRecord, held| held == Held::Perhaps && !certain.contains(&record.asset.sha256);
+            let in_doubt = own.iter().zip(&held).filter(|(record, held)| is_in_doubt(record, **held));
+            refuse_doubt(self.shared, self.intent, &unmet, in_doubt.map(|(record, _)| record).collect())?;
         }
-        holders.same_bytes_elsewhere = self.same_bytes_elsewhere(&objects)?;
-        holders.objects = objects.into_iter().collect();
-        Ok(holders)
+        let counts_doubt = self.intent.bytes_in_doubt || !self.found.met.is_empty();
+        let raw = if counts_doubt { raw_of(&own, &held, Held::Perhaps) } else { certain };
+        self.holders(&raw, &own, &others)
     }
 
-    fn holds(&self, record: &PushRecord, layer: &LayerOutcome) -> Result<bool> {
-        if self.lost.is_empty() && self.found.files.values().all(|file| file.rows.is_empty()) {
-            return self.tables_hold(layer);
-        }
-        Ok(self.rows_hold(record, layer)? || self.tables_hold(layer)?)
+    fn is_into_dataset(&self, record: &PushRecord) -> bool {
+        record.outcome.layers.iter().any(|layer| layer.dataset == self.intent.dataset)
     }
 
-    /// Whether the rows that a push brought held one, as far as it can be told: in doubt it did.
-    fn rows_hold(&self, record: &PushRecord, layer: &LayerOutcome) -> Result<bool> {
+    fn held(&self, record: &PushRecord, values: &Values) -> Result<Held> {
+        let mut held = Held::No;
+        for layer in record.outcome.layers.iter().filter(|layer| layer.dataset == self.intent.dataset) {
+            held = held.max(self.rows_held(record, layer)?);
+            if held < Held::Yes {
+                held = held.max(values.are_in_tables_of(self.shared, layer)?);
+            }
+        }
+        Ok(held)
+    }
+
+    /// Whether the rows that a push brought held one, as far as it can be told.
+    fn rows_held(&self, record: &PushRecord, layer: &LayerOutcome) -> Result<Held> {
         let version = |number: u64| self.found.versions.iter().find(|version| version.number.0 == number);
         let lost = |number: u64| self.lost.get(&VersionNumber(number)).is_some_and(|lost| *lost > 0);
         let number = layer.version.0;
-        let Some(made) = version(number) else { return Ok(true) };
+        let Some(made) = version(number) else { return Ok(Held::Perhaps) };
         if record.declared.mode == PushMode::Replace {
-            return Ok(lost(number));
+            return Ok(Held::certain(lost(number)));
         }
         let is_all_new = layer.status == PushStatus::Published
             && record.declared.delete_column.is_none()
             && layer.report.rows_taken == layer.rows_added + layer.rows_changed;
         match version(number - 1) {
-            Some(_) if is_all_new => self.brought(made),
-            None if number > 1 => Ok(true),
-            _ => Ok(lost(number) || lost(number - 1)),
+            Some(_) if is_all_new => self.brought(made).map(Held::certain),
+            None if number > 1 && !lost(number) => Ok(Held::Perhaps),
+            _ => Ok(Held::certain(lost(number) || lost(number - 1))),
         }
     }
 
     /// Whether a push brought such a row, by the change list of the version that it made of all its rows.
     fn brought(&self, version: &Version) -> Result<bool> {
-        let Some(changes) = version.changes else { return Ok(true) };
+        let Some(changes) = version.changes else {
+            // Whatever it brought is in the version.
+            return Ok(self.lost.get(&version.number).is_some_and(|lost| *lost > 0));
+        };
         let key = paths::changes(&self.found.dataset.uuid, &changes.sha256);
         let (list, _) = ChangeList::read(&self.shared.segments.open(&key, &changes.sha256)?)?;
         let file = |place: Place| self.found.files.get(&list.segments[place.segment as usize]);
@@ -105,96 +116,49 @@ impl Holding<'_> {
         Ok(list.changes.iter().any(|change| change.after.is_some_and(|place| is_erased(place, change.key))))
     }
 
-    /// Whether a verdict or a refused row has the values.
-    fn tables_hold(&self, layer: &LayerOutcome) -> Result<bool> {
-        let values = Values::of(self.intent, &self.found.names);
-        let has = |table: Option<TableRef>, has: &dyn Fn(&RecordBatch) -> bool| -> Result<bool> {
-            let Some(table) = table else { return Ok(false) };
-            let key = paths::receipt(&table.sha256);
-            let (objects, state) = (&self.shared.objects, &self.shared.state);
-            if erased_object(objects, state, &key)?.is_some() || !objects.exists(&key)? {
-                // An earlier erasure took it.
-                return Ok(false);
-            }
-            for batch in Table::open(&self.shared.segments.open(&key, &table.sha256)?)? {
-                if has(&batch?) {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
-        };
-        Ok(has(layer.quarantine, &|rows| values.are_in_refused(rows))?
-            || has(layer.verdicts, &|verdicts| values.are_in_verdicts(verdicts))?)
-    }
-
-    /// Pushes of other agencies that named one of the objects: they keep theirs.
-    fn same_bytes_elsewhere(&self, objects: &BTreeSet<String>) -> Result<Vec<String>> {
-        let (agency, mut elsewhere) = (self.intent.dataset.agency(), Vec::new());
-        self.shared.state.read_pairs(|pairs| elsewhere_of(pairs, agency, objects)).map(|found| {
-            elsewhere.extend(found);
-            elsewhere
+    /// What goes with bytes that held a row, of all pushes that brought them.
+    fn holders(&self, raw: &HashSet<Sha256>, own: &[PushRecord], others: &[PushRecord]) -> Result<Holders> {
+        let brought = |record: &&PushRecord| raw.contains(&record.asset.sha256);
+        let own: Vec<_> = own.iter().filter(brought).collect();
+        let has_examples = |record: &&&PushRecord| record.outcome.layers.iter().any(|l| l.report.has_examples());
+        let objects: BTreeSet<String> = own.iter().flat_map(|record| record.objects()).collect();
+        let agency = self.intent.dataset.agency();
+        Ok(Holders {
+            pushes: own.iter().map(|record| record.push_id.clone()).collect(),
+            objects: objects.into_iter().collect(),
+            bytes_gone_elsewhere: others.iter().filter(brought).map(|record| record.push_id.clone()).collect(),
+            same_bytes_elsewhere: self.shared.state.read_pairs(|pairs| elsewhere_of(pairs, agency, raw))?,
+            commits_with_examples: own.iter().filter(has_examples).map(|record| record.outcome.snapshot).collect(),
         })
     }
 }
 
+/// The bytes as sent of the pushes that held a row, at least so far as that.
+fn raw_of(records: &[PushRecord], held: &[Held], least: Held) -> HashSet<Sha256> {
+    let holders = records.iter().zip(held).filter(|(_, held)| **held >= least);
+    holders.map(|(record, _)| record.asset.sha256).collect()
+}
+
+/// Pushes of other agencies that brought some bytes: they keep theirs.
 fn elsewhere_of(
     pairs: &dyn crate::state::Read,
     agency: &str,
-    objects: &BTreeSet<String>,
+    raw: &HashSet<Sha256>,
 ) -> Result<Vec<String>, crate::state::Damage> {
     let mut found = Vec::new();
-    if objects.is_empty() {
+    if raw.is_empty() {
         return Ok(found);
     }
     crate::state::each_record(pairs, &mut |_, record| {
         if let crate::state::Record::Push(record) = record
             && record.agency != agency
-            && record.objects().any(|key| objects.contains(&key))
+            && raw.contains(&record.asset.sha256)
         {
             found.push(format!("{}/{}", record.agency, record.push_id));
         }
         Ok(())
     })?;
     Ok(found)
-}
-
-impl Values {
-    /// Whether a refused row has one of the keys. A table that has not all of the columns may.
-    fn are_in_refused(&self, rows: &RecordBatch) -> bool {
-        let columns_of = |names: &BTreeSet<String>| -> Vec<&arrow_array::StringArray> {
-            let fields = rows.schema_ref().fields().iter().enumerate().skip(1);
-            let named = fields.filter(|(_, field)| names.contains(field.name()));
-            named.filter_map(|(i, _)| rows.column(i).as_string_opt::<i32>()).collect()
-        };
-        let columns: Vec<Vec<_>> = self.names.iter().map(columns_of).collect();
-        if columns.iter().any(Vec::is_empty) {
-            return rows.num_rows() > 0;
-        }
-        (0..rows.num_rows()).any(|row| {
-            let cell = |column: &arrow_array::StringArray| column.is_valid(row).then(|| plain(column.value(row)));
-            self.keys.iter().any(|key| {
-                let fits = |(value, columns): (&String, &Vec<&arrow_array::StringArray>)| {
-                    columns.iter().filter_map(|column| cell(column)).any(|cell| cell == *value)
-                };
-                key.iter().zip(&columns).all(fits)
-            })
-        })
-    }
-
-    /// Whether a verdict names one of the values, as found or as taken.
-    fn are_in_verdicts(&self, verdicts: &RecordBatch) -> bool {
-        let texts = ["found", "taken"].map(|name| verdicts.column_by_name(name).and_then(|c| c.as_string_opt::<i32>()));
-        let all: BTreeSet<&String> = self.keys.iter().flatten().collect();
-        texts.into_iter().flatten().any(|texts| texts.iter().flatten().any(|text| all.contains(&plain(text))))
-    }
-}
-
-/// A value as it is compared where nobody knows how it was read: without case, spaces and the zeros that numbers begin
-/// with.
-pub(super) fn plain(text: &str) -> String {
-    let text: String = text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect();
-    let rest = text.trim_start_matches('0');
-    if rest.starts_with(|c: char| c.is_ascii_digit()) { rest.to_owned() } else { text }
 }
 
 /// Receipts of versions that such pushes made, written again without examples, which are values of rows, and marked.

@@ -161,6 +161,7 @@ pub(crate) fn of_codes(id: &str, codes: &[&str]) -> ErasureIntent {
         dataset: DATASET.parse().expect("valid"),
         columns: vec!["code".to_owned()],
         keys: codes.iter().map(|code| vec![(*code).to_owned()]).collect(),
+        bytes_in_doubt: false,
     }
 }
 

@@ -9,6 +9,7 @@ mod damage;
 mod erased_layouts;
 mod erasing;
 mod erasure;
+mod erasure_in_doubt;
 mod fixture;
 mod limits;
 mod majors;

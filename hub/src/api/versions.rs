@@ -200,6 +200,7 @@ fn erasure_intent(request: v1::EraseRowsRequest) -> Result<ErasureIntent> {
         dataset: bare(&request.dataset)?.dataset,
         columns: request.columns,
         keys: request.keys.into_iter().map(|key| key.values).collect(),
+        bytes_in_doubt: request.bytes_in_doubt,
     })
 }
 
@@ -227,6 +228,7 @@ pub fn wire_erasure(erasure: &Erasure) -> v1::Erasure {
         versions: losses.collect(),
         versions_without_columns: numbers(&erasure.versions_without_columns),
         pushes: erasure.pushes.iter().map(ToString::to_string).collect(),
+        bytes_gone_elsewhere: erasure.bytes_gone_elsewhere.iter().flatten().map(ToString::to_string).collect(),
         same_bytes_elsewhere: erasure.same_bytes_elsewhere.clone(),
         commits_with_examples: erasure.commits_with_examples.iter().map(|snapshot| snapshot.0).collect(),
     }

@@ -29,6 +29,9 @@ pub struct Erase {
     /// For whom it is done: kept with the erasure.
     #[arg(long, value_name = "TEXT", default_value = "")]
     who: String,
+    /// If a key is in no version: let bytes and tables go of all pushes that may have held it.
+    #[arg(long)]
+    bytes_in_doubt: bool,
     /// Only tell what would be done.
     #[arg(long)]
     dry_run: bool,
@@ -61,6 +64,7 @@ impl Erase {
             keys,
             who: self.who.clone(),
             dry_run: self.dry_run,
+            bytes_in_doubt: self.bytes_in_doubt,
         };
         let answered = self.options.client().await?.erase_rows(request).await;
         let answer = answered.map_err(|status| from_status(&status))?.into_inner();
@@ -96,6 +100,10 @@ impl Erase {
             output::line(&format!("  v{}: {}", loss.version, output::counted(loss.rows, "row")));
         }
         print_list("pushes whose bytes as sent, verdicts and refused rows go, too", &erasure.pushes);
+        print_list(
+            "pushes into other datasets whose bytes as sent are the same and go, too",
+            &erasure.bytes_gone_elsewhere,
+        );
         print_list("pushes of other agencies that keep the same bytes", &erasure.same_bytes_elsewhere);
         let numbers = |numbers: &[u64], before: &str| -> Vec<String> {
             numbers.iter().map(|number| format!("{before}{number}")).collect()
@@ -175,6 +183,7 @@ pub fn erasure_json(erasure: &v1::Erasure) -> Value {
         "versions": losses.collect::<Vec<_>>(),
         "versions_without_columns": erasure.versions_without_columns,
         "pushes": erasure.pushes,
+        "bytes_gone_elsewhere": erasure.bytes_gone_elsewhere,
         "same_bytes_elsewhere": erasure.same_bytes_elsewhere,
         "commits_with_examples": erasure.commits_with_examples,
     })

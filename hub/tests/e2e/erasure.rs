@@ -4,11 +4,12 @@ use crate::delta::log_at;
 use crate::hub::{Hub, files_below, ukimet, verified};
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightClient, FlightDescriptor, Ticket};
+use bytes::Bytes;
 use futures::TryStreamExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -32,15 +33,19 @@ fn contains(bytes: &[u8]) -> bool {
     bytes.windows(MARKER.len()).any(|window| window == MARKER.as_bytes())
 }
 
-/// All values and statistics of a Parquet file as text; of other files, what they unpack to.
+/// All values and statistics of a Parquet file as text; of other files, what they unpack to. One that the hub takes away at
+/// this moment holds nothing.
 fn holds(path: &Path) -> bool {
-    let bytes = fs::read(path).expect("a file");
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return false,
+        bytes => bytes.expect("a file"),
+    };
     let name = path.to_string_lossy();
     if contains(&bytes) {
         return true;
     }
     if name.ends_with(".parquet") {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path).expect("there")).expect("parquet");
+        let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes)).expect("parquet");
         let footer = format!("{:?}", builder.metadata());
         let mut batches = builder.build().expect("parquet");
         return contains(footer.as_bytes())
@@ -207,4 +212,36 @@ fn an_erasure_needs_a_reason_and_keys_that_mean_something() {
     assert!(refused(&["a/nobody", "--key", "kody=1", "--why", "x"]).contains("is not in snapshot"));
     let none = ["erase", "a/people", "--key", "Коды=99999", "--why", "x"];
     assert_eq!(done(&hub, &none)["rows"], 0);
+}
+
+#[test]
+fn a_key_that_no_version_has_takes_bytes_of_removed_versions_only_if_that_is_said() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path().join("data");
+    let hub = Hub::start(&data, &[]);
+    let file = dir.path().join("people.csv");
+    fs::write(&file, format!("Коды;Аты\n{MARKER};a name\n")).expect("written");
+    hub.publish(&file, "a/people", &["--key", "Коды", "--push-id", "p1"]);
+    let size_bytes = fs::metadata(&file).expect("there").len();
+    fs::write(&file, "Коды;Аты\nx1;another\n").expect("written");
+    hub.publish(&file, "a/people", &["--key", "Коды", "--push-id", "p2"]);
+    done(&hub, &["retention", "a/people", "--keep", "1", "--keep-raw"]);
+    done(&hub, &["gc"]);
+    let is_sent = |path: &PathBuf| path.parent().is_some_and(|folder| folder.ends_with("raw"));
+    assert!(holders(&data).iter().any(is_sent));
+    let key = format!("Коды={MARKER}");
+    let arguments = ["erase", "a/people", "--key", &key, "--why", "x"];
+    for more in [&[][..], &["--dry-run"]] {
+        let output = ukimet().args([&arguments[..], more].concat()).args(["--hub", &hub.url]).output().expect("runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1));
+        for part in [MARKER, "1 of 1 keys", &format!("p1 ({size_bytes} bytes)"), "--bytes-in-doubt"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+    assert!(holders(&data).iter().any(is_sent), "nothing was erased");
+    let erased = done(&hub, &[&arguments[..], &["--bytes-in-doubt"]].concat());
+    assert_eq!((&erased["keys_found"], &erased["pushes"]), (&0.into(), &json!(["p1"])));
+    assert_eq!(erased["bytes_gone_elsewhere"], json!([]));
+    assert_eq!(holders(&data), Vec::<PathBuf>::new());
 }

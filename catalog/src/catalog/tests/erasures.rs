@@ -23,6 +23,7 @@ pub(super) fn intent() -> ErasureIntent {
         dataset: DATASET.parse().expect("valid"),
         columns: vec!["n".to_owned()],
         keys: vec![vec!["2".to_owned()]],
+        bytes_in_doubt: false,
     }
 }
 

@@ -285,6 +285,7 @@ fn erasure(number: usize, row: i64) -> ErasureIntent {
         dataset: DATASET.parse().expect("valid"),
         columns: vec!["number".to_owned()],
         keys: vec![vec![row.to_string()]],
+        bytes_in_doubt: true,
     }
 }
 

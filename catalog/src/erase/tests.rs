@@ -1,0 +1,38 @@
+//! What comes between looking and committing.
+
+use super::*;
+use crate::catalog::tests::{Push, open};
+use crate::disk::recording::RecordingDisk;
+
+const DATASET: &str = "almaty/schools";
+
+fn intent() -> ErasureIntent {
+    ErasureIntent {
+        id: "e".parse().expect("valid"),
+        principal: "tester".to_owned(),
+        who: String::new(),
+        why: "a test".to_owned(),
+        dataset: DATASET.parse().expect("valid"),
+        columns: vec!["n".to_owned()],
+        keys: vec![vec!["2".to_owned()]],
+        bytes_in_doubt: false,
+    }
+}
+
+#[test]
+fn a_push_that_changes_nothing_while_rows_are_looked_for_is_asked_as_well() {
+    let catalog = open(Arc::new(RecordingDisk::default())).expect("an empty disk");
+    let push = |id: &str, dataset: &'static str| Push::new(id, dataset, 0..3).send(&catalog).expect("taken");
+    push("p1", DATASET);
+    let shared = catalog.shared();
+    let commit = |prepared: PreparedErasure| shared.committer.commit(shared, Arc::new(prepared)).expect("asked");
+    let (prepared, _claims) = prepare(shared, &intent()).expect("prepared");
+    push("p2", DATASET);
+    assert!(matches!(commit(prepared), Answer::Moved), "its bytes hold the row");
+    let (prepared, _claims) = prepare(shared, &intent()).expect("prepared");
+    push("p3", "almaty/others");
+    assert!(matches!(commit(prepared), Answer::Recorded(..)), "other bytes into another dataset are no matter");
+    let erasures = catalog.snapshot().erasures(&intent().dataset).expect("read");
+    let pushes: Vec<_> = erasures[0].pushes.iter().map(ukimet_model::PushId::as_str).collect();
+    assert_eq!(pushes, ["p1", "p2"]);
+}
