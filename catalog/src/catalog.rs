@@ -237,7 +237,8 @@ impl Catalog {
 
     /// What [`Catalog::collect_garbage`] would remove if these versions were removed now; nothing is changed.
     ///
-    /// Where several nodes share a store the objects of removed versions stay for their readers, and are not counted.
+    /// Where several nodes share a store the objects of removed versions stay for their readers for some time; they are
+    /// counted all the same.
     pub fn garbage_without(&self, removed: &[(DatasetId, Vec<VersionNumber>)]) -> Result<Collected> {
         would_collect(&self.shared, removed)
     }

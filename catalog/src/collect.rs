@@ -6,13 +6,13 @@ pub(crate) use among_nodes::{LOOK_EVERY, collect_erased, time_of_store};
 
 use crate::catalog::Shared;
 use crate::layout::Superseded;
-use crate::needs::{KeySet, Needs};
+use crate::needs::{KeySet, Needs, RemovedVersions};
 use crate::objects::Objects;
 use crate::paths;
 use crate::state::{Damage, StateSlot, each_record};
 use std::sync::Arc;
 use std::time::Duration;
-use ukimet_model::{DatasetId, Error, Result, VersionNumber};
+use ukimet_model::{Error, Result};
 
 /// Objects that were removed, or would be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,18 +67,12 @@ fn size(objects: &Objects, key: &str) -> Result<Option<u64>> {
 }
 
 /// What a collection would remove if these versions were removed now.
-pub(crate) fn would_collect(shared: &Shared, removed: &[(DatasetId, Vec<VersionNumber>)]) -> Result<Collected> {
+pub(crate) fn would_collect(shared: &Shared, removed: &[RemovedVersions]) -> Result<Collected> {
     if shared.objects.is_shared() {
-        return among_nodes::would_collect(shared);
+        return among_nodes::would_collect(shared, removed);
     }
     let superseded = superseded(shared);
-    let mut needs = Needs::new(superseded.oldest_reader, superseded);
-    for (dataset, versions) in removed {
-        for version in versions {
-            needs.add_removed(dataset, *version);
-        }
-    }
-    let needed = needed(shared, &needs)?;
+    let needed = needed(shared, &Needs::new(superseded.oldest_reader, superseded).without(removed))?;
     let mut collected = Collected::default();
     each_stored(&shared.objects, &mut |key| {
         if !needed.contains(key) && !shared.claims.is_claimed(key) {

@@ -13,6 +13,9 @@ use xxhash_rust::xxh3::xxh3_64;
 /// An agency and one of its pushes.
 type Pushed = (String, PushId);
 
+/// Versions of a dataset that are to be removed.
+pub(crate) type RemovedVersions = (DatasetId, Vec<VersionNumber>);
+
 /// Keys of objects, eight bytes each, so that those of a million versions are no burden.
 ///
 /// Two keys may have the same hash: then an object stays that nobody needs. One that is needed is never missing.
@@ -108,6 +111,16 @@ impl Needs {
         Self { read_elsewhere_since: Some(time), ..self }
     }
 
+    /// Counts some versions as removed and read by nobody.
+    pub(crate) fn without(mut self, removed: &[RemovedVersions]) -> Self {
+        for (dataset, versions) in removed {
+            for version in versions {
+                self.add_removed(dataset, *version);
+            }
+        }
+        self
+    }
+
     fn is_read(&self, removal: &Removal) -> bool {
         removal.snapshot.0 > self.oldest_reader
             || self.read_elsewhere_since.is_some_and(|since| removal.removed >= since)
@@ -134,7 +147,7 @@ impl Needs {
     }
 
     /// A version that nobody may read any more.
-    pub(crate) fn add_removed(&mut self, dataset: &DatasetId, version: VersionNumber) {
+    fn add_removed(&mut self, dataset: &DatasetId, version: VersionNumber) {
         self.removed.insert((dataset.clone(), version));
         self.histories.entry(dataset.clone()).or_default();
     }

@@ -6,7 +6,7 @@ use super::{Collected, each_stored, needed, superseded};
 use crate::catalog::Shared;
 use crate::collecting::{OwnList, fresh_stat, is_older, remove_abandoned};
 use crate::erase::{Erasures, needed_unread};
-use crate::needs::{KeySet, Needs};
+use crate::needs::{KeySet, Needs, RemovedVersions};
 use crate::objects::Objects;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub(super) fn collect(shared: &Arc<Shared>) -> Result<Collected> {
     shared.follow()?;
     let now = time_of_store(&shared.objects)?;
     remove_abandoned(&shared.objects, now, shared.options.sharing.settling * LIST_LIFE)?;
-    remove_in_rounds(shared, garbage(shared, now)?)
+    remove_in_rounds(shared, garbage(shared, now, &[])?)
 }
 
 /// Removes the objects that held erased rows, and nothing else.
@@ -100,7 +100,7 @@ impl Condemned {
             unneeded.retain(|key, _| !needed.contains(key));
         }
         if !self.garbage.is_empty() {
-            let needed = needed_anywhere(shared)?;
+            let needed = needed_anywhere(shared, &[])?;
             // A ticket that is read on this node names files that the state does not need.
             let is_needed = |key: &String| needed.contains(key) || shared.claims.is_claimed(key);
             unneeded.extend(self.garbage.into_iter().filter(|(key, _)| !is_needed(key)));
@@ -109,9 +109,9 @@ impl Condemned {
     }
 }
 
-/// What [`collect`] would remove now.
-pub(super) fn would_collect(shared: &Shared) -> Result<Collected> {
-    let mut garbage = garbage(shared, time_of_store(&shared.objects)?)?;
+/// What [`collect`] would remove if these versions were removed now and nobody read them any more.
+pub(super) fn would_collect(shared: &Shared, removed: &[RemovedVersions]) -> Result<Collected> {
+    let mut garbage = garbage(shared, time_of_store(&shared.objects)?, removed)?;
     garbage.extend(Erasures::read(shared)?.condemned(shared)?);
     Ok(Collected { objects: garbage.len() as u64, bytes: garbage.values().sum() })
 }
@@ -132,9 +132,10 @@ pub(crate) fn time_of_store(objects: &Objects) -> Result<Timestamp> {
         .ok_or_else(|| Error::unavailable("the store does not tell when an object was written"))
 }
 
-/// Objects that nobody needs and that are old enough not to be of a push under way, with their bytes.
-fn garbage(shared: &Shared, now: Timestamp) -> Result<Sizes> {
-    let (needed, age) = (needed_anywhere(shared)?, shared.options.sharing.garbage_age);
+/// Objects that nobody needs, also not for versions that are to be removed, and that are old enough not to be of a push
+/// under way, with their bytes.
+fn garbage(shared: &Shared, now: Timestamp, removed: &[RemovedVersions]) -> Result<Sizes> {
+    let (needed, age) = (needed_anywhere(shared, removed)?, shared.options.sharing.garbage_age);
     let mut garbage = Sizes::new();
     each_stored(&shared.objects, &mut |key| {
         shared.check_open()?;
@@ -151,10 +152,11 @@ fn garbage(shared: &Shared, now: Timestamp) -> Result<Sizes> {
     Ok(garbage)
 }
 
-/// What is needed by the state and by readers: those of this node, and of others for some time.
-fn needed_anywhere(shared: &Shared) -> Result<KeySet> {
+/// What is needed by the state without some versions, and by readers: those of this node, and of others for some time.
+fn needed_anywhere(shared: &Shared, removed: &[RemovedVersions]) -> Result<KeySet> {
     let reading_max = shared.options.sharing.reading_max;
     let read_since = shared.clock.now().saturating_sub(reading_max).unwrap_or(Timestamp::MIN);
     let superseded = superseded(shared);
-    needed(shared, &Needs::new(superseded.oldest_reader, superseded).read_elsewhere_since(read_since))
+    let needs = Needs::new(superseded.oldest_reader, superseded).read_elsewhere_since(read_since);
+    needed(shared, &needs.without(removed))
 }

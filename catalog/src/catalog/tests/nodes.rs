@@ -209,6 +209,11 @@ fn a_commit_whose_answer_was_lost_is_known_as_ones_own() {
 }
 
 fn keep_newest(node: &Node, dataset: &str, id: &str) {
+    ask_to_keep_newest(node, dataset, id);
+    node.catalog.apply_retention("tester").expect("removed");
+}
+
+fn ask_to_keep_newest(node: &Node, dataset: &str, id: &str) {
     let rule = RetentionRule { keep_newest: Some(1), keep_months: None, keep_tagged: false, keep_raw: false };
     let intent = crate::operation::OperationIntent {
         id: id.parse().expect("valid"),
@@ -218,7 +223,6 @@ fn keep_newest(node: &Node, dataset: &str, id: &str) {
         action: ukimet_model::Action::SetRetention { rule: Some(rule) },
     };
     node.catalog.operate(intent).expect("set");
-    node.catalog.apply_retention("tester").expect("removed");
 }
 
 /// Two versions without a row in common, the first of them removed.
@@ -330,6 +334,25 @@ fn what_another_node_may_still_read_is_kept_for_as_long_as_that_may_take() {
         |options| Node::with(&bucket, options, false).expect("opens").catalog.garbage().expect("asked").objects;
     assert_eq!(garbage(patient), 0);
     assert!(garbage(quick()) > 0);
+}
+
+#[test]
+fn what_a_collection_would_remove_counts_what_retention_would_leave() {
+    let bucket = MemoryBucket::default();
+    let node = Node::start(&bucket);
+    node.push("p1", "a/x", 0..4).expect("pushed");
+    node.push("p2", "a/x", 100..104).expect("pushed");
+    ask_to_keep_newest(&node, "a/x", "rule");
+    bucket.pass(2 * HOUR);
+    let due = node.catalog.due_for_removal().expect("asked");
+    assert_eq!((due.len(), node.catalog.garbage().expect("asked").objects), (1, 0));
+    let would = node.catalog.garbage_without(&due).expect("asked");
+    assert!(would.objects > 3 && would.bytes > 0, "{would:?}");
+    let patient = CatalogOptions { sharing: Sharing { reading_max: HOUR, ..quick().sharing }, ..quick() };
+    let other = Node::with(&bucket, patient, false).expect("opens");
+    assert_eq!(other.catalog.garbage_without(&due).expect("asked"), would, "readers are not waited for");
+    node.catalog.apply_retention("tester").expect("removed");
+    assert_eq!(node.catalog.collect_garbage().expect("collected"), would);
 }
 
 #[test]
