@@ -3,6 +3,7 @@
 //! Which rows differ comes from the change lists that are stored with the versions, or where one is missing from their
 //! key files; only rows that differ are read.
 
+mod checking;
 mod describing;
 mod earlier;
 mod moves;
@@ -17,6 +18,7 @@ use crate::snapshot::Pin;
 use crate::successor::{fits, is_same_key};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+pub(crate) use checking::check_list;
 pub(crate) use describing::{Describing, describe};
 pub(crate) use earlier::copy_values;
 use earlier::{Lists, StoredValues};

@@ -1,5 +1,6 @@
 //! Checks everything that is true in a data directory, without changing it, even while a hub works on it.
 
+mod changes;
 mod journal;
 mod objects;
 mod projections;
@@ -25,7 +26,8 @@ use ukimet_model::{Error, ErrorKind, Result, Sha256};
 /// How a data directory is checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VerifyOptions {
-    /// Whether every row of every version is read again as well, and key files and R-trees are compared with the rows.
+    /// Whether every row of every version is read again as well, and key files, R-trees and lists of changes are compared
+    /// with the rows.
     pub is_deep: bool,
     /// A file outside of the directory that keeps what was checked with what outcome. If it is there, what it says is
     /// whole is not read again; a check that came to its end begins a new one.
@@ -208,9 +210,11 @@ impl Run<'_> {
             self.check_answered()?;
         }
         let rows = if self.options.is_deep { self.rows_to_check(truth)? } else { Vec::new() };
+        self.count_changes(&rows);
         (self.progress)(&self.state);
         self.check_objects(&named)?;
-        self.check_rows(&rows, &named)
+        self.check_rows(&rows, &named)?;
+        self.check_changes(&rows, &named)
     }
 
     /// `Unavailable` if a request was not answered since the check began: then nothing more is tried.

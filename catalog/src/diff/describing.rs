@@ -58,7 +58,8 @@ pub(crate) fn describe(
     for changes in list.changes[..had_row].chunks_mut(rows_at_once(before.iter().chain(after))) {
         let wanted = changes.iter_mut().filter(|change| has_values || change.after.is_some());
         let mut wanted: Vec<&mut Change> = wanted.collect();
-        let (old, new) = rows(&files, (&old_side, &new_side), &wanted)?;
+        let places: Vec<_> = wanted.iter().map(|change| (change.before, change.after)).collect();
+        let (old, new) = rows(&files, (&old_side, &new_side), &places)?;
         let differing = old.columns.iter().zip(&new.columns).map(|(old, new)| differs(old, new));
         let differing = differing.collect::<Result<Vec<_>>>()?;
         for (i, change) in wanted.iter_mut().enumerate() {
@@ -75,10 +76,12 @@ pub(crate) fn describe(
     values.map_or(Ok(()), ValuesWriter::finish)
 }
 
+/// Where a row lay before, and where it lies.
+pub(super) type Places = (Option<Place>, Option<Place>);
+
 /// Both sides of some changes, read at the same time.
-fn rows(files: &Files<'_>, (old, new): (&Side, &Side), changes: &[&mut Change]) -> Result<(Rows, Rows)> {
-    let before: Vec<_> = changes.iter().map(|change| change.before).collect();
-    let after: Vec<_> = changes.iter().map(|change| change.after).collect();
+pub(super) fn rows(files: &Files<'_>, (old, new): (&Side, &Side), places: &[Places]) -> Result<(Rows, Rows)> {
+    let (before, after): (Vec<_>, Vec<_>) = places.iter().copied().unzip();
     let (old, new) = thread::scope(|scope| {
         let new = scope.spawn(|| new.rows(files, &after));
         (old.rows(files, &before), new.join().unwrap_or_else(|panic| resume_unwind(panic)))
@@ -87,7 +90,7 @@ fn rows(files: &Files<'_>, (old, new): (&Side, &Side), changes: &[&mut Change]) 
 }
 
 /// The values before that differ, and all of rows that are gone; null where they do not.
-fn differing_values(old: &Rows, new: &Rows, differing: &[BooleanArray]) -> Result<Vec<ArrayRef>> {
+pub(super) fn differing_values(old: &Rows, new: &Rows, differing: &[BooleanArray]) -> Result<Vec<ArrayRef>> {
     let columns = old.columns.iter().zip(differing).map(|(column, differs)| {
         let is_wanted = |i: &u32| !new.are_there.value(*i as usize) || differs.value(*i as usize);
         let picks: UInt32Array = (0..column.len() as u32).map(|i| Some(i).filter(is_wanted)).collect();

@@ -34,8 +34,13 @@ impl StoredValues {
         Ok(Self { open: OpenSegment { object, footer }, rows })
     }
 
+    /// Of how many rows.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
     /// Some of the columns of a schema, in order.
-    fn read(&self, schema: &Schema, columns: &[usize], rows: &RoaringBitmap) -> Result<Vec<ArrayRef>> {
+    pub(super) fn read(&self, schema: &Schema, columns: &[usize], rows: &RoaringBitmap) -> Result<Vec<ArrayRef>> {
         let own = self.open.footer.schema();
         let find = |column: &usize| own.index_of(schema.field(*column).name()).map_err(failed);
         let positions = columns.iter().map(find).collect::<Result<Vec<_>>>()?;

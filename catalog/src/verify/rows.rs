@@ -37,8 +37,8 @@ struct Rows {
 
 /// A version whose rows are to be read.
 pub(super) struct RowsToCheck {
-    dataset: Dataset,
-    version: Box<Version>,
+    pub(super) dataset: Dataset,
+    pub(super) version: Box<Version>,
     size_bytes: u64,
     /// Rows of its files that erasures left blank.
     blank: Vec<u64>,
@@ -117,7 +117,7 @@ impl Run<'_> {
     }
 }
 
-fn segment_keys(dataset: &DatasetUuid, version: &Version) -> Vec<String> {
+pub(super) fn segment_keys(dataset: &DatasetUuid, version: &Version) -> Vec<String> {
     let keys = |segment: &SegmentRef| {
         let tree = segment.rtree.map(|hash| paths::rtree(dataset, &hash));
         let deletes = segment.deletes.map(|deletes| paths::deletes(dataset, &deletes.sha256));

@@ -30,7 +30,8 @@ pub struct Verify {
     data: Option<String>,
     #[command(flatten)]
     store: StoreOptions,
-    /// Read every row of every version again, not only the bytes of the files; compare keys and R-trees with the rows.
+    /// Read every row of every version again, not only the bytes of the files; compare keys, R-trees and lists of changes with
+    /// the rows.
     #[arg(long)]
     deep: bool,
     /// Keep in this file what was checked; if it is there, go on where an interrupted check was.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ukimet_model::{Sha256, SnapshotId, Version, VersionNumber};
 
 /// A store with two versions, and a third commit that publishes one made of them.
-fn verify_with(forge: impl FnOnce(&Version, &mut Version)) -> [VerifyReport; 2] {
+fn verify_with(forge: impl FnOnce(&[Version; 2], &mut Version)) -> [VerifyReport; 2] {
     let disk = RecordingDisk::default();
     let catalog = open(Arc::new(disk.clone())).expect("a whole disk");
     for (push, rows) in [("p1", 0..3), ("p2", 5..8)] {
@@ -17,9 +17,10 @@ fn verify_with(forge: impl FnOnce(&Version, &mut Version)) -> [VerifyReport; 2] 
     }
     let snapshot = catalog.snapshot();
     let version = |selector: &str| snapshot.version(&selector.parse().expect("valid")).expect("there").1;
-    let (first, mut forged) = (version("almaty/schools@v1"), version("almaty/schools@v2"));
+    let versions = ["almaty/schools@v1", "almaty/schools@v2"].map(version);
     drop(catalog);
-    forge(&first, &mut forged);
+    let mut forged = Version { changes: None, ..versions[1].clone() };
+    forge(&versions, &mut forged);
     (forged.number, forged.snapshot) = (VersionNumber(3), SnapshotId(3));
     let objects = Objects::new(Arc::new(disk));
     let previous: Sha256 = log::read(&objects, 2).expect("whole").1;
@@ -35,13 +36,14 @@ fn verify_with(forge: impl FnOnce(&Version, &mut Version)) -> [VerifyReport; 2] 
 
 #[test]
 fn parts_that_do_not_belong_together_are_found_in_depth_and_named() {
-    type Forge = fn(&Version, &mut Version);
-    let cases: [(&str, &str, Forge); 5] = [
-        (".rtree", "boxes", |first, forged| forged.segments[0].rtree = first.segments[0].rtree),
-        (".keys", "key file", |first, forged| forged.segments[0].keys = first.segments[0].keys),
-        (".parquet", "root hash", |first, forged| forged.root_hash = first.root_hash),
+    type Forge = fn(&[Version; 2], &mut Version);
+    let cases: [(&str, &str, Forge); 6] = [
+        (".rtree", "boxes", |[first, _], forged| forged.segments[0].rtree = first.segments[0].rtree),
+        (".keys", "key file", |[first, _], forged| forged.segments[0].keys = first.segments[0].keys),
+        (".parquet", "root hash", |[first, _], forged| forged.root_hash = first.root_hash),
         (".parquet", "expected 4 rows in a segment, found 3", |_, forged| forged.segments[0].rows += 1),
         (".rtree", "expected 2 rows with a place, found 3", |_, forged| forged.segments[0].rows_with_place = 2),
+        (".changes", "tells of 6 rows that differ, 0 do", |[_, second], forged| forged.changes = second.changes),
     ];
     for (object, reason, forge) in cases {
         let [shallow, deep] = verify_with(forge);
