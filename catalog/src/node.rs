@@ -13,6 +13,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, Result};
 
@@ -23,7 +25,14 @@ pub(crate) struct Node {
     confirmed: AtomicU64,
     /// The commit of the last erasure that it knows of.
     erased: AtomicU64,
+    /// When it last said that it is at work; `None` if it has not yet.
+    said: Mutex<Option<Instant>>,
 }
+
+/// How often a node that is at work says so.
+const SAID_EVERY: Duration = Duration::from_mins(10);
+/// What the names of the objects begin with by which it does: the store dates them.
+const SEEN: &str = "seen-";
 
 /// What a node says when it confirms.
 #[derive(Serialize, Deserialize)]
@@ -31,15 +40,21 @@ struct Said {
     given_up: BTreeSet<String>,
 }
 
+/// What a node has in the store.
+pub(crate) fn folder(node: &str) -> String {
+    format!("{}/{node}", paths::NODES)
+}
+
 fn confirmation(node: &str, sequence: u64) -> String {
-    format!("{}/{node}/{sequence:020}", paths::NODES)
+    format!("{}/{sequence:020}", folder(node))
 }
 
 impl Node {
     /// Puts the node's name into the store, unless it is there.
     pub(crate) fn join(objects: &Objects, name: String) -> Result<Self> {
         let confirmed = confirmed(objects, &name)?.last().copied();
-        let node = Self { name, confirmed: confirmed.unwrap_or(0).into(), erased: AtomicU64::new(0) };
+        let (confirmed_up_to, erased) = (confirmed.unwrap_or(0).into(), AtomicU64::new(0));
+        let node = Self { name, confirmed: confirmed_up_to, erased, said: Mutex::default() };
         if confirmed.is_none() {
             node.confirm(objects, 0, &BTreeSet::new())?;
         }
@@ -62,6 +77,28 @@ impl Node {
         (self.erased.load(Ordering::SeqCst) > confirmed).then_some(confirmed)
     }
 
+    /// Says, now and then, that the node is at work. If somebody forgot it all the same, it is known again.
+    pub(crate) fn say_seen(&self, objects: &Objects, random: u128) -> Result<()> {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_some_and(|said| said.elapsed() < SAID_EVERY) {
+            return Ok(());
+        }
+        self.confirm(objects, self.confirmed(), &BTreeSet::new())?;
+        let (folder, seen) = (folder(&self.name), format!("{SEEN}{random:032x}"));
+        objects.put_if_absent(&format!("{folder}/{seen}"), b"at work")?;
+        for before in objects.list(&folder)?.iter().filter(|name| name.starts_with(SEEN) && **name != seen) {
+            objects.delete(&format!("{folder}/{before}"))?;
+        }
+        *said = Some(Instant::now());
+        Ok(())
+    }
+
+    /// As if the time had passed after which it says again that it is at work.
+    #[cfg(test)]
+    pub(crate) fn forget_what_was_said(&self) {
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Tells all nodes that this one keeps nothing of what went with erasures up to a commit, and which objects its
     /// pushes left in the store that were given up until then.
     pub(crate) fn confirm(&self, objects: &Objects, sequence: u64, given_up: &BTreeSet<String>) -> Result<()> {
@@ -75,7 +112,7 @@ impl Node {
 
 /// The commits up to which a node has confirmed, in order.
 fn confirmed(objects: &Objects, node: &str) -> Result<Vec<u64>> {
-    let names = objects.list(&format!("{}/{node}", paths::NODES))?;
+    let names = objects.list(&folder(node))?;
     Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
@@ -130,6 +167,11 @@ fn read_given_up(objects: &Objects, key: &str) -> Result<BTreeSet<String>> {
     Ok(said.given_up)
 }
 
+/// Whether a text may be the name of a node: 32 hexadecimal digits.
+pub(crate) fn is_name(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|c| c.is_ascii_hexdigit())
+}
+
 /// The name of the node that has a directory: made the first time.
 ///
 /// # Errors
@@ -139,7 +181,7 @@ pub(crate) fn name_in(dir: &Path, random: u128) -> Result<String> {
     let path = dir.join(paths::NODE);
     let failed = |e: io::Error| Error::unavailable("reading or writing the name of the node failed").caused_by(e);
     match std::fs::read_to_string(&path) {
-        Ok(name) if name.len() == 32 && name.bytes().all(|c| c.is_ascii_hexdigit()) => Ok(name),
+        Ok(name) if is_name(&name) => Ok(name),
         Ok(other) => {
             let path = path.display();
             Err(Error::invalid_request(format!("{path} holds the node's name, 32 digits, found {}", quoted(&other))))

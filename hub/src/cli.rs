@@ -9,6 +9,7 @@ pub mod describe;
 pub mod diff;
 pub mod erase;
 pub mod export;
+pub mod forget_node;
 pub mod gc;
 pub mod mapping;
 pub mod note;

@@ -47,6 +47,8 @@ struct Held {
     deaf: BTreeSet<u64>,
     /// Requests so far.
     requests: u64,
+    /// What happens before the request in so many.
+    interruption: Option<(u64, Box<dyn FnOnce() + Send>)>,
     /// How long each takes.
     latency: Duration,
 }
@@ -70,10 +72,11 @@ impl MemoryBucket {
         self.held().left = Some(requests);
     }
 
-    /// Answers again.
+    /// Answers again, and is interrupted by nobody.
     pub(crate) fn mend(&self) {
         self.held().left = None;
         self.held().deaf.clear();
+        self.held().interruption = None;
     }
 
     /// Does what the request in so many requests asks for, and fails it.
@@ -81,6 +84,11 @@ impl MemoryBucket {
         let mut held = self.held();
         let at = held.requests + requests;
         held.deaf.insert(at);
+    }
+
+    /// Lets somebody else act before the request in so many requests, whose own are not counted.
+    pub(crate) fn interrupt_after(&self, requests: u64, act: impl FnOnce() + Send + 'static) {
+        self.held().interruption = Some((requests, Box::new(act)));
     }
 
     /// Requests so far.
@@ -107,6 +115,11 @@ impl MemoryBucket {
     fn request<T>(&self, run: impl FnOnce(&mut Held) -> io::Result<T>) -> io::Result<T> {
         let latency = self.held().latency;
         std::thread::sleep(latency);
+        // It asks the bucket itself.
+        let interruption = self.held().take_interruption();
+        if let Some(act) = interruption {
+            act();
+        }
         let mut held = self.held();
         held.requests += 1;
         match &mut held.left {
@@ -121,6 +134,17 @@ impl MemoryBucket {
 }
 
 impl Held {
+    fn take_interruption(&mut self) -> Option<Box<dyn FnOnce() + Send>> {
+        match self.interruption.take() {
+            Some((0, act)) => Some(act),
+            Some((left, act)) => {
+                self.interruption = Some((left - 1, act));
+                None
+            }
+            None => None,
+        }
+    }
+
     fn get(&self, key: &str) -> io::Result<&(Bytes, Timestamp)> {
         self.objects.get(key).ok_or_else(|| io::ErrorKind::NotFound.into())
     }

@@ -63,8 +63,8 @@ pub(crate) fn forget_erased(objects: &Objects, state: &StateSlot, confirmed: u64
 }
 
 impl Catalog {
-    /// Tells the other nodes on a shared store that this one keeps nothing of rows that were erased, once nobody here
-    /// reads or pushes any more who began before.
+    /// Tells the other nodes on a shared store that this one is at work, and that it keeps nothing of rows that were erased,
+    /// once nobody here reads or pushes any more who began before.
     ///
     /// `drop_others` is called with each dataset of an erasure that was not confirmed yet: it removes what the caller keeps
     /// beside the catalog, such as unfinished pushes. Whoever serves calls this now and then. It is cheap if there is
@@ -76,10 +76,9 @@ impl Catalog {
     /// is confirmed then.
     pub fn confirm_erasures(&self, drop_others: &dyn Fn(&DatasetId) -> Result<()>) -> Result<()> {
         let shared = self.shared();
-        let Some((node, confirmed)) = shared.node.as_ref().and_then(|node| Some((node, node.unconfirmed_after()?)))
-        else {
-            return Ok(());
-        };
+        let Some(node) = &shared.node else { return Ok(()) };
+        node.say_seen(&shared.objects, uuid::Uuid::new_v4().as_u128())?;
+        let Some(confirmed) = node.unconfirmed_after() else { return Ok(()) };
         // Nobody holds an earlier state, and nobody can begin to.
         let reached = shared.readers.oldest();
         let erasures = shared.state.read_pairs(erasures)?;

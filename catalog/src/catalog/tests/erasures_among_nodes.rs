@@ -1,6 +1,9 @@
 //! Erasures from a bucket with several nodes: whatever happens, the rows go from the bucket and from every directory, and
 //! as long as they have not, everyone is told so.
 
+mod compactions;
+mod forgotten;
+
 use super::erasures::{DATASET, ROWS, intent};
 use super::nodes::{HOUR, Node, at_every_request, quick, wait_for_list};
 use super::{Push, numbers};

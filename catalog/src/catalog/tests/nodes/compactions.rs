@@ -3,6 +3,7 @@
 use super::*;
 use crate::compaction::{Compacted, CompactionScope};
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use ukimet_model::{RowQuery, Version};
 
 const DATASET: &str = "a/x";
@@ -198,4 +199,45 @@ fn a_push_whose_files_another_node_superseded_and_collected_is_refused_and_right
     let node = check(&bucket);
     check_published(&node);
     assert_eq!(numbers(&node.catalog, DATASET, 4).expect("there"), (7..25).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_compaction_that_another_nodes_smaller_one_overtakes_at_any_request_leaves_no_row_in_two_files() {
+    // Puts the two files of one row together and leaves the one with a deleted row, which the other takes as well.
+    let few = || CatalogOptions { compact_segments_max: 1, compact_deleted_share: 1.0, ..quick() };
+    let (mut gave_up, mut done) = (0, 0);
+    at_every_request(1, |requests| {
+        let bucket = MemoryBucket::default();
+        let (node, other) = (Node::start(&bucket), Node::with(&bucket, few(), false).expect("opens"));
+        publish(&node);
+        let did_overtake = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&did_overtake);
+        bucket.interrupt_after(requests, move || {
+            other.catalog.follow().expect("the store answers");
+            let id = DATASET.parse().expect("valid");
+            let compacted = other.catalog.compact(&id, CompactionScope::PastLimits, "tester").expect("compacted");
+            told.store(compacted.segments_rewritten == 2 && compacted.snapshot.is_some(), Ordering::SeqCst);
+        });
+        let compacted = compact(&node);
+        bucket.mend();
+        if !did_overtake.load(Ordering::SeqCst) {
+            return true;
+        }
+        node.catalog.follow().expect("the store answers");
+        let in_files: u64 = newest(&node).segments.iter().map(|segment| segment.rows).sum();
+        match &compacted {
+            Ok(_) => {
+                assert_eq!(in_files, 17, "request {requests}: each row once, and no deleted one");
+                done += 1;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Unavailable, "request {requests}: {error}");
+                assert!(error.message().contains("changed while it was compacted"), "request {requests}: {error}");
+                gave_up += 1;
+            }
+        }
+        check_published(&check(&bucket));
+        false
+    });
+    assert!(gave_up > 3 && done > 0, "{gave_up} gave up, {done} done");
 }
