@@ -5,7 +5,7 @@
 //! collects garbage goes on where a crash ended this. Why it is enough stands in `docs/adr/0021-erasing-among-nodes.md`.
 
 use super::left::{Open, written};
-use super::remove::{clean_beside, erasures, finish, needed_unread, unfinished};
+use super::remove::{clean_beside, erasures, finish, needed_unread, note_cleaned, unfinished};
 use crate::catalog::{Catalog, Shared};
 use crate::collect::{LOOK_EVERY, collect_erased, time_of_store};
 use crate::erasure::Erasure;
@@ -28,6 +28,7 @@ pub(super) fn remove_erased(shared: &Arc<Shared>, id: &DatasetId, erasure: &Eras
     let remove = || {
         let (dataset, _) = shared.snapshot().dataset(id)?;
         clean_beside(&shared.objects, &dataset.uuid)?;
+        note_cleaned(shared, id);
         let _only = shared.collecting.lock().unwrap_or_else(PoisonError::into_inner);
         collect_erased(shared).map(drop)
     };
@@ -40,8 +41,9 @@ pub(super) fn remove_erased(shared: &Arc<Shared>, id: &DatasetId, erasure: &Eras
 }
 
 impl Catalog {
-    /// The datasets, since the last call, whose files beside the segments were taken away although nothing was committed:
-    /// nodes that did not know of an erasure yet may have written some. Whoever writes such files writes them anew.
+    /// The datasets, since the last call, whose files beside the segments were taken away after the commit of an erasure: who
+    /// followed it at once, or did not know of it yet on another node, may have written some. Whoever writes such files
+    /// writes them anew.
     pub fn take_cleaned_beside(&self) -> BTreeSet<DatasetId> {
         std::mem::take(&mut *self.shared().cleaned_beside.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -85,7 +87,7 @@ impl Erasures {
             if open.held(Some(last.at), &last.given_up)?.is_empty() {
                 // Somebody may have written there what it knew before.
                 clean_beside(&shared.objects, &dataset.uuid)?;
-                shared.cleaned_beside.lock().unwrap_or_else(PoisonError::into_inner).insert(dataset.id.clone());
+                note_cleaned(shared, &dataset.id);
                 finish(&shared.objects, &dataset.uuid, erasure)?;
             } else {
                 is_done = false;

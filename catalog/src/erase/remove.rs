@@ -34,6 +34,7 @@ pub(super) fn remove_erased(shared: &Shared, id: &DatasetId, erasure: &Erasure, 
     // From here on nobody begins to read what goes, and who reads it stops.
     shared.segments.end_readers(&dataset.uuid);
     clean_beside(&shared.objects, &dataset.uuid)?;
+    note_cleaned(shared, id);
     let begun = Instant::now();
     loop {
         let left = remove_unneeded(shared, &dataset, erasure, claimed, &refusal)?;
@@ -108,6 +109,12 @@ pub(super) fn clean_beside(objects: &Objects, dataset: &DatasetUuid) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Notes that whoever writes beside the segments of a dataset is to write all of it anew: it may have followed the commit
+/// before its files were taken away.
+pub(super) fn note_cleaned(shared: &Shared, id: &DatasetId) {
+    shared.cleaned_beside.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
 }
 
 /// Empties a folder; a file is none of ours, and may hold anything.

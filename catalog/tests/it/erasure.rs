@@ -422,6 +422,17 @@ fn a_backup_loses_the_rows_with_its_next_run_and_gives_back_what_is_left() {
 }
 
 #[test]
+fn who_writes_beside_the_segments_is_told_that_its_files_went_after_the_commit() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let catalog = open(dir.path());
+    Push::replace("p1", with_forgotten(0..3)).send(&catalog).expect("taken");
+    assert!(catalog.take_cleaned_beside().is_empty());
+    erase(&catalog, "e1", &[&code()]);
+    assert_eq!(catalog.take_cleaned_beside().into_iter().collect::<Vec<_>>(), [id()]);
+    assert!(catalog.take_cleaned_beside().is_empty());
+}
+
+#[test]
 fn files_made_of_rows_go_with_every_version_that_lost_one() {
     let dir = tempfile::tempdir().expect("a directory");
     let catalog = open(dir.path());

@@ -259,6 +259,7 @@ fn what_was_written_beside_the_segments_by_who_did_not_know_goes_and_is_told_to_
     beside.put("_delta_log/1.json", &place(2)).expect("put");
     assert_eq!(holders(&bucket, 2).iter().filter(|key| key.contains("_delta_log")).count(), 1);
     let erasure = erase(&first, &intent(), &[&first, &second]);
+    assert_eq!(first.catalog.take_cleaned_beside().len(), 1, "what was there at the commit");
     beside.put("_delta_log/2.json", &place(2)).expect("put");
     drop((beside, snapshot));
     assert_eq!(holders(&bucket, 2).len(), 1, "the later one");

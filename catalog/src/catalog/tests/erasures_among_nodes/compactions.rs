@@ -48,7 +48,7 @@ fn check_both(bucket: &MemoryBucket, nodes: [&Node; 2], erasure: &Erasure, when:
 #[test]
 fn an_erasure_at_any_request_of_another_nodes_compaction_leaves_nothing_of_the_row() {
     let (mut overtaken, mut done) = (0, 0);
-    at_every_request(2, |requests| {
+    at_every_request(1, |requests| {
         let bucket = MemoryBucket::default();
         let (first, second) = (start(&bucket), start(&bucket));
         fill(&bucket, &[&first, &second]);
