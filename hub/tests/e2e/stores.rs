@@ -28,6 +28,8 @@ fn a_store_that_does_not_answer_is_told_in_time_and_is_never_an_empty_one() {
     refused(&[&serve[..], &nobody_listens].concat(), 3, "trying out the store s3://bucket/catalog failed");
     refused(&[&["verify", "s3://bucket/catalog"], &nobody_listens[..]].concat(), 3, "failed");
     refused(&[&["backup", "--data", "s3://bucket/a", "--to", data], &nobody_listens[..]].concat(), 3, "failed");
+    let node = "6f1c09d20000000000000000000000ab";
+    refused(&[&["forget-node", node, "--data", "s3://bucket/a"], &nobody_listens[..]].concat(), 3, "failed");
     assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
 }
 
@@ -53,4 +55,16 @@ fn what_is_no_url_of_a_bucket_is_refused_before_anything_is_made() {
     let serve = ["serve", "--data", data.to_str().expect("text"), "--store", "https://bucket"];
     refused(&serve, 1, "a store is s3://BUCKET or s3://BUCKET/PREFIX");
     assert!(!data.exists());
+}
+
+#[test]
+fn a_hub_is_forgotten_only_by_its_name_and_only_from_a_bucket() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path().to_str().expect("text");
+    let forget = |name: &str, place: &str, code: i32, said: &str| {
+        refused(&["forget-node", name, "--data", place, "--store-endpoint", "https://127.0.0.1:1"], code, said);
+    };
+    forget("6f1c09d20000000000000000000000ab", data, 1, "only a bucket has nodes");
+    forget("the first", "s3://bucket/a", 1, "a name of 32 digits, found \"the first\"");
+    refused(&["forget-node", "x", "--data", data, "--away-min", "1 day"], 2, "a time ends in s, min or h");
 }
