@@ -39,6 +39,8 @@ pub(crate) fn forget(objects: &Objects, name: &str, away_min: Duration) -> Resul
     if !is_name(name) {
         return Err(Error::invalid_request(format!("a node has a name of 32 digits, found {}", quoted(name))));
     }
+    // What is put to learn the time begins as a file.
+    objects.ensure_dir(paths::SCRATCH)?;
     let Some(last_seen) = last_seen(objects, name)? else { return Err(not_there(objects, name)?) };
     let away = Duration::try_from(time_of_store(objects)?.duration_since(last_seen)).unwrap_or_default();
     if away < away_min {

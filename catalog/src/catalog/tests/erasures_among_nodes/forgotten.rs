@@ -1,6 +1,7 @@
 //! Nodes that are forgotten: nobody waits for them any more, and who was wrongly forgotten is known again.
 
 use super::*;
+use crate::bucket::BucketDisk;
 use crate::forget::forget;
 use crate::objects::Objects;
 use std::sync::Arc;
@@ -92,5 +93,8 @@ fn only_a_node_of_the_store_is_forgotten() {
     let directory = Objects::new(Arc::new(crate::disk::RealDisk::new(node.dir.path())));
     let error = forget(&directory, &known, Duration::ZERO).expect_err("a directory");
     assert!(error.message().contains("found a directory"), "{error}");
-    forget(objects(&node), &known, Duration::ZERO).expect("whatever it does");
+    let empty = tempfile::tempdir().expect("a directory");
+    let from_outside = Objects::new(Arc::new(BucketDisk::new(Arc::new(bucket.clone()), empty.path())));
+    forget(&from_outside, &known, Duration::ZERO).expect("whatever it does");
+    assert!(!bucket.keys().iter().any(|key| key.contains(&known)), "{:?}", bucket.keys());
 }
