@@ -476,32 +476,47 @@ fn draft_layer(
     }
     let outcome = layer_outcome(layer)?;
     if layer.is_new {
-        let version = Version {
-            number: outcome.version,
-            snapshot,
-            committed: time,
-            rolled_back_to: None,
-            push_id: push.push_id.clone(),
-            asset: push.asset.clone(),
-            layer: layer.report.layer.clone(),
-            receipt: layer.receipt,
-            fields: layer.fields.clone(),
-            root_hash: layer.state.root_hash,
-            rows: layer.state.rows,
-            bbox: layer.state.extent.bounds,
-            geometry_types: layer.geometry_types.clone(),
-            segments: layer.state.segments.clone(),
-            assets: layer.assets.clone(),
-            key: layer.key().cloned(),
-            changes: layer.state.changes,
-            major: outcome.major,
-            valid_time: layer.valid_time().cloned(),
-            erased: None,
-            layout: None,
-        };
-        changes.push(Change::VersionPublished { dataset: layer.dataset.clone(), version: Box::new(version) });
+        let version = Box::new(version_of(push, layer, snapshot, time)?);
+        changes.push(Change::VersionPublished { dataset: layer.dataset.clone(), version });
     }
     Ok(outcome)
+}
+
+/// The version that a layer with new rows makes.
+///
+/// # Errors
+///
+/// `Undeclared` listing what it breaks, unless it begins a new major.
+pub(crate) fn version_of(
+    push: &PushIntent,
+    layer: &PreparedLayer,
+    snapshot: SnapshotId,
+    time: Timestamp,
+) -> Result<Version> {
+    let outcome = layer_outcome(layer)?;
+    Ok(Version {
+        number: outcome.version,
+        snapshot,
+        committed: time,
+        rolled_back_to: None,
+        push_id: push.push_id.clone(),
+        asset: push.asset.clone(),
+        layer: layer.report.layer.clone(),
+        receipt: layer.receipt,
+        fields: layer.fields.clone(),
+        root_hash: layer.state.root_hash,
+        rows: layer.state.rows,
+        bbox: layer.state.extent.bounds,
+        geometry_types: layer.geometry_types.clone(),
+        segments: layer.state.segments.clone(),
+        assets: layer.assets.clone(),
+        key: layer.key().cloned(),
+        changes: layer.state.changes,
+        major: outcome.major,
+        valid_time: layer.valid_time().cloned(),
+        erased: None,
+        layout: None,
+    })
 }
 
 /// What a layer does to its dataset if it is committed onto the version that it was compared with.

@@ -2,7 +2,7 @@
 
 use crate::catalog::Shared;
 use crate::claims::ObjectClaim;
-use crate::commit::{Answer, Proposal, check_expected_version, preview, replay};
+use crate::commit::{Answer, Proposal, check_expected, check_expected_version, preview, replay, version_of};
 use crate::erasure::Erasure;
 use crate::key::declared_key;
 use crate::layer::{LayerPlan, LayerWriter, check_columns, fields_of, published_schema, schema_of};
@@ -291,6 +291,30 @@ impl Transaction {
     /// `Undeclared` listing what it breaks, unless it begins a new major.
     pub fn preview(self) -> Result<PushOutcome> {
         preview(self.layers.iter(), self.shared.snapshot().id())
+    }
+
+    /// The newest version of a dataset, and the one that the push would make if it were committed now: the same one if
+    /// its rows are the same. Rows of the latter can be read while the transaction is held.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if no layer of the push has ended for the dataset; `NotFound` if the dataset has no version yet;
+    /// `Undeclared` listing what the push breaks, unless it begins a new major.
+    pub(crate) fn before_and_after(&self, dataset: &DatasetId) -> Result<(Version, Version)> {
+        let layer = self.layers.iter().find(|layer| layer.dataset == *dataset);
+        let layer = layer.ok_or_else(|| Error::internal(format!("the push has no layer for dataset {dataset}")))?;
+        let newest = self.shared.newest_version(dataset)?;
+        let newest = newest.ok_or_else(|| Error::not_found(format!("dataset {dataset} has no version yet")))?;
+        check_expected(Some(layer.base), newest.number.0)?;
+        if !layer.is_new {
+            return Ok((newest.clone(), newest));
+        }
+        let after = version_of(&self.push, layer, newest.snapshot, self.shared.clock.now())?;
+        Ok((newest, after))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Makes the push true. Blocks until it is durable and visible.

@@ -5,6 +5,7 @@
 //! Other adapters are reached by address.
 
 mod bundled;
+mod choice;
 mod process;
 mod remote;
 mod stream;
@@ -13,6 +14,7 @@ use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::hashing::Hasher;
 use bundled::{Bundled, beside_this_program};
+use choice::{Chosen, Said};
 use remote::{Remote, bytes_requests};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,13 +43,20 @@ pub struct Reading {
     pub expected_schema: Option<bytes::Bytes>,
     /// The part of a raster that is wanted instead of rows.
     pub window: Option<BoundingBox>,
+    /// The version of the rules that the adapter must apply; `None` for the adapter that serves pushes.
+    pub rules: Option<String>,
 }
 
 /// Every adapter of this hub.
 #[derive(Clone)]
 pub struct Adapters {
     bundled: Arc<Bundled>,
+    /// What the bundled one said of itself.
+    bundled_said: Said,
+    /// Those that serve pushes before the bundled one.
     remote: Arc<Vec<Remote>>,
+    /// Those that serve no pushes.
+    beside: Arc<Vec<Remote>>,
     jobs: Arc<Semaphore>,
     time_max: Duration,
     certified: Option<Arc<Certified>>,
@@ -73,21 +82,21 @@ impl Adapters {
     pub async fn open(config: &Config, scratch: &Path) -> Result<Self> {
         let program = config.adapter_program.clone().map_or_else(beside_this_program, Ok)?;
         let certified = Certified::open(config, &program)?.map(Arc::new);
-        let mut remote = Vec::new();
-        for url in &config.adapters {
-            remote.push(Remote::connect(url).await?);
-        }
-        let adapters = Self {
+        let (remote, beside) = (connected(&config.adapters).await?, connected(&config.adapters_beside).await?);
+        let mut adapters = Self {
             bundled: Arc::new(Bundled::new(program, config, scratch)),
+            bundled_said: Said::default(),
             remote: Arc::new(remote),
+            beside: Arc::new(beside),
             jobs: Arc::new(Semaphore::new(config.adapter_jobs_max.max(1))),
             time_max: config.adapter_time_max,
             certified,
         };
         let described = adapters.describe().await?;
         adapters.check_bundled(&described)?;
-        for remote in adapters.remote.iter() {
-            adapters.check_remote(remote).await?;
+        adapters.bundled_said = Said::of(&described);
+        for remote in adapters.remote.iter().chain(adapters.beside.iter()) {
+            adapters.check_remote(remote, false).await?;
         }
         tracing::info!(adapter = described.name, version = described.version, libraries = ?described.libraries, "adapter answers");
         if let Some(missing) = described.libraries.get("not confined by") {
@@ -106,10 +115,15 @@ impl Adapters {
     }
 
     /// Begins to read a file with the adapter that fits; waits while too many are being read.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` if rules are asked for that no adapter applies to such a file; what the adapter says.
     pub async fn read(&self, reading: &Reading) -> Result<ReadStream> {
-        match self.remote.iter().position(|remote| remote.reads(reading)) {
-            Some(index) => self.read_remote(&self.remote[index], reading).await,
-            None => self.read_bundled(reading).await,
+        let job = Arc::new(self.job().await);
+        match self.choose(reading)? {
+            Chosen::Remote(remote) => self.read_remote(remote, reading, job).await,
+            Chosen::Bundled => self.read_bundled(reading, job).await,
         }
     }
 
@@ -118,12 +132,19 @@ impl Adapters {
         certified.certificates.check(described, Some(certified.program_sha256))
     }
 
-    /// Asks again who is there: behind an address another adapter may stand than before.
-    async fn check_remote(&self, remote: &Remote) -> Result<()> {
-        let Some(certified) = &self.certified else { return Ok(()) };
+    /// Asks again who is there, where it was chosen for its rules or needs a certificate: behind an address another
+    /// adapter may stand than before.
+    async fn check_remote(&self, remote: &Remote, is_chosen_for_rules: bool) -> Result<()> {
+        if self.certified.is_none() && !is_chosen_for_rules {
+            return Ok(());
+        }
         let described = client(remote.channel.clone()).describe(v1::DescribeRequest {}).await;
         let described =
             described.map_err(|status| from_status(&status).context(format_args!("adapter {}", remote.url)))?;
+        if is_chosen_for_rules {
+            remote.check_rules(described.get_ref())?;
+        }
+        let Some(certified) = &self.certified else { return Ok(()) };
         certified
             .certificates
             .check(described.get_ref(), None)
@@ -132,23 +153,34 @@ impl Adapters {
 
     /// Begins to cut a window out of a kept raster, which the bundled adapter wrote.
     pub async fn read_window(&self, reading: &Reading) -> Result<ReadStream> {
-        self.read_bundled(reading).await
+        self.read_bundled(reading, Arc::new(self.job().await)).await
     }
 
-    async fn read_remote(&self, remote: &Remote, reading: &Reading) -> Result<ReadStream> {
-        let mut stream = ReadStream::new(Source::Remote(remote.url.clone()), Arc::new(self.job().await), self.time_max);
-        self.check_remote(remote).await?;
+    async fn read_remote(
+        &self,
+        remote: &Remote,
+        reading: &Reading,
+        job: Arc<OwnedSemaphorePermit>,
+    ) -> Result<ReadStream> {
+        let mut stream = ReadStream::new(Source::Remote(remote.url.clone()), job, self.time_max);
+        self.check_remote(remote, reading.rules.is_some()).await?;
         let requests = bytes_requests(reading).await?;
         stream.begin(client(remote.channel.clone()), requests).await?;
         Ok(stream)
     }
 
-    async fn read_bundled(&self, reading: &Reading) -> Result<ReadStream> {
-        self.read_beside(reading, Arc::new(self.job().await)).await
+    /// Reads in the place among the running jobs that another reading has, which has ended: with the bundled adapter, or
+    /// if rules are asked for, as [`Adapters::read`].
+    pub(crate) async fn read_beside(&self, reading: &Reading, job: Arc<OwnedSemaphorePermit>) -> Result<ReadStream> {
+        if reading.rules.is_some()
+            && let Chosen::Remote(remote) = self.choose(reading)?
+        {
+            return self.read_remote(remote, reading, job).await;
+        }
+        self.read_bundled(reading, job).await
     }
 
-    /// Reads with the bundled adapter in the place among the running jobs that another reading has, which has ended.
-    pub(crate) async fn read_beside(&self, reading: &Reading, job: Arc<OwnedSemaphorePermit>) -> Result<ReadStream> {
+    async fn read_bundled(&self, reading: &Reading, job: Arc<OwnedSemaphorePermit>) -> Result<ReadStream> {
         let process = self.bundled.start(Some(&reading.path)).await?;
         let client = process.client();
         let mut stream = ReadStream::new(Source::Process(Box::new(process)), job, self.time_max);
@@ -174,6 +206,14 @@ impl Certified {
         hasher.update(&bytes);
         Ok(Some(Self { certificates, program_sha256: hasher.finish() }))
     }
+}
+
+async fn connected(urls: &[String]) -> Result<Vec<Remote>> {
+    let mut connected = Vec::with_capacity(urls.len());
+    for url in urls {
+        connected.push(Remote::connect(url).await?);
+    }
+    Ok(connected)
 }
 
 fn client(channel: Channel) -> AdapterServiceClient<Channel> {

@@ -85,9 +85,15 @@ pub struct Config {
     #[arg(long, value_name = "FILE")]
     pub adapter_program: Option<PathBuf>,
 
-    /// Another adapter, asked for the media types it describes, before the bundled one. May be repeated.
+    /// Another adapter, asked for the media types it describes, before the bundled one. May be repeated: the first that
+    /// describes a file's format serves its pushes.
     #[arg(long = "adapter", value_name = "URL")]
     pub adapters: Vec<String>,
+
+    /// An adapter that serves no pushes: `ukimet renormalize --rules VERSION` alone asks it, such as for the next rules before
+    /// the switch. May be repeated.
+    #[arg(long = "adapter-beside", value_name = "URL")]
+    pub adapters_beside: Vec<String>,
 
     /// Folder of certificates (*.json): no adapter is used that none of them is for, the bundled one included.
     #[arg(long, value_name = "DIR", requires = "adapter_authority")]

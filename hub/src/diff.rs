@@ -20,7 +20,7 @@ use std::path::Path;
 use ukimet_model::error::quoted;
 use ukimet_model::{ChangeCounts, Error, Result};
 
-pub use heading::{ColumnChange, DiffHeading};
+pub use heading::{ColumnChange, DiffHeading, Reread};
 pub use page::{Page, PageOptions, policy};
 pub use words::{CellChange, Operation, RowWords, shown_value, words};
 

@@ -4,6 +4,7 @@
 //! an adapter is not trusted: its counts must agree with what came.
 
 mod beside;
+mod comparing;
 mod kept;
 mod layer;
 mod refusal;
@@ -16,6 +17,7 @@ use crate::registers::Registers;
 use crate::staging::{PushHeader, Upload};
 use crate::usage::Usage;
 use beside::Known;
+pub(crate) use comparing::{Compared, ComparedVersions, Comparing};
 use kept::SecondLook;
 use refusal::refusal;
 use std::path::PathBuf;
@@ -60,6 +62,15 @@ pub struct Ingested {
     pub replayed: bool,
 }
 
+/// What goes along with a file that is read.
+#[derive(Default)]
+pub(crate) struct Along {
+    /// The corrections of its rows.
+    pub(crate) corrections: Option<Corrections>,
+    /// Who waits for the rows that would differ; for a dry run only.
+    pub(crate) comparing: Option<Comparing>,
+}
+
 /// How many messages may wait between the adapter and the catalog; each is at most one gRPC message.
 const MESSAGES_WAITING_MAX: usize = 4;
 
@@ -81,10 +92,11 @@ impl Ingest {
         if let Some(first) = upload.header.fixes.clone() {
             return Box::pin(self.ingest_fixes(upload, sha256, first, rows)).await;
         }
-        self.ingest_file(upload, intent, rows, None).await
+        self.ingest_file(upload, intent, rows, Along::default()).await
     }
 
-    /// Reads the file of an upload into a version, with the corrections of its rows if there are some.
+    /// Reads the file of an upload into a version, with the corrections of its rows if there are some; a dry run tells what
+    /// would change if somebody waits for it.
     ///
     /// # Errors
     ///
@@ -94,7 +106,7 @@ impl Ingest {
         upload: &Upload,
         mut intent: PushIntent,
         rows: Arc<AtomicU64>,
-        corrections: Option<Corrections>,
+        Along { corrections, comparing }: Along,
     ) -> Result<Ingested> {
         let header = &upload.header;
         let mapping = self.mapping_in_force(header, self.catalog.snapshot()).await?;
@@ -114,6 +126,7 @@ impl Ingest {
             register: mapping.register.clone(),
             kept,
             dry_run: header.dry_run,
+            comparing: comparing.clone(),
             stop: CancellationToken::new(),
         };
         let broken = match self.read_into(writer(Vec::new()), &asked, intent.clone(), corrections).await? {
@@ -220,7 +233,7 @@ impl Ingest {
 }
 
 /// What an adapter is asked for the bytes of a push.
-pub(crate) fn reading(header: &PushHeader, path: PathBuf, mapping: &MappingInForce) -> Reading {
+fn reading(header: &PushHeader, path: PathBuf, mapping: &MappingInForce) -> Reading {
     Reading {
         path,
         file_name: header.file_name.clone(),
@@ -230,6 +243,7 @@ pub(crate) fn reading(header: &PushHeader, path: PathBuf, mapping: &MappingInFor
             ..header.declared()
         },
         references: mapping.references.clone(),
+        rules: header.rules.clone(),
         ..Reading::default()
     }
 }

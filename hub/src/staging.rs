@@ -210,6 +210,7 @@ mod tests {
             valid_from: None,
             valid_to: None,
             dry_run: false,
+            rules: None,
         }
     }
 

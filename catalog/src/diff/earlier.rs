@@ -143,8 +143,10 @@ pub(super) fn put_together(
         let picks: Vec<_> = (0..changes.len()).map(|row| group.pick(row, &changes[row])).collect();
         for (i, column) in group.columns.iter().enumerate() {
             let place = side.read().binary_search(column).expect("groups are of the columns that are read");
-            let told = later.column_at(later_rows, *column);
-            columns[place] = Some(group.column(i, told, &picks, side.all.field(*column).data_type())?);
+            let data_type = side.all.field(*column).data_type();
+            // Where columns came or went another one may stand in this place, of which nothing is taken.
+            let told = later.column_at(later_rows, *column).filter(|told| told.data_type() == data_type);
+            columns[place] = Some(group.column(i, told, &picks, data_type)?);
         }
     }
     let missing = || Error::internal("a column is in no group");

@@ -1,19 +1,20 @@
 //! An adapter at an address: it gets the bytes of a file, since it may stand on another machine.
 
+use super::choice::Said;
 use super::{Reading, client, options};
 use futures::Stream;
-use std::path::Path;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tonic::transport::{Channel, Endpoint};
+use ukimet_model::error::quoted;
 use ukimet_model::{Error, Result};
 use ukimet_proto::v1;
 
 pub(super) struct Remote {
     pub(super) url: String,
     pub(super) channel: Channel,
-    media_types: Vec<String>,
-    extensions: Vec<String>,
+    /// What it said when the hub started.
+    pub(super) said: Said,
 }
 
 /// How much of a file goes in one message to an adapter that has no path to it, bytes.
@@ -29,21 +30,22 @@ impl Remote {
             .await
             .map_err(|e| unreachable(&e))?;
         let described = client(channel.clone()).describe(v1::DescribeRequest {}).await.map_err(|e| unreachable(&e))?;
-        let formats = described.into_inner().formats;
-        Ok(Self {
-            url: url.to_owned(),
-            channel,
-            media_types: formats.iter().flat_map(|f| f.media_types.clone()).collect(),
-            extensions: formats.into_iter().flat_map(|f| f.extensions).collect(),
-        })
+        Ok(Self { url: url.to_owned(), channel, said: Said::of(described.get_ref()) })
     }
 
-    pub(super) fn reads(&self, reading: &Reading) -> bool {
-        let extension = Path::new(&reading.file_name).extension().map(|e| e.to_string_lossy().to_lowercase());
-        match &reading.declared.media_type {
-            Some(media_type) => self.media_types.contains(media_type),
-            None => extension.is_some_and(|extension| self.extensions.contains(&extension)),
+    /// # Errors
+    ///
+    /// `Conflict` if it applies other rules than when the hub started: then what was chosen by them holds no more.
+    pub(super) fn check_rules(&self, described: &v1::DescribeResponse) -> Result<()> {
+        if described.rules_version == self.said.rules {
+            return Ok(());
         }
+        Err(Error::conflict(format!(
+            "adapter {} applied rules {} when the hub started and applies rules {} now; start the hub again",
+            self.url,
+            quoted(&self.said.rules),
+            quoted(&described.rules_version)
+        )))
     }
 }
 

@@ -38,11 +38,11 @@ pub(super) fn get_diff(export: &Export, request: v1::GetDiffRequest) -> Result<v
     })
 }
 
-fn wire_time(time: Timestamp) -> prost_types::Timestamp {
+pub(crate) fn wire_time(time: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() }
 }
 
-fn wire_column(change: ColumnChange) -> v1::ColumnChange {
+pub(crate) fn wire_column(change: ColumnChange) -> v1::ColumnChange {
     v1::ColumnChange { name: change.name, type_before: change.before, type_after: change.after }
 }
 

@@ -183,6 +183,7 @@ fn put_header(descriptor: &FlightDescriptor) -> Result<PushHeader> {
         valid_from: command.valid_from,
         valid_to: command.valid_to,
         dry_run: command.dry_run,
+        rules: None,
     })
 }
 

@@ -77,18 +77,15 @@ impl IngestService for Pushes {
     ) -> Result<Response<Self::RenormalizeStream>, Status> {
         let permit = self.admit().map_err(|e| to_status(&e))?;
         let request = request.into_inner();
-        let (datasets, rules) = self.renormalizable(&request).await.map_err(|e| to_status(&e))?;
+        let datasets = self.renormalizable(&request).map_err(|e| to_status(&e))?;
         let (answers, stream) = mpsc::channel(1);
         let pushes = self.clone();
         tokio::spawn(async move {
             for dataset in datasets {
-                let renormalized = tokio::select! {
-                    renormalized = pushes.read_again(dataset, &rules, &request) => renormalized,
+                tokio::select! {
+                    () = pushes.read_again(dataset, &request, &answers) => (),
                     () = answers.closed() => return,
                     () = pushes.draining.cancelled() => return,
-                };
-                if answers.send(Ok(renormalized)).await.is_err() {
-                    return;
                 }
             }
             drop(permit);

@@ -22,6 +22,18 @@ pub struct DiffHeading {
     pub columns: Vec<ColumnChange>,
     /// What was asked for.
     pub asked: RowQuery,
+    /// If it is not the next version that is compared but a new reading of the bytes of `from`: by which rules. `to` is
+    /// nothing that is there then.
+    pub reread: Option<Reread>,
+}
+
+/// The rules of a version and of a new reading of its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reread {
+    /// Those that made the version; `None` if its receipt does not tell.
+    pub before: Option<String>,
+    /// Those of the new reading.
+    pub now: String,
 }
 
 /// A column that is not the same in both versions.
@@ -51,6 +63,7 @@ impl DiffHeading {
             key: key_columns(schema),
             columns: column_changes(from, to),
             asked,
+            reread: None,
         }
     }
 }

@@ -50,6 +50,7 @@ fn written(format: DiffFormat, batch: &RecordBatch) -> Vec<u8> {
         key: Vec::new(),
         columns: Vec::new(),
         asked: RowQuery::default(),
+        reread: None,
     };
     let limits = PageLimits { diff_rows_max: 10, diff_positions_max: 10 };
     let options = PageOptions { language: crate::report::texts::Language::En, limits };

@@ -2,6 +2,7 @@
 
 use super::asset_sha256;
 use super::beside::DeleteMark;
+use super::comparing::Comparing;
 use super::kept::{Broken, Found, KeptType};
 use super::layer::{Misfit, OpenLayer, Told, end_layer};
 use crate::registers::Register;
@@ -32,6 +33,8 @@ pub(super) struct Writer {
     pub(super) kept: Vec<KeptType>,
     /// Whether it is only told what the push would do.
     pub(super) dry_run: bool,
+    /// Who waits for the rows that would differ.
+    pub(super) comparing: Option<Comparing>,
     pub(super) stop: CancellationToken,
 }
 
@@ -100,6 +103,9 @@ impl Writer {
         let breaks = transaction.breaks();
         if !breaks.is_empty() || (!self.kept.is_empty() && !misfits.is_empty()) {
             return Ok(Written::Broken(Box::new(Broken { breaks, found, misfits })));
+        }
+        if let Some(comparing) = &self.comparing {
+            comparing.tell(&transaction, &self.dataset)?;
         }
         if self.dry_run {
             return transaction.preview().map(Written::Outcome);

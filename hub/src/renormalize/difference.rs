@@ -1,160 +1,173 @@
-//! How the rows of a version differ from a new reading: by the hash of each row, then value by value.
+//! A difference in numbers: how many rows, and column by column which values changed, with a few of each.
 
-use super::columns_of;
+use crate::diff::{Operation, count_rows};
 use crate::files::wkt;
+use crate::ingest::ComparedVersions;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, RecordBatch, StructArray};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use arrow_schema::SchemaRef;
 use std::collections::{BTreeMap, HashMap};
-use ukimet_catalog::{Snapshot, row_hashes};
 use ukimet_model::batch::is_geometry;
-use ukimet_model::{Dataset, Error, Result, Version};
+use ukimet_model::{ChangeCounts, Error, Result};
 use ukimet_proto::v1;
 
-/// Rows of each side that are looked at value by value; what comes above counts as removed and added.
-const ROWS_SHOWN_MAX: usize = 20_000;
+/// Rows of each side that are looked at for pairs where no key tells which row is which.
+const ROWS_PAIRED_MAX: usize = 20_000;
 /// Characters of a shown value.
 const VALUE_CHARACTERS_MAX: usize = 200;
 
 /// The values of a row as text, `None` for null.
 type Values = Vec<Option<String>>;
 
-/// A comparison under way. Memory: 24 bytes for each row of the version, and the rows that are shown.
-pub(super) struct Comparison {
-    snapshot: Snapshot,
-    dataset: Dataset,
-    version: Version,
-    schema: SchemaRef,
+/// Numbers of a difference whose rows pass by. Memory: the rows that are looked at for pairs.
+pub(super) struct Tally {
+    versions: ComparedVersions,
+    counts: ChangeCounts,
+    examples_max: usize,
+    changed: BTreeMap<String, v1::ColumnDifference>,
     /// Columns that both sides have with the same type.
     common: Vec<String>,
-    /// How often each row stands in the version and has not been met again.
-    left: HashMap<u128, u64>,
+    removed: Vec<Values>,
     added: Vec<Values>,
-    rows_after: u64,
-    rows_added: u64,
 }
 
-impl Comparison {
-    /// Reads the version; `schema` is that of the new reading.
-    pub(super) fn begin(snapshot: Snapshot, dataset: Dataset, version: Version, schema: SchemaRef) -> Result<Self> {
-        let before = snapshot.schema(&version)?;
-        let is_common = |name: &str| {
-            let fields = (before.field_with_name(name), schema.field_with_name(name));
-            matches!(fields, (Ok(before), Ok(now)) if before.data_type() == now.data_type())
-        };
-        let common: Vec<String> =
-            before.fields().iter().map(|f| f.name().clone()).filter(|name| is_common(name)).collect();
-        let mut left = HashMap::with_capacity(usize::try_from(version.rows).unwrap_or_default());
-        for rows in columns_of(&snapshot, &dataset, &version, &common)? {
-            for hash in row_hashes(&rows?)? {
-                *left.entry(hash).or_insert(0) += 1;
-            }
-        }
-        Ok(Self { snapshot, dataset, version, schema, common, left, added: Vec::new(), rows_after: 0, rows_added: 0 })
+impl Tally {
+    /// With at most `examples_max` values a column.
+    pub(super) fn new(versions: ComparedVersions, examples_max: usize) -> Self {
+        let (changed, common) = (BTreeMap::new(), common_columns(&versions));
+        let (counts, removed, added) = (ChangeCounts::default(), Vec::new(), Vec::new());
+        Self { versions, counts, examples_max, changed, common, removed, added }
     }
 
-    /// The schema of the new reading.
-    pub(super) fn schema(&self) -> SchemaRef {
-        SchemaRef::clone(&self.schema)
-    }
-
-    /// Takes rows of the new reading.
+    /// Takes rows of the difference.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if they are none of a difference.
     pub(super) fn observe(&mut self, rows: &RecordBatch) -> Result<()> {
-        let columns = self.common.iter().map(|name| self.schema.index_of(name)).collect::<Result<Vec<_>, _>>();
-        let rows = columns.and_then(|columns| rows.project(&columns));
-        let rows = rows.map_err(|error| Error::internal("the adapter's rows lack a column").caused_by(error))?;
-        let mut added = Vec::new();
-        for (i, hash) in row_hashes(&rows)?.into_iter().enumerate() {
-            match self.left.get_mut(&hash).filter(|count| **count > 0) {
-                Some(count) => *count -= 1,
-                None => added.push(i),
+        count_rows(&mut self.counts, rows)?;
+        let column = |name: &str| rows.column_by_name(name).ok_or_else(foreign);
+        let operations = column("operation")?.as_string_opt::<i32>().ok_or_else(foreign)?;
+        let changed = column("changed")?.as_list_opt::<i32>().ok_or_else(foreign)?;
+        let side = |name: &str| column(name)?.as_struct_opt().ok_or_else(foreign);
+        let (before, after) = (side("before")?, side("after")?);
+        let (mut gone, mut come) = (Vec::new(), Vec::new());
+        for (row, operation) in operations.iter().enumerate() {
+            match operation.unwrap_or_default().parse()? {
+                Operation::Removed => gone.push(row),
+                Operation::Added => come.push(row),
+                Operation::Changed => {
+                    let names = changed.value(row);
+                    for name in names.as_string_opt::<i32>().ok_or_else(foreign)?.iter().flatten() {
+                        self.count(name, || Ok((value(before, name, row)?, value(after, name, row)?)))?;
+                    }
+                }
             }
         }
-        self.rows_after += rows.num_rows() as u64;
-        self.rows_added += added.len() as u64;
-        let room = ROWS_SHOWN_MAX - self.added.len();
-        self.added.extend(values_of(&rows, added.into_iter().take(room))?);
+        if self.versions.heading.key.is_empty() {
+            take_values(&mut self.removed, &self.common, before, gone)?;
+            take_values(&mut self.added, &self.common, after, come)?;
+        }
         Ok(())
     }
 
-    /// What differs, with at most `examples_max` values a column.
-    pub(super) fn finish(mut self, examples_max: usize) -> Result<v1::Difference> {
-        let rows_removed: u64 = self.left.values().sum();
-        let removed = self.removed()?;
-        let is_cut = rows_removed > removed.len() as u64 || self.rows_added > self.added.len() as u64;
-        let changed = paired(&removed, &self.added);
-        let rows_changed = changed.len() as u64;
-        let (columns_added, columns_removed) = self.columns()?;
+    /// Counts a row in which a column differs, and keeps its values if there is room.
+    fn count(&mut self, column: &str, values: impl FnOnce() -> Result<(Option<String>, Option<String>)>) -> Result<()> {
+        if !self.changed.contains_key(column) {
+            let difference = v1::ColumnDifference { column: column.to_owned(), ..v1::ColumnDifference::default() };
+            self.changed.insert(column.to_owned(), difference);
+        }
+        let difference = self.changed.get_mut(column).ok_or_else(foreign)?;
+        difference.rows += 1;
+        if difference.examples.len() < self.examples_max {
+            let (before, after) = values()?;
+            let shown = |text: Option<String>| text.as_deref().map(shortened);
+            difference.examples.push(v1::ChangedValue { before: shown(before), after: shown(after) });
+        }
+        Ok(())
+    }
+
+    /// All of it, in numbers.
+    pub(super) fn finish(mut self) -> Result<v1::Difference> {
+        let ChangeCounts { added, removed, changed } = self.counts;
+        let seen = [self.removed.len() as u64, self.added.len() as u64];
+        let is_cut = self.versions.heading.key.is_empty() && (removed > seen[0] || added > seen[1]);
+        let (gone, come) = (std::mem::take(&mut self.removed), std::mem::take(&mut self.added));
+        let pairs = paired(&gone, &come, self.common.len());
+        let rows_paired = pairs.len() as u64;
+        for (column, before, after) in pairs {
+            let name = self.common[column].clone();
+            self.count(&name, || Ok((before.clone(), after.clone())))?;
+        }
+        let (rows_before, rows_after) = (self.versions.rows_before, self.versions.rows_after);
+        let columns = &self.versions.heading.columns;
+        let named = |name: &str, data_type: &Option<String>| Some(format!("{name}: {}", data_type.as_ref()?));
         Ok(v1::Difference {
-            rows_before: self.version.rows,
-            rows_after: self.rows_after,
-            rows_same: self.rows_after - self.rows_added,
-            rows_changed,
-            rows_removed: rows_removed - rows_changed,
-            rows_added: self.rows_added - rows_changed,
-            columns_added,
-            columns_removed,
-            columns_changed: by_column(&self.common, changed, examples_max),
+            rows_before,
+            rows_after,
+            rows_same: rows_after.saturating_sub(added + changed),
+            rows_changed: changed,
+            rows_removed: removed,
+            rows_added: added,
+            columns_added: columns.iter().filter_map(|column| named(&column.name, &column.after)).collect(),
+            columns_removed: columns.iter().filter_map(|column| named(&column.name, &column.before)).collect(),
+            columns_changed: self.changed.into_values().collect(),
             is_cut,
+            rows_paired,
+            refusal: None,
         })
-    }
-
-    /// The rows of the version that were not met again, as many as are shown.
-    fn removed(&mut self) -> Result<Vec<Values>> {
-        let mut removed = Vec::new();
-        if self.left.values().all(|count| *count == 0) {
-            return Ok(removed);
-        }
-        for rows in columns_of(&self.snapshot, &self.dataset, &self.version, &self.common)? {
-            let rows = rows?;
-            let mut gone = Vec::new();
-            for (i, hash) in row_hashes(&rows)?.into_iter().enumerate() {
-                if let Some(count) = self.left.get_mut(&hash).filter(|count| **count > 0) {
-                    *count -= 1;
-                    gone.push(i);
-                }
-            }
-            let room = ROWS_SHOWN_MAX - removed.len();
-            removed.extend(values_of(&rows, gone.into_iter().take(room))?);
-            if removed.len() == ROWS_SHOWN_MAX {
-                break;
-            }
-        }
-        Ok(removed)
-    }
-
-    /// Columns of one side alone, as `name: type`.
-    fn columns(&self) -> Result<(Vec<String>, Vec<String>)> {
-        let other = |schema: &SchemaRef| {
-            let alone = schema.fields().iter().filter(|field| !self.common.contains(field.name()));
-            alone.map(|field| format!("{}: {}", field.name(), field.data_type())).collect()
-        };
-        Ok((other(&self.schema), other(&self.snapshot.schema(&self.version)?)))
     }
 }
 
-fn values_of(rows: &RecordBatch, which: impl Iterator<Item = usize>) -> Result<Vec<Values>> {
-    let options = FormatOptions::new();
-    let formats = rows.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options));
-    let formats = formats.collect::<Result<Vec<_>, _>>();
-    let formats = formats.map_err(|error| Error::internal("a value cannot be shown").caused_by(error))?;
-    let value = |at: usize, i: usize| {
-        let column = rows.column(at);
-        let is_place = is_geometry(rows.schema_ref().field(at));
-        let place = column.as_binary_opt::<i32>().filter(|_| is_place);
-        column.is_valid(i).then(|| match place.map(|place| wkt(place.value(i))) {
-            Some(Ok(text)) => text,
-            // Measures without heights have no WKT that reads back; they are shown as bytes.
-            Some(Err(_)) | None => formats[at].value(i).to_string(),
-        })
+fn foreign() -> Error {
+    Error::invalid_data("a batch of a difference was expected")
+}
+
+fn common_columns(versions: &ComparedVersions) -> Vec<String> {
+    let fields = |side: &str| match versions.schema.field_with_name(side).map(arrow_schema::Field::data_type) {
+        Ok(arrow_schema::DataType::Struct(fields)) => fields.clone(),
+        _ => arrow_schema::Fields::empty(),
     };
-    Ok(which.map(|i| (0..formats.len()).map(|at| value(at, i)).collect()).collect())
+    let (before, after) = (fields("before"), fields("after"));
+    let is_common = |field: &&arrow_schema::FieldRef| {
+        after.iter().any(|other| (other.name(), other.data_type()) == (field.name(), field.data_type()))
+    };
+    before.iter().filter(is_common).map(|field| field.name().clone()).collect()
 }
 
-/// Rows of both sides that differ in one column: the column, before, after. Each row is used once.
-fn paired<'a>(removed: &'a [Values], added: &'a [Values]) -> Vec<(usize, &'a Option<String>, &'a Option<String>)> {
-    let columns = removed.first().map_or(0, Vec::len);
+/// A value as text; `None` for null, and where the side has no such column.
+fn value(side: &StructArray, name: &str, row: usize) -> Result<Option<String>> {
+    let Some(at) = side.fields().iter().position(|field| field.name() == name) else { return Ok(None) };
+    let column = side.column(at);
+    if side.is_null(row) || column.is_null(row) {
+        return Ok(None);
+    }
+    let place = column.as_binary_opt::<i32>().filter(|_| is_geometry(&side.fields()[at]));
+    // Measures without heights have no WKT that reads back; they are shown as bytes.
+    if let Some(Ok(text)) = place.map(|place| wkt(place.value(row))) {
+        return Ok(Some(text));
+    }
+    let options = FormatOptions::new();
+    let format = ArrayFormatter::try_new(column.as_ref(), &options);
+    let format = format.map_err(|error| Error::internal("a value cannot be shown").caused_by(error))?;
+    Ok(Some(format.value(row).to_string()))
+}
+
+/// The values of some rows, as many as there is room for.
+fn take_values(to: &mut Vec<Values>, columns: &[String], side: &StructArray, rows: Vec<usize>) -> Result<()> {
+    let room = ROWS_PAIRED_MAX.saturating_sub(to.len());
+    for row in rows.into_iter().take(room) {
+        to.push(columns.iter().map(|name| value(side, name, row)).collect::<Result<_>>()?);
+    }
+    Ok(())
+}
+
+/// Rows of both sides that differ in one of so many columns: the column, before, after. Each row is used once.
+fn paired<'a>(
+    removed: &'a [Values],
+    added: &'a [Values],
+    columns: usize,
+) -> Vec<(usize, &'a Option<String>, &'a Option<String>)> {
     let mut is_paired = vec![false; added.len()];
     let mut left: Vec<usize> = (0..removed.len()).collect();
     let mut pairs = Vec::new();
@@ -165,33 +178,16 @@ fn paired<'a>(removed: &'a [Values], added: &'a [Values]) -> Vec<(usize, &'a Opt
             by_rest.entry(without(&added[i])).or_default().push(i);
         }
         left.retain(|&before| {
-            let Some(after) = by_rest.get_mut(&without(&removed[before])).and_then(Vec::pop) else { return true };
+            let found = by_rest.get_mut(&without(&removed[before]));
+            // Rows that differ in nothing here differ in a column that came or went.
+            let found = found.filter(|after| after.last().is_some_and(|after| removed[before] != added[*after]));
+            let Some(after) = found.and_then(Vec::pop) else { return true };
             is_paired[after] = true;
             pairs.push((column, &removed[before][column], &added[after][column]));
             false
         });
     }
     pairs
-}
-
-fn by_column(
-    columns: &[String],
-    pairs: Vec<(usize, &Option<String>, &Option<String>)>,
-    examples_max: usize,
-) -> Vec<v1::ColumnDifference> {
-    let mut found: BTreeMap<usize, v1::ColumnDifference> = BTreeMap::new();
-    for (column, before, after) in pairs {
-        let difference = found.entry(column).or_insert_with(|| v1::ColumnDifference {
-            column: columns[column].clone(),
-            ..v1::ColumnDifference::default()
-        });
-        difference.rows += 1;
-        if difference.examples.len() < examples_max {
-            let shown = |text: &Option<String>| text.as_deref().map(shortened);
-            difference.examples.push(v1::ChangedValue { before: shown(before), after: shown(after) });
-        }
-    }
-    found.into_values().collect()
 }
 
 fn shortened(text: &str) -> String {
@@ -213,11 +209,17 @@ mod tests {
     fn rows_that_differ_in_one_column_are_pairs_and_each_is_used_once() {
         let removed = [row(&["1", "a"]), row(&["2", "b"]), row(&["2", "b"]), row(&["3", "c"])];
         let added = [row(&["2", "B"]), row(&["1", "A"]), row(&["9", "z"])];
-        let pairs = paired(&removed, &added);
-        assert_eq!(pairs.len(), 2);
-        let found = by_column(&["id".to_owned(), "name".to_owned()], pairs, 1);
-        assert_eq!((found.len(), found[0].column.as_str(), found[0].rows), (1, "name", 2));
-        let example = &found[0].examples[0];
-        assert_eq!((example.before.as_deref(), example.after.as_deref()), (Some("a"), Some("A")));
+        let pairs = paired(&removed, &added, 2);
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let found: Vec<_> =
+            pairs.into_iter().map(|(column, before, after)| (column, text(before), text(after))).collect();
+        let expected = [(1, "a", "A"), (1, "b", "B")];
+        assert_eq!(found, expected.map(|(column, before, after)| (column, before.to_owned(), after.to_owned())));
+    }
+
+    #[test]
+    fn rows_that_differ_in_a_column_that_came_are_no_pair_of_another_column() {
+        let same = [row(&["1", "a"])];
+        assert!(paired(&same, &same, 2).is_empty());
     }
 }

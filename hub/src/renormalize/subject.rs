@@ -1,5 +1,6 @@
 //! A newest version, the push that brought its bytes, and that push once more.
 
+use crate::adapters::Reading;
 use crate::fixes::Origin;
 use crate::staging::{PushHeader, Upload};
 use std::io::Write;
@@ -58,6 +59,16 @@ impl Subject {
         Ok(Self { rules_before: rules_of(&receipt), snapshot, dataset, version, file, push, corrections })
     }
 
+    /// What decides which adapter reads the file: its name, what is declared of it, and rules that are asked for.
+    pub(super) fn reading(&self, rules: Option<String>) -> Reading {
+        Reading {
+            file_name: self.file.asset.file_name.clone(),
+            declared: self.push.declared.clone(),
+            rules,
+            ..Reading::default()
+        }
+    }
+
     /// The push again, under a name of its own: what it makes depends on the rules and on looked-up datasets too.
     pub(super) fn header(&self, rules: &str) -> Result<PushHeader> {
         let push_id = format!(
@@ -93,6 +104,7 @@ impl Subject {
             valid_from: self.version.valid_time.as_ref().map(|time| time.from.clone()),
             valid_to: self.version.valid_time.as_ref().and_then(|time| time.to.clone()),
             dry_run: false,
+            rules: None,
             size_bytes: Some(self.file.asset.size_bytes),
         })
     }

@@ -55,6 +55,9 @@ pub struct PushHeader {
     /// Whether it is only told what the push would do.
     #[serde(default)]
     pub dry_run: bool,
+    /// The version of the rules that the adapter must apply; `None` for the adapter that serves pushes.
+    #[serde(default)]
+    pub rules: Option<String>,
 }
 
 impl PushHeader {
@@ -96,6 +99,7 @@ impl PushHeader {
             ("valid_from", self.valid_from.as_deref()),
             ("valid_to", self.valid_to.as_deref()),
             ("dry_run", self.dry_run.then_some("")),
+            ("rules", self.rules.as_deref()),
         ];
         for (what, text) in later.into_iter().filter_map(|(what, text)| Some((what, text?))) {
             for part in [what, text] {

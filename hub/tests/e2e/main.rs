@@ -20,6 +20,7 @@ mod lifecycle;
 mod majors;
 mod mappings;
 mod modes;
+mod next_adapter;
 mod protocol;
 mod pushes;
 mod rasters;

@@ -1,6 +1,7 @@
 //! Stored bytes are read again: the difference first, then a version.
 
 use crate::hub::Hub;
+use crate::next_adapter::NextAdapter;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,7 +51,7 @@ fn what_a_looked_up_dataset_changes_is_shown_first_and_then_published() {
     hub.publish(&kato("Астана"), "kz/kato", &[]);
     let (code, found) = renormalized(&hub, &["kz/schools", "--dry-run", "--examples", "1"]);
     let result = &found[0]["result"];
-    assert_eq!((code, &result["rows_same"], &result["rows_changed"]), (0, &1.into(), &2.into()), "{found:?}");
+    assert_eq!((code, &result["rows_same"], &result["rows_paired"]), (0, &1.into(), &2.into()), "{found:?}");
     let column = &result["columns_changed"][0];
     assert_eq!((&column["column"], &column["rows"]), (&"region".into(), &2.into()));
     assert_eq!(column["examples"], serde_json::json!([["Нур-Султан", "Астана"]]));
@@ -166,4 +167,216 @@ fn corrected_rows_are_read_again_beside_the_file_that_they_correct() {
     assert_eq!((code, &result["rows_same"], &result["rows_after"]), (0, &6.into(), &6.into()), "{again:?}");
     let staged = fs::read_dir(dir.path().join("data/staging")).map(Iterator::count);
     assert_eq!(staged.unwrap_or_default(), 0, "nothing stays behind");
+}
+
+/// Parcels by number: a name and a place. The rules of [`NextAdapter`] change the name of 0001, move 0002, refuse 0003,
+/// make 0004 smaller, and leave 0005 as it is.
+fn parcels() -> String {
+    let square = |side: f64| {
+        let (west, south) = (76.9, 43.2);
+        serde_json::json!({ "type": "Polygon", "coordinates": [[
+            [west, south], [west + side, south], [west + side, south + side], [west, south + side], [west, south]
+        ]] })
+    };
+    let point = |x: f64, y: f64| serde_json::json!({ "type": "Point", "coordinates": [x, y] });
+    let rows = [
+        ("0001", "«Алатау»", point(76.9, 43.2)),
+        ("0002", "Медеу", point(76.8, 43.304)),
+        ("0003", "тест", point(76.7, 43.4)),
+        ("0004", "Тау", square(0.012)),
+        ("0005", "Көктөбе", point(76.6, 43.1)),
+    ];
+    let features = rows.map(|(kad, name, geometry)| {
+        serde_json::json!({ "type": "Feature", "properties": { "kad": kad, "name": name }, "geometry": geometry })
+    });
+    serde_json::json!({ "type": "FeatureCollection", "features": features }).to_string()
+}
+
+/// A hub with parcels, beside whose adapter one with the rules "3" stands.
+struct Switch {
+    hub: Hub,
+    _next: NextAdapter,
+    dir: tempfile::TempDir,
+}
+
+impl Switch {
+    fn open() -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let next = NextAdapter::start(dir.path(), "3");
+        let hub = Hub::start(&dir.path().join("data"), &["--adapter-beside", &next.url]);
+        let file = write(dir.path(), "parcels.geojson", &parcels());
+        hub.publish(&file, "almaty/parcels", &["--key", "kad"]);
+        Self { hub, _next: next, dir }
+    }
+
+    /// What the catalog keeps: every file of its truth.
+    fn truth(&self) -> Vec<PathBuf> {
+        let data = self.dir.path().join("data");
+        let mut files: Vec<PathBuf> = ["log", "raw", "data", "receipts"]
+            .iter()
+            .flat_map(|folder| crate::hub::files_below(&data.join(folder)))
+            // A projection, which is written when there is time.
+            .filter(|file| !file.components().any(|part| part.as_os_str() == "_delta_log"))
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn dry(&self, more: &[&str]) -> String {
+        let asked = ["renormalize", "almaty/parcels", "--rules", "3", "--dry-run"];
+        said(&self.hub, &[&asked[..], more].concat())
+    }
+}
+
+#[test]
+fn next_rules_are_shown_row_by_row_before_the_switch_and_change_just_that() {
+    let office = Switch::open();
+    let before = office.truth();
+    let text = office.dry(&[]);
+    let lines: Vec<String> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(lines[0], "almaty/parcels v1 read again, rules 2 → 3: 0 added, 1 removed, 3 changed (key kad)");
+    assert_eq!(lines[1], "1 of 4 rows stay as they are");
+    let has = |line: &str| assert!(lines.iter().any(|found| found == line), "{line:?} in {text}");
+    has("name differs in 1 row");
+    has("«Алатау» → Алатау");
+    has("geometry differs in 2 rows");
+    has("POINT(76.8 43.304) → POINT(76.8 43.3)");
+    has("changed 0001 name: «Алатау» → Алатау");
+    // PROJ's geod says 444.4 m for 0.004 degrees along the meridian there.
+    has("changed 0002 geometry 444.4 m");
+    has("removed 0003 name: тест");
+    // By GeographicLib's Planimeter the square has 1 298 879.9 m² before and 902 124.7 m² after.
+    assert!(lines.iter().any(|line| line.starts_with("changed 0004 geometry") && line.ends_with("m²")), "{text}");
+    let planned: Value = serde_json::from_str(&office.dry(&["--json"])).expect("JSON");
+    assert_eq!(office.truth(), before, "a dry run leaves nothing behind");
+    let snapshot = |hub: &Hub| hub.ask(&["versions", "almaty/parcels"]).1;
+    assert_eq!(snapshot(&office.hub)["versions"].as_array().map(Vec::len), Some(1));
+
+    let (code, done) = renormalized(&office.hub, &["almaty/parcels", "--rules", "3"]);
+    assert_eq!((code, &done[0]["result"]["status"]), (0, &"published".into()), "{done:?}");
+    let (_, differs) = office.hub.ask(&["diff", "almaty/parcels"]);
+    assert_eq!(planned["result"]["rows"], differs["rows"], "the switch does what was shown");
+    assert_eq!(differs["rows"].as_array().map(Vec::len), Some(4));
+    let (_, same) = renormalized(&office.hub, &["almaty/parcels", "--rules", "3", "--dry-run"]);
+    assert_eq!((&same[0]["rules_before"], &same[0]["result"]["rows_same"]), (&"3".into(), &4.into()), "{same:?}");
+    let (_, back) = renormalized(&office.hub, &["almaty/parcels", "--dry-run"]);
+    assert_eq!((&back[0]["rules_now"], &back[0]["result"]["rows_added"]), (&"2".into(), &1.into()), "{back:?}");
+    let Switch { hub, dir, .. } = office;
+    drop(hub);
+    crate::hub::verified(&dir.path().join("data"));
+}
+
+#[test]
+fn what_next_rules_would_change_is_written_as_a_page_and_as_files() {
+    let office = Switch::open();
+    let path = |name: &str| office.dir.path().join(name);
+    let file = |name: &str| {
+        office.dry(&["-o", path(name).to_str().expect("text")]);
+        fs::read(path(name)).expect("a file")
+    };
+    let page = String::from_utf8(file("parcels.html")).expect("text");
+    assert!(page.contains("almaty/parcels: what rules 3 would change in version 1"), "{page}");
+    assert!(page.contains("made with rules 2. Its file was read again with rules 3; nothing of that is published."));
+    let drawing = page.split_once("id=\"drawing\">").expect("a drawing").1;
+    let drawing: Value = serde_json::from_str(drawing.split_once("</script>").expect("its end").0).expect("JSON");
+    let shapes = drawing["shapes"].as_array().expect("shapes");
+    assert_eq!((drawing["operations"].to_string().as_str(), shapes.len()), (r#"["c","r","c","c"]"#, 4));
+    // Moved, gone, smaller, and one that stays where it is and is drawn once.
+    let sides = shapes.iter().map(|shape| (shape[0].is_null(), shape[1].is_null(), shape[0] == shape[1]));
+    let expected = [(false, false, false), (false, true, false), (false, false, false), (true, false, false)];
+    assert_eq!(sides.collect::<Vec<_>>(), expected, "{drawing}");
+    for word in ["0001", "«Алатау» → Алатау", "444.4", "тест"] {
+        assert!(page.contains(word), "{word} in the page");
+    }
+    assert!(!page.contains("http-equiv=\"refresh\"") && !page.contains("src=\""), "one file, no network");
+    let russian = office.dry(&["--format", "html", "--lang", "ru"]);
+    assert!(russian.contains("что правила 3 изменили бы в версии 1"), "{russian}");
+    let features = String::from_utf8(file("parcels.ndjson")).expect("text");
+    let features: Vec<Value> = features.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(features.len(), 4);
+    let renamed = features.iter().find(|feature| feature["properties"]["key"]["kad"] == "0001").expect("a feature");
+    let names = ["before", "after"].map(|side| renamed["properties"][side]["name"].as_str());
+    assert_eq!(names, [Some("«Алатау»"), Some("Алатау")]);
+    let area =
+        features.iter().find_map(|feature| feature["properties"]["area_change_m2"].as_f64().filter(|a| *a != 0.0));
+    assert!(area.is_some_and(|area| (-400_000.0..-390_000.0).contains(&area)), "{features:?}");
+    assert_eq!(&file("parcels.arrow")[..6], b"ARROW1");
+    let two = office.dry(&["--format", "csv", "--limit", "2"]);
+    assert_eq!(two.lines().count(), 3, "{two}");
+}
+
+#[test]
+fn next_rules_are_shown_for_the_whole_catalog_and_what_they_do_not_read_is_told() {
+    let office = Switch::open();
+    let table = write(office.dir.path(), "table.csv", "code;name\n1;a\n2;b\n");
+    office.hub.publish(&table, "kz/table", &[]);
+    let other =
+        write(office.dir.path(), "other.geojson", &parcels().replace("«Алатау»", "Алатау").replace("тест", "Тест"));
+    office.hub.publish(&other, "kz/other", &["--key", "kad"]);
+    let folder = office.dir.path().join("pages");
+    let folder_name = folder.to_str().expect("text");
+    let all = ["--all", "--rules", "3", "--dry-run", "--format", "html", "-o", folder_name];
+    let (code, found) = renormalized(&office.hub, &all);
+    assert_eq!((code, found.len()), (1, 3), "{found:?}");
+    let of = |name: &str| found.iter().find(|answer| answer["dataset"] == name).expect("an answer");
+    assert_eq!(of("almaty/parcels")["result"]["rows_changed"], 3);
+    assert_eq!(of("kz/other")["result"]["rows_changed"], 2);
+    let why = of("kz/table")["result"]["failure"].as_str().expect("a failure");
+    let expected =
+        "no adapter of this hub applies rules \"3\" to \"table.csv\"; those that read it apply \"2\" (the bundled one)";
+    assert!(why.contains(expected), "{why}");
+    for (dataset, word) in [("almaty/parcels", "«Алатау»"), ("kz/other", "0002")] {
+        let page = fs::read_to_string(folder.join(format!("{dataset}.html"))).expect("a page");
+        assert!(page.contains(word), "{dataset}");
+    }
+    assert!(!folder.join("kz/table.html").exists());
+    let refused = crate::hub::ukimet()
+        .args(["renormalize", "--all", "--dry-run", "--format", "html", "--hub", &office.hub.url])
+        .output()
+        .expect("the command runs");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("name a folder with -o"));
+}
+
+#[test]
+fn the_first_adapter_named_for_a_format_serves_its_pushes_and_one_beside_never_does() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let adapters = ["3", "4", "5"].map(|rules| NextAdapter::start(dir.path(), rules));
+    let [first, second, beside] = adapters.each_ref().map(|adapter| adapter.url.as_str());
+    let flags = ["--adapter-beside", beside, "--adapter", first, "--adapter", second];
+    let hub = Hub::start(&dir.path().join("data"), &flags);
+    let file = write(dir.path(), "parcels.geojson", &parcels());
+    hub.publish(&file, "almaty/parcels", &["--key", "kad"]);
+    let rules = |asked: &[&str]| {
+        let (code, found) = renormalized(&hub, &[&["almaty/parcels", "--dry-run"], asked].concat());
+        assert_eq!(code, 0, "{found:?}");
+        (found[0]["rules_before"].clone(), found[0]["rules_now"].clone(), found[0]["result"]["rows_added"].clone())
+    };
+    assert_eq!(rules(&[]), ("3".into(), "3".into(), 0.into()));
+    assert_eq!(rules(&["--rules", "4"]), ("3".into(), "4".into(), 0.into()));
+    assert_eq!(rules(&["--rules", "5"]), ("3".into(), "5".into(), 0.into()));
+    assert_eq!(rules(&["--rules", "2"]), ("3".into(), "2".into(), 1.into()), "the bundled one reads it, too");
+}
+
+#[test]
+fn what_the_switch_would_be_refused_for_is_shown_with_what_it_would_change() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let next = NextAdapter::start(dir.path(), "nameless");
+    let hub = Hub::start(&dir.path().join("data"), &["--adapter-beside", &next.url]);
+    let file = write(dir.path(), "parcels.geojson", &parcels());
+    hub.publish(&file, "almaty/parcels", &["--key", "kad"]);
+    let asked = |more: &[&str]| renormalized(&hub, &[&["almaty/parcels", "--rules", "nameless"], more].concat());
+    let (code, found) = asked(&["--dry-run"]);
+    let result = &found[0]["result"];
+    assert_eq!((code, &result["rows_changed"]), (0, &5.into()), "{found:?}");
+    assert_eq!(result["columns_removed"], serde_json::json!(["name: Utf8"]));
+    let refusal = result["refusal"].as_str().expect("why it would be refused");
+    assert!(refusal.contains("name") && refusal.contains("--new-major"), "{refusal}");
+    let (code, refused) = asked(&[]);
+    assert!(code == 1 && refused[0]["result"]["failure"] == refusal, "{refused:?}");
+    let (_, as_major) = asked(&["--dry-run", "--new-major"]);
+    assert_eq!((&as_major[0]["result"]["rows_changed"], &as_major[0]["result"]["refusal"]), (&5.into(), &Value::Null));
+    let (_, done) = asked(&["--new-major"]);
+    assert_eq!(done[0]["result"]["status"], "published", "{done:?}");
+    let (_, differs) = hub.ask(&["diff", "almaty/parcels"]);
+    assert_eq!(differs["rows"], as_major[0]["result"]["rows"], "a column that went from the middle");
 }

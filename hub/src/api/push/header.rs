@@ -33,6 +33,7 @@ pub(super) fn push_header(header: v1::PushHeader) -> Result<PushHeader> {
         valid_from: Some(header.valid_from).filter(|text| !text.is_empty()),
         valid_to: Some(header.valid_to).filter(|text| !text.is_empty()),
         dry_run: header.dry_run,
+        rules: None,
     })
 }
 

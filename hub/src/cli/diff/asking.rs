@@ -69,6 +69,7 @@ fn heading(selector: &VersionSelector, answer: v1::GetDiffResponse, asked: RowQu
             .map(|column| ColumnChange { name: column.name, before: column.type_before, after: column.type_after })
             .collect(),
         asked,
+        reread: None,
     })
 }
 

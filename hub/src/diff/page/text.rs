@@ -37,6 +37,11 @@ impl Text<'_> {
 
     fn title(&self) -> String {
         let (from, to) = (self.heading.from.0.0.to_string(), self.heading.to.0.0.to_string());
+        if let Some(reread) = &self.heading.reread {
+            let now = Words(&reread.now);
+            let fillings = [("dataset", Words(self.heading.dataset.as_str())), ("from", Words(&from)), ("now", now)];
+            return self.say("diff_title_rules", &fillings);
+        }
         let fillings = [("dataset", Words(self.heading.dataset.as_str())), ("from", Words(&from)), ("to", Words(&to))];
         self.say("diff_title", &fillings)
     }
@@ -62,13 +67,25 @@ impl Text<'_> {
         })
     }
 
-    fn about_versions(&self) -> Vec<String> {
-        let DiffHeading { from, to, key, columns, asked, .. } = self.heading;
+    /// What is compared with what.
+    fn sides(&self) -> String {
+        let DiffHeading { from, to, reread, .. } = self.heading;
         let (before, after) = (clock(from.1, self.language), clock(to.1, self.language));
         let (old, new) = (from.0.0.to_string(), to.0.0.to_string());
-        let versions =
-            [("from", Words(&old)), ("before", Words(&before)), ("to", Words(&new)), ("after", Words(&after))];
-        let mut sentences = vec![self.say("diff_versions", &versions)];
+        let Some(reread) = reread else {
+            let versions =
+                [("from", Words(&old)), ("before", Words(&before)), ("to", Words(&new)), ("after", Words(&after))];
+            return self.say("diff_versions", &versions);
+        };
+        let rules = reread.before.clone().unwrap_or_else(|| plain(self.language, "diff_rules_unknown"));
+        let reading =
+            [("from", Words(&old)), ("before", Words(&before)), ("old", Words(&rules)), ("now", Words(&reread.now))];
+        self.say("diff_rules", &reading)
+    }
+
+    fn about_versions(&self) -> Vec<String> {
+        let DiffHeading { key, columns, asked, .. } = self.heading;
+        let mut sentences = vec![self.sides()];
         let names = key.join(", ");
         sentences.push(if key.is_empty() {
             plain(self.language, "diff_no_key")

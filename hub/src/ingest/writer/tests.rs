@@ -51,6 +51,7 @@ fn write(stop: CancellationToken, messages: Vec<Message>) -> (Result<PushOutcome
         register: None,
         kept: Vec::new(),
         dry_run: false,
+        comparing: None,
         stop,
     };
     let (sender, received) = mpsc::channel(messages.len());
