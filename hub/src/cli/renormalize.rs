@@ -143,7 +143,7 @@ impl Renormalize {
         let replayed = outcome.replayed;
         let outcome = PushOutcome::try_from(outcome)?;
         if self.json {
-            output::line(&json_of(of, super::push::outcome_json(&outcome, replayed)).to_string());
+            output::line(&json_of(of, &super::push::outcome_json(&outcome, replayed)).to_string());
             return Ok(());
         }
         let word = if outcome.status == PushStatus::Published { "new version" } else { "unchanged" };
@@ -154,7 +154,7 @@ impl Renormalize {
 
     fn tell_failure(&self, of: &v1::RenormalizeResponse, why: &str) {
         if self.json {
-            output::line(&json_of(of, json!({ "failure": why })).to_string());
+            output::line(&json_of(of, &json!({ "failure": why })).to_string());
         } else {
             output::line(&format!("{}: not read again: {why}", name_of(of)));
         }
@@ -173,7 +173,7 @@ fn out_of_order() -> Error {
     Error::invalid_data("the hub sent a part of a difference before its beginning")
 }
 
-fn json_of(answer: &v1::RenormalizeResponse, result: Value) -> Value {
+fn json_of(answer: &v1::RenormalizeResponse, result: &Value) -> Value {
     json!({
         "dataset": answer.dataset,
         "version": (answer.version > 0).then_some(answer.version),

@@ -81,7 +81,7 @@ struct NextRules {
 impl AdapterService for NextRules {
     async fn describe(&self, _: Request<v1::DescribeRequest>) -> Result<Response<v1::DescribeResponse>, Status> {
         let mut described = self.inner.clone().describe(v1::DescribeRequest {}).await?.into_inner();
-        described.name = "next".to_owned();
+        "next".clone_into(&mut described.name);
         described.rules_version.clone_from(&self.rules);
         described.formats.retain(|format| format.name == "GeoJSON");
         Ok(Response::new(described))

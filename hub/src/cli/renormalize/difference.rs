@@ -154,7 +154,7 @@ impl<'a> Differing<'a> {
             } else if self.shown.format.is_none() && self.shown.has_rows {
                 result["rows"] = listed.iter().map(row_json).collect();
             }
-            output::line(&json_of(answer, result).to_string());
+            output::line(&json_of(answer, &result).to_string());
             return Ok(());
         }
         print_numbers(&self.heading, difference);
@@ -162,7 +162,9 @@ impl<'a> Differing<'a> {
             print_rows(&self.heading, &listed);
             print_rest(counts(difference), &listed);
         }
-        file.iter().for_each(|file| output::line(&format!("in {}", file.display())));
+        if let Some(file) = &file {
+            output::line(&format!("in {}", file.display()));
+        }
         Ok(())
     }
 }
@@ -203,8 +205,8 @@ fn heading(answer: &v1::RenormalizeResponse, begin: v1::DifferenceBegin, shown: 
 /// The difference in numbers, and column by column with a few values.
 fn print_numbers(heading: &DiffHeading, difference: &v1::Difference) {
     print_summary(heading, counts(difference));
-    let same = output::grouped(difference.rows_same);
-    output::line(&format!("  {same} of {} rows stay as they are", output::grouped(difference.rows_after)));
+    let (same, before) = (output::grouped(difference.rows_same), output::grouped(difference.rows_before));
+    output::line(&format!("  rows that stay as they are: {same} of {before}"));
     if difference.rows_paired > 0 {
         let pairs = output::counted(difference.rows_paired, "pair");
         output::line(&format!("  of the removed and added rows {pairs} differ in one column"));
