@@ -24,6 +24,7 @@ use crate::state::StateSlot;
 use crate::transaction::Transaction;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -386,11 +387,23 @@ impl DirectoryLock {
                 file.set_len(0).and_then(|()| file.write_all(pid.as_bytes())).map_err(failed)?;
                 Ok(Self { _file: file })
             }
-            Err(TryLockError::WouldBlock) => Err(Error::unavailable(in_use(&mut file))),
+            Err(TryLockError::WouldBlock) => Err(Error::unavailable(in_use(&mut file)).caused_by(DirectoryInUse)),
             Err(TryLockError::Error(e)) => Err(failed(e)),
         }
     }
 }
+
+/// The cause of the error for a data directory that another process has.
+#[derive(Clone, Copy, Debug)]
+pub struct DirectoryInUse;
+
+impl fmt::Display for DirectoryInUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("one process at a time may have it open")
+    }
+}
+
+impl std::error::Error for DirectoryInUse {}
 
 fn in_use(file: &mut File) -> String {
     let mut pid = String::new();

@@ -75,7 +75,7 @@ pub use assets::AssetBytes;
 pub use backup::{BackupReport, Copied, backup, restore};
 pub use beside::{Beside, ParquetFile};
 pub use bucket::BucketOptions;
-pub use catalog::Catalog;
+pub use catalog::{Catalog, DirectoryInUse};
 pub use collect::Collected;
 pub use compaction::{Compacted, CompactionScope};
 pub use diff::Diff;

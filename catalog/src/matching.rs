@@ -119,8 +119,8 @@ impl Matching {
     }
 }
 
-/// The error for a row whose key has no value.
+/// The error for a row whose key has no value; `first_row` is the number of the first of the rows, from 0.
 pub(crate) fn null_key(rows: &RecordBatch, row: usize, column: usize, first_row: u64) -> Error {
-    let (number, schema) = (first_row + row as u64, rows.schema());
+    let (number, schema) = (first_row + row as u64 + 1, rows.schema());
     Error::invalid_data(format!("row {number}: key column {} has no value", schema.field(column).name()))
 }

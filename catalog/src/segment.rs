@@ -298,7 +298,7 @@ pub(crate) fn shapes(rows: &RecordBatch, numbers: &[u64]) -> Result<Vec<Option<S
             return Ok(None);
         }
         let refused = |reason: String| {
-            Error::invalid_data(format!("row {}: {reason}", numbers.get(i).map_or(i as u64, |number| *number)))
+            Error::invalid_data(format!("row {}: {reason}", numbers.get(i).map_or(i as u64, |number| *number) + 1))
         };
         let shape = ukimet_model::wkb::inspect(geometries.value(i)).map_err(|e| refused(e.to_string()))?;
         if shape.is_finite { Ok(Some(shape)) } else { Err(refused("a coordinate is not finite".to_owned())) }

@@ -403,6 +403,15 @@ impl Snapshot {
         }
     }
 
+    /// What took a table that was kept with a push, because it held erased rows or may have; `None` if it is there.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if the state cannot be read.
+    pub fn erasure_of_table(&self, table: &TableRef) -> Result<Option<Erasure>> {
+        erased_object(&self.sources.objects, &self.sources.state, &paths::receipt(&table.sha256))
+    }
+
     /// A table that is kept with a push.
     ///
     /// # Errors

@@ -189,7 +189,7 @@ impl LayerTables {
     pub(crate) fn add_quarantined(&mut self, source_columns: &[String], row: &QuarantinedRow) -> Result<()> {
         if row.values.len() != source_columns.len() {
             let (found, expected) = (row.values.len(), source_columns.len());
-            let message = format!("row {} was refused with {found} values, expected {expected}", row.row);
+            let message = format!("row {} was refused with {found} values, expected {expected}", row.row + 1);
             return Err(Error::invalid_data(message));
         }
         if self.quarantine.is_none() {

@@ -171,8 +171,9 @@ impl ReadLayer {
         let rows: BTreeSet<u64> = self.quarantined.iter().map(|row| row.row).collect();
         require_equal("rows quarantined, each once", &self.quarantined.len(), &rows.len())?;
         require_equal("rows quarantined", &report.rows_refused, &(rows.len() as u64))?;
-        require(rows.last().is_none_or(|row| *row < report.rows_read), || {
-            format!("row {:?} is quarantined, rows_read is {}", rows.last(), report.rows_read)
+        let last = rows.last().copied().unwrap_or_default();
+        require(rows.is_empty() || last < report.rows_read, || {
+            format!("row {} is quarantined, rows_read is {}", last + 1, report.rows_read)
         })?;
         let errors: BTreeSet<u64> =
             self.verdicts.iter().filter(|v| v.severity() == v1::Severity::Error).filter_map(|v| v.row).collect();
@@ -254,7 +255,7 @@ impl ReadLayer {
         let rows = self.verdicts.iter().filter_map(|verdict| verdict.row);
         let last = rows.chain(self.quarantined.iter().map(|row| row.row)).max();
         require(last.is_none_or(|row| row < report.rows_read), || {
-            format!("a place is row {}, of {} that were read", last.unwrap_or_default(), report.rows_read)
+            format!("a place is row {}, of {} that were read", last.unwrap_or_default() + 1, report.rows_read)
         })?;
         let given_back = self.quarantined.len() as u64;
         require(given_back <= report.rows_refused, || {

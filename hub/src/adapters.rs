@@ -236,6 +236,7 @@ fn options(reading: &Reading, grant_path: bool) -> v1::AssetRequest {
         },
         all_layers: declared.layers == LayerSelection::All,
         region: declared.region.clone(),
+        time_zone: declared.time_zone.clone(),
         mapping: declared.mapping.clone(),
         references: reading.references.clone(),
         expected_schema: reading.expected_schema.clone(),

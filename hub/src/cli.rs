@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 //!
-//! Exit codes: 0 done; 1 refused or failed; 2 the command line is wrong; 3 no hub answers.
+//! Exit codes: 0 done; 1 refused or failed; 2 the command line is wrong; 3 no hub answers; 4 another process
+//! has the data directory.
 
 pub mod backup;
 pub mod compact;

@@ -172,6 +172,7 @@ impl Base {
                 media_type: Some("application/vnd.apache.arrow.stream".to_owned()),
                 crs,
                 region: self.first.record.declared.region.clone(),
+                time_zone: self.first.record.declared.time_zone.clone(),
                 mapping: mapping.text.clone(),
                 references: mapping.versions.clone(),
                 ..Declarations::default()
@@ -212,6 +213,6 @@ fn crs_of(declared: Option<&str>, mapping: Option<&str>, report: &LayerReport) -
 /// What the push of corrections declares: how its sheet was read, and for its rows what the first push declared. So the
 /// rows that it refuses once more are read the same way when they come back.
 fn carried_on(own: Declarations, rows: &Declarations) -> Declarations {
-    let Declarations { crs, region, mapping, references, .. } = rows.clone();
-    Declarations { crs, region, mapping, references, ..own }
+    let Declarations { crs, region, time_zone, mapping, references, .. } = rows.clone();
+    Declarations { crs, region, time_zone, mapping, references, ..own }
 }

@@ -5,8 +5,9 @@
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use std::time::Duration;
+use ukimet_catalog::DirectoryInUse;
 use ukimet_hub::cli;
-use ukimet_model::{ErrorKind, Result};
+use ukimet_model::{Error, ErrorKind, Result};
 
 /// Ukimet Hub: agencies push datasets, analysts pull Arrow, every version is kept.
 #[derive(Parser)]
@@ -60,8 +61,17 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             cli::output::error(&error);
-            ExitCode::from(if error.kind() == ErrorKind::Unavailable { 3 } else { 1 })
+            ExitCode::from(exit_code(&error))
         }
+    }
+}
+
+/// As the command line documents them.
+fn exit_code(error: &Error) -> u8 {
+    match error.kind() {
+        _ if error.has_cause::<DirectoryInUse>() => 4,
+        ErrorKind::Unavailable => 3,
+        _ => 1,
     }
 }
 

@@ -141,10 +141,16 @@ pub fn parse_severity(text: &str) -> Result<Severity> {
 ///
 /// # Errors
 ///
-/// `NotFound` if there is no such dataset, version or push.
+/// `NotFound` if there is no such dataset, version or push, or if a table that is asked for alone went with erased rows;
+/// a whole report says so and shows what is left.
 /// `scratch` is a directory for files that need not survive.
 pub fn write_report(snapshot: &Snapshot, request: &ReportRequest, scratch: &Path, file: &File) -> Result<()> {
     let subject = find(snapshot, &request.dataset, request.push_id.as_ref())?;
+    let subject = match request.format {
+        // One table alone is there or not.
+        ReportFormat::Csv | ReportFormat::Arrow => subject,
+        _ => subject.without_erased(snapshot)?,
+    };
     let mut out = BufWriter::new(file);
     match request.format {
         ReportFormat::Text | ReportFormat::Html => {

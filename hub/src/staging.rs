@@ -201,6 +201,7 @@ mod tests {
             encoding: None,
             mapping: None,
             region: None,
+            time_zone: None,
             layers: LayerSelection::Only,
             metadata: DatasetMetadata::default(),
             expected_version: None,

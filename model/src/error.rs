@@ -58,6 +58,18 @@ impl Error {
         self
     }
 
+    /// Whether something of this type is among what it came from.
+    pub fn has_cause<T: StdError + 'static>(&self) -> bool {
+        let mut cause = self.source.as_deref().map(|cause| cause as &(dyn StdError + 'static));
+        while let Some(found) = cause {
+            if found.is::<T>() || found.downcast_ref::<Self>().is_some_and(Self::has_cause::<T>) {
+                return true;
+            }
+            cause = found.source();
+        }
+        false
+    }
+
     /// Puts what was being done before the message, as `context: message`.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
@@ -157,6 +169,14 @@ mod tests {
         let inner = Error::invalid_data("ring 2 is open");
         let error = Error::invalid_request("layer roads was refused").caused_by(inner).context("push p1");
         assert_eq!(error.to_string(), "push p1: layer roads was refused: ring 2 is open");
+    }
+
+    #[test]
+    fn a_cause_is_found_at_any_depth() {
+        let inner = Error::unavailable("reading").caused_by(std::io::Error::other("gone"));
+        let error = Error::internal("opening").caused_by(inner).context("push p1");
+        assert!(error.has_cause::<std::io::Error>() && !error.has_cause::<std::fmt::Error>());
+        assert!(!Error::internal("alone").has_cause::<std::io::Error>());
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub struct Declarations {
     pub encoding: Option<String>,
     /// Where the data lies.
     pub region: Option<String>,
+    /// The time zone of times that have none.
+    pub time_zone: Option<String>,
     /// Which layers.
     pub layers: LayerSelection,
     /// What the rows are to those that are there.

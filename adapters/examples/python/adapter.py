@@ -38,8 +38,8 @@ def inspect(options, content):
 
 def check(options):
     """What this adapter cannot do is refused and never left out silently."""
-    if options.HasField("mapping") or options.HasField("expected_schema"):
-        raise Refusal("records are read as they are, found a mapping or a schema that they are to fit")
+    if options.HasField("mapping") or options.HasField("expected_schema") or options.time_zone:
+        raise Refusal("records are read as they are, found a mapping, a time zone or a schema that they are to fit")
     if options.crs not in ("", "OGC:CRS84", "EPSG:4326") or options.encoding.lower() not in ("", "utf-8", "utf8"):
         raise Refusal(f"crs OGC:CRS84 and encoding UTF-8 are read, found {options.crs!r:.80} and {options.encoding!r:.80}")
 

@@ -300,7 +300,7 @@ fn declared(options: &ReadOptions) -> Declared {
         crs: options.crs.clone(),
         encoding: options.encoding.clone(),
         region: options.region.clone(),
-        time_zone: options.mapping.as_ref().and_then(|mapping| mapping.time_zone.clone()),
+        time_zone: options.time_zone.clone(),
         valid_on: options.mapping.as_ref().and_then(|mapping| mapping.valid_on),
         mapping: options.mapping.clone().map(Arc::new),
         references: options.references.clone(),

@@ -134,7 +134,8 @@ impl GeometryRule {
     fn check(&self, shape: &Shape, row: u64) -> Result<()> {
         if shape.vertices > self.limits.vertices_max {
             return Err(Error::limit_reached(format!(
-                "row {row} has a {} of {} positions, the limit is {}",
+                "row {} has a {} of {} positions, the limit is {}",
+                row + 1,
                 shape.kind.name(),
                 shape.vertices,
                 self.limits.vertices_max
@@ -308,7 +309,7 @@ fn refuse(error: WkbError, row: u64, findings: &mut Findings) -> Result<()> {
             "rows with curves, surfaces or other kinds outside OGC Simple Features were refused",
         ),
         WkbError::Nesting => ("geometry.too_deep", "rows with collections nested too deep were refused"),
-        _ => return Err(Error::invalid_data(format!("row {row} has a damaged geometry: {error}"))),
+        _ => return Err(Error::invalid_data(format!("row {} has a damaged geometry: {error}", row + 1))),
     };
     findings.add(rule, Severity::Error, message, 1, [example(Some(row), None, &error.to_string(), None)]);
     Ok(())

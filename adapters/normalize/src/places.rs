@@ -136,7 +136,8 @@ impl PlaceSurvey {
             Some(Candidate::Cell(_)) => {
                 if let (Some(first), Some((row, srid))) = (self.srid, self.other_srid) {
                     return Err(Error::invalid_data(format!(
-                        "row {row} has SRID {srid}, but rows before have {first}"
+                        "row {} has SRID {srid}, but rows before have {first}",
+                        row + 1
                     )));
                 }
                 if let Some(srid) = self.srid {
@@ -149,8 +150,9 @@ impl PlaceSurvey {
         if places.is_none() && !has_geometry {
             let message = match (self.candidate, &self.first_misfit) {
                 (Some(_), Some((row, found))) => format!(
-                    "the table has no geometry: its columns of places hold something else, such as {} in row {row}",
-                    quoted(found)
+                    "the table has no geometry: its columns of places hold something else, such as {} in row {}",
+                    quoted(found),
+                    row + 1
                 ),
                 _ => "the table has no geometry: no columns of coordinates or WKT were found by name".to_owned(),
             };

@@ -369,8 +369,9 @@ impl TextPlan {
     fn undecodable(&self, bytes: &[u8], at: Undecodable, column: usize, row: u64) -> Error {
         let found = bytes.get(at.offset).map_or("the end".to_owned(), |byte| format!("byte 0x{byte:02X}"));
         Error::invalid_data(format!(
-            "expected {} text, found {found} in row {row}, column {}, offset {}; declare the encoding, for example windows-1251 or KZ-1048",
+            "expected {} text, found {found} in row {}, column {}, offset {}; declare the encoding, for example windows-1251 or KZ-1048",
             self.encoding.name(),
+            row + 1,
             quoted(&self.names[column]),
             at.offset
         ))

@@ -125,6 +125,9 @@ pub struct ReadOptions {
     pub encoding: Option<String>,
     /// The region that the publisher declares: a KATO or ISO code, or `west,south,east,north` in OGC:CRS84 degrees.
     pub region: Option<String>,
+    /// The time zone that the publisher declares for times without one: an IANA name or a region such as `KZ-43`. An
+    /// adapter that does not heed it refuses it.
+    pub time_zone: Option<String>,
     /// Which layers to read.
     pub layers: LayerSelection,
     /// How many rows a batch has at most; `None` for the adapter's own choice.

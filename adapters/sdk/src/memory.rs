@@ -204,7 +204,7 @@ fn parse_rows<'a>(layer: &str, columns: usize, lines: &mut impl Iterator<Item = 
                 "layer {} has {columns} columns, found {} cells in row {}",
                 quoted(layer),
                 row.len(),
-                rows.len()
+                rows.len() + 1
             )));
         }
         rows.push(row);

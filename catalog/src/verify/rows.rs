@@ -220,7 +220,7 @@ fn check_blank(version: &Version, rows: &[(u128, u128)], blank: &RoaringBitmap, 
     let nulls = nulls.map_err(|e| Error::internal("making a row without values").caused_by(e))??;
     let is_blank = |row: u32| rows.get(row as usize).is_some_and(|(_, hash)| nulls.first() == Some(hash));
     match blank.iter().find(|row| !is_blank(*row) || live.contains(*row)) {
-        Some(row) => Err(Error::internal(format!("row {row} has no key, as erased rows, but is there"))),
+        Some(row) => Err(Error::internal(format!("row {} has no key, as erased rows, but is there", row + 1))),
         None => Ok(()),
     }
 }
@@ -253,7 +253,7 @@ fn check_tree(
         let window = BoundingBox::from(place.map(f64::from));
         let is_there = |candidate: &Candidate| candidate.row as usize == row && candidate.is_inside;
         if !tree.candidates(&window)?.iter().any(is_there) {
-            return Err(Error::internal(format!("a search in the R-tree does not find row {row}")));
+            return Err(Error::internal(format!("a search in the R-tree does not find row {}", row + 1)));
         }
     }
     Ok(())

@@ -174,6 +174,7 @@ fn put_header(descriptor: &FlightDescriptor) -> Result<PushHeader> {
         encoding: None,
         mapping: command.mapping,
         region: None,
+        time_zone: None,
         layers: LayerSelection::Only,
         metadata: command.metadata,
         expected_version: command.expected_version,

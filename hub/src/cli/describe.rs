@@ -6,7 +6,7 @@ use crate::client::{Client, DEFAULT_HUB};
 use clap::Args;
 use serde_json::json;
 use std::process::ExitCode;
-use ukimet_model::{LayerReport, Result, VersionSelector};
+use ukimet_model::{LayerReport, ProcessStep, Result, VersionSelector};
 use ukimet_proto::status::from_status;
 use ukimet_proto::v1;
 
@@ -93,17 +93,46 @@ fn print_dataset(dataset: &v1::Dataset, report: &LayerReport) {
     output::table(&["column", "type", "role", "unit", "in the source"], &rows);
     output::line("what was done to the data:");
     for step in &report.steps {
-        let changed = if step.count == 0 {
-            "nothing changed".to_owned()
-        } else {
-            format!("{} changed", output::grouped(step.count))
-        };
-        output::line(&format!("  {} ({}): {changed}", step.step, step.version));
+        output::line(&format!("  {} ({}): {}", step.step, step.version, what_changed(step)));
         for (name, value) in &step.parameters {
             output::line(&format!("    {name}: {value}"));
         }
     }
     for diagnostic in &report.diagnostics {
         output::line(&format!("  {}: {} ({}×)", diagnostic.rule, diagnostic.message, diagnostic.count));
+    }
+}
+
+/// How much a step changed: what it counts itself, and by its parameters the values that rules of its name repaired.
+fn what_changed(step: &ProcessStep) -> String {
+    let of_rule = |name: &str| name.strip_prefix(step.step.as_str()).is_some_and(|rule| rule.starts_with('.'));
+    let by_rule = step.parameters.iter().filter(|(name, _)| of_rule(name));
+    let repaired: u64 = by_rule.filter_map(|(_, count)| count.parse::<u64>().ok()).sum();
+    let said = [(step.count, "changed"), (repaired, "repaired")];
+    let said = said.into_iter().filter(|(count, _)| *count > 0);
+    let said: Vec<String> = said.map(|(count, what)| format!("{} {what}", output::grouped(count))).collect();
+    if said.is_empty() { "nothing changed".to_owned() } else { said.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_counts_repairs_by_rule_did_not_change_nothing() {
+        let step = |count, parameters: &[(&str, &str)]| ProcessStep {
+            step: "text".to_owned(),
+            version: "2".to_owned(),
+            parameters: parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            count,
+            examples: Vec::new(),
+        };
+        let known = ("known_by", "the publisher");
+        assert_eq!(what_changed(&step(0, &[known])), "nothing changed");
+        assert_eq!(
+            what_changed(&step(0, &[known, ("text.cut", "2"), ("text.mojibake: utf-8", "1200")])),
+            "1 202 repaired"
+        );
+        assert_eq!(what_changed(&step(7, &[("text.cut", "2")])), "7 changed, 2 repaired");
     }
 }

@@ -49,6 +49,10 @@ pub struct Push {
     /// are refused, and a CRS that nobody declares may be inferred.
     #[arg(long, value_name = "REGION", allow_hyphen_values = true)]
     region: Option<String>,
+    /// The time zone of times that have none: an IANA name (Asia/Almaty) or a region (KZ-43). They become instants; without
+    /// it they stay times without a zone.
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
     /// How the push changes the dataset.
     #[arg(long, value_enum, default_value_t = Mode::Replace)]
     mode: Mode,
@@ -81,7 +85,7 @@ pub struct Push {
     expected_version: Option<u64>,
     /// The file is the corrected sheet of rows that this push refused (see `ukimet report --format xlsx`): only these
     /// rows are read, and come beside the rows that are published.
-    #[arg(long, value_name = "PUSH_ID", conflicts_with_all = ["crs", "region", "mapping", "no_mapping", "all_layers"])]
+    #[arg(long, value_name = "PUSH_ID", conflicts_with_all = ["crs", "region", "time_zone", "mapping", "no_mapping", "all_layers"])]
     fixes: Option<String>,
     /// Print the outcome as JSON.
     #[arg(long)]
@@ -206,6 +210,7 @@ impl Push {
             mapping: None,
             fixes: self.fixes.clone(),
             region: self.region.clone(),
+            time_zone: self.time_zone.clone(),
             new_major: self.schema.new_major,
             valid_from: self.schema.valid_from.clone().unwrap_or_default(),
             valid_to: self.schema.valid_to.clone().unwrap_or_default(),

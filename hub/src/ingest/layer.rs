@@ -97,8 +97,8 @@ impl Told {
     /// Places are rows of the layer, refused rows have a verdict that says why, and no others are in quarantine.
     fn check(&self, layer: &str, report: &LayerReport) -> Result<()> {
         let lost = |what: String| Err(Error::data_loss(format!("layer {}: {what}", quoted(layer))));
-        if self.row_last.is_some_and(|row| row >= report.rows_read) {
-            return lost(format!("the adapter read {} rows, but tells of row {:?}", report.rows_read, self.row_last));
+        if let Some(row) = self.row_last.filter(|row| *row >= report.rows_read) {
+            return lost(format!("the adapter read {} rows, but tells of row {}", report.rows_read, row + 1));
         }
         if self.quarantined > report.rows_refused {
             let (found, refused) = (self.quarantined, report.rows_refused);

@@ -93,6 +93,7 @@ impl Subject {
             crs: declared.crs.clone(),
             encoding: declared.encoding.clone(),
             region: declared.region.clone(),
+            time_zone: declared.time_zone.clone(),
             // The one in force now, as for any push, and it stays in force.
             mapping: None,
             layers,

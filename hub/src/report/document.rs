@@ -63,7 +63,7 @@ pub(super) fn document(
     blocks.extend(writer.how().into_iter().map(Block::Paragraph));
     blocks.push(Block::Heading(plain(language, "found")));
     if found.is_empty() {
-        let is_whole = subject.layer.report.diagnostics.is_empty();
+        let is_whole = filter.is_open() || subject.layer.report.diagnostics.is_empty();
         let nothing = if is_whole { plain(language, "nothing") } else { plain(language, "nothing_filtered") };
         blocks.push(Block::Paragraph(nothing));
     } else if found.iter().any(|found| found.places.iter().any(|place| place.row.is_some())) {
@@ -138,6 +138,10 @@ impl Writer<'_> {
                 ],
             ),
         });
+        if let Some(erased) = &self.subject.erased {
+            let (time, why) = (clock(erased.erased, self.language), shown(&erased.why, TEXT_CHARACTERS_MAX));
+            paragraphs.push(self.say("erased", &[("time", Text(&time)), ("why", Text(&why))]));
+        }
         if let Some(time) = self.subject.published() {
             paragraphs.push(self.say("committed", &[("time", Text(&clock(time, self.language)))]));
         }

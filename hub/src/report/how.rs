@@ -137,7 +137,12 @@ impl Writer<'_> {
         if let Some(more @ 1..) = step.count.checked_sub(step.examples.len() as u64) {
             list.push(self.say("more", &[("n", Number(more))]));
         }
-        let mut sentences = vec![self.say("types", &[("n", Number(step.count)), ("list", Text(&list.join("; ")))])];
+        let count = ("n", Number(step.count));
+        let mut sentences = vec![if step.examples.is_empty() {
+            self.say("types_counted", &[count])
+        } else {
+            self.say("types", &[count, ("list", Text(&list.join("; ")))])
+        }];
         if let Some(zone) = self.subject.parameter("types", "time_zone") {
             sentences.push(self.say("time_zone", &[("zone", Text(zone))]));
         }

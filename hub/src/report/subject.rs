@@ -1,7 +1,7 @@
 //! The push that a report is on.
 
 use jiff::Timestamp;
-use ukimet_catalog::{PushRecord, Snapshot};
+use ukimet_catalog::{Erasure, PushRecord, Snapshot};
 use ukimet_model::{
     COLUMNS_KEY, ColumnDecision, Dataset, Error, LayerOutcome, ProcessStep, PushId, Result, Version, VersionSelector,
 };
@@ -17,6 +17,8 @@ pub struct Subject {
     pub record: PushRecord,
     /// What it did to the dataset.
     pub layer: LayerOutcome,
+    /// What took tables of the push, which are left out then; see [`Subject::without_erased`].
+    pub erased: Option<Erasure>,
 }
 
 /// Finds the push that made a version, or another push into the dataset.
@@ -37,10 +39,30 @@ pub fn find(snapshot: &Snapshot, selector: &VersionSelector, push_id: Option<&Pu
         let selector = VersionSelector { dataset: dataset.id.clone(), version: Some(layer.version.into()) };
         version = snapshot.version(&selector)?.1;
     }
-    Ok(Subject { dataset, version, record, layer })
+    Ok(Subject { dataset, version, record, layer, erased: None })
 }
 
 impl Subject {
+    /// What is left of the push if tables of it went because rows were erased: the numbers, without places and values.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if the catalog's state cannot be read.
+    pub(super) fn without_erased(mut self, snapshot: &Snapshot) -> Result<Self> {
+        for table in [&mut self.layer.verdicts, &mut self.layer.quarantine] {
+            let Some(kept) = table else { continue };
+            if let Some(erasure) = snapshot.erasure_of_table(kept)? {
+                *table = None;
+                self.erased = Some(erasure);
+            }
+        }
+        if self.erased.is_some() {
+            // Commits of earlier releases name examples.
+            self.layer.report = self.layer.report.without_examples();
+        }
+        Ok(self)
+    }
+
     /// When the push published the version; `None` if another push did.
     pub(super) fn published(&self) -> Option<Timestamp> {
         (self.version.push_id == self.record.push_id).then_some(self.version.committed)

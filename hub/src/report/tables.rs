@@ -120,7 +120,12 @@ pub(super) fn write_json(
         ("outcome", json!(subject.layer)),
     ];
     write!(out, "{{").map_err(write_failed)?;
-    for (name, value) in head {
+    let erased = subject.erased.as_ref();
+    let erased = erased.map(|erasure| {
+        let at = json!({ "erased": erasure.erased, "why": erasure.why, "operation": erasure.operation });
+        ("erased", at)
+    });
+    for (name, value) in head.into_iter().chain(erased) {
         writeln!(out, "\"{name}\":{value},").map_err(write_failed)?;
     }
     write!(out, "\"verdicts\":[").map_err(write_failed)?;

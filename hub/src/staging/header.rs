@@ -33,6 +33,9 @@ pub struct PushHeader {
     /// The region that the publisher declares.
     #[serde(default)]
     pub region: Option<String>,
+    /// The time zone that the publisher declares for times without one.
+    #[serde(default)]
+    pub time_zone: Option<String>,
     /// Which layers.
     pub layers: LayerSelection,
     /// Titles and so on.
@@ -68,6 +71,7 @@ impl PushHeader {
             crs: self.crs.clone(),
             encoding: self.encoding.clone(),
             region: self.region.clone(),
+            time_zone: self.time_zone.clone(),
             layers: self.layers.clone(),
             mode: self.mode,
             key: self.key.clone(),
@@ -93,6 +97,7 @@ impl PushHeader {
             ("key", key.as_deref()),
             ("delete_column", self.delete_column.as_deref()),
             ("region", self.region.as_deref()),
+            ("time_zone", self.time_zone.as_deref()),
             ("mapping", self.mapping.as_deref()),
             ("fixes", self.fixes.as_ref().map(PushId::as_str)),
             ("new_major", self.new_major.then_some("")),

@@ -143,6 +143,18 @@ async fn an_erased_person_is_nowhere_below_the_data_directory_and_every_door_say
     let report = ukimet().args(["report", "a/people@v1", "--hub", &hub.url, "--format", "csv"]).output().expect("runs");
     let said = [report.stdout, report.stderr].concat();
     assert!(String::from_utf8_lossy(&said).contains("were erased on"), "{}", String::from_utf8_lossy(&said));
+    for format in ["text", "html", "json", "xlsx"] {
+        let report = ["report", "a/people@v1", "--hub", &hub.url, "--format", format];
+        let report = ukimet().args(report).output().expect("runs");
+        assert!(report.status.success(), "{format}: {}", String::from_utf8_lossy(&report.stderr));
+        let said = String::from_utf8_lossy(&report.stdout);
+        assert!(!said.contains(MARKER), "{format}: {said}");
+        assert!(format == "xlsx" || said.contains("a request of 22 November"), "{format}: {said}");
+        assert!(
+            format != "text" || said.contains("were read: ") && said.contains("Rows of this push were erased on"),
+            "{said}"
+        );
+    }
 
     // The Delta log comes back without the person.
     log_at(&data, 4);

@@ -156,3 +156,39 @@ fn the_demo_ends_well() {
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("helsinki/school-districts") && text.contains("read back from GeoParquet"), "{text}");
 }
+
+#[test]
+fn times_without_a_zone_become_instants_by_a_declared_zone_and_not_else() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(&dir.path().join("data"), &[]);
+    let file = dir.path().join("times.csv");
+    fs::write(&file, "id,seen\n1,2024-02-29 22:30:00\n2,2024-02-29 23:30:00\n3,2024-03-01 12:00:00\n")
+        .expect("written");
+    let type_of = |dataset: &str| {
+        let (_, described) = hub.ask(&["describe", dataset]);
+        let columns = described["dataset"]["version"]["fields"].as_array().expect("columns").clone();
+        let seen = columns.iter().find(|column| column["name"] == "seen").expect("the column");
+        (seen["data_type"].as_str().expect("a type").to_owned(), described)
+    };
+    hub.publish(&file, "a/plain", &[]);
+    assert_eq!(type_of("a/plain").0, "Timestamp(µs)");
+    hub.publish(&file, "a/zoned", &["--time-zone", "KZ-75"]);
+    let (seen, described) = type_of("a/zoned");
+    assert_eq!(seen, "Timestamp(µs, \"UTC\")");
+    let steps = described["receipt"]["steps"].as_array().expect("steps");
+    let types = steps.iter().find(|step| step["step"] == "types").expect("a step");
+    assert_eq!(types["parameters"]["time_zone"], "Asia/Almaty");
+    let out = dir.path().join("out.csv");
+    hub.ask(&["export", "a/zoned", "-o", out.to_str().expect("text")]);
+    let text = fs::read_to_string(&out).expect("a file");
+    // Almaty was six hours ahead of UTC until its clocks went back, and five after.
+    for (id, instant) in [(1, "2024-02-29T16:30:00"), (2, "2024-02-29T17:30:00"), (3, "2024-03-01T07:00:00")] {
+        assert!(text.contains(&format!("{id},{instant}")), "{text}");
+    }
+    assert!(described["receipt"]["diagnostics"].to_string().contains("time.ambiguous"), "{described:#}");
+    let (code, again) = hub.ask(&["renormalize", "a/zoned", "--dry-run"]);
+    assert_eq!((code, &again["result"]["rows_same"]), (0, &3.into()), "what was declared holds: {again:#}");
+    let (code, message) = hub.refused(&file, "a/wrong", &["--time-zone", "Asia/Alma-Ata"]);
+    assert_eq!(code, "INVALID_ARGUMENT");
+    assert!(message.contains("a time zone is an IANA name such as Asia/Almaty"), "{message}");
+}

@@ -205,3 +205,36 @@ fn a_broken_grid_keeps_the_hub_from_starting_and_is_named() {
     let said = String::from_utf8_lossy(&ended.stderr);
     assert!(!ended.status.success() && said.contains("qazgrid_kz.gsb") && said.contains("it ends at byte"), "{said}");
 }
+
+#[test]
+fn the_first_row_is_row_1_in_every_refusal() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(&dir.path().join("data"), &[]);
+    let geojson = |properties: &str| {
+        let geometry = r#"{"type":"Point","coordinates":[76.9,43.2]}"#;
+        format!(
+            r#"{{"type":"FeatureCollection","features":[{{"type":"Feature","properties":{properties},"geometry":{geometry}}}]}}"#
+        )
+    };
+    let cases: [(&str, Vec<u8>, &[&str], &str); 8] = [
+        ("null_key.csv", "id;name\n;a\n2;b\n".into(), &["--key", "id"], "row 1: key column id has no value"),
+        ("later_key.csv", "id;name\n1;a\n;b\n".into(), &["--key", "id"], "row 2: key column id has no value"),
+        ("range.csv", "name;lon;lat\na;200.5;43\n".into(), &[], "row 1 has the coordinates (200.5, 43)"),
+        ("region.csv", "name;lon;lat\na;71.4;51.1\n".into(), &["--region", "75"], "row 1 would lie at longitude 71.4"),
+        ("zero.csv", "name;lon;lat\na;0;0\n".into(), &["--region", "75"], "row 1 lies at (0, 0)"),
+        (
+            "degrees.csv",
+            "name;x;y\na;76.9;43.2\n".into(),
+            &["--crs", "EPSG:32643"],
+            "(76.9, 43.2) in row 1, look like degrees",
+        ),
+        ("cut.csv", "id,name,c\n1,a".into(), &[], "it ends in row 1 after 2 of 3 cells"),
+        ("json.geojson", geojson(r#"{"a":tru}"#).into(), &[], "row 1 is no JSON"),
+    ];
+    for (name, bytes, flags, expected) in cases {
+        let file = dir.path().join(name);
+        fs::write(&file, bytes).expect("written");
+        let (_, message) = hub.refused(&file, "a/rows", flags);
+        assert!(message.contains(expected), "{name}: {message}");
+    }
+}

@@ -65,6 +65,8 @@ impl GeometryCells {
 fn check_srid(bytes: &[u8], crs: Option<&Crs>, row: u64) -> Result<()> {
     let Some(srid) = srid(bytes) else { return Ok(()) };
     let code = crs.and_then(|crs| crs.code.as_ref());
+    // People count from 1.
+    let row = row + 1;
     match (crs, code) {
         (None, _) => Err(Error::invalid_data(format!(
             "row {row} has SRID {srid}, but rows before have none: declare the crs or send them apart"
@@ -99,6 +101,6 @@ mod tests {
         assert_eq!((told[0].count, told[0].examples[0].row), (2, Some(1)));
         let column: ArrayRef = Arc::new(BinaryArray::from_iter_values([&ewkb(32643)[..]]));
         let error = cells.checked(&column, Some(&crs), false).expect_err("another");
-        assert!(error.message().contains("row 3 has SRID 32643"), "{error}");
+        assert!(error.message().contains("row 4 has SRID 32643"), "{error}");
     }
 }

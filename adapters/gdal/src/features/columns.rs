@@ -83,7 +83,7 @@ fn utf8(name: &str, column: &BinaryArray, rows_before: u64) -> Result<StringArra
         Error::invalid_data(format!(
             "text of this format is UTF-8, found other bytes in column {}, row {}: declare the encoding with --encoding",
             quoted(name),
-            rows_before + row as u64
+            rows_before + row as u64 + 1
         ))
     })
 }

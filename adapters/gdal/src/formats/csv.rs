@@ -181,7 +181,7 @@ impl CsvRows<'_> {
             if self.tokens.is_cut() {
                 return Err(Error::data_loss(format!(
                     "the CSV is cut: it ends in row {} after {cells} of {columns} cells and without a line end",
-                    self.row
+                    self.row + 1
                 )));
             }
             self.short.count += 1;

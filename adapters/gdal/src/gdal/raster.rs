@@ -195,7 +195,8 @@ impl RasterSource {
             (Ok(values), None) => Ok(values),
             (_, failure) => {
                 let text = failure.map_or("no reason", String::as_str);
-                let (left, top) = (window.left, window.top);
+                // People count from 1.
+                let (left, top) = (window.left + 1, window.top + 1);
                 Err(pixels_lost(&format!("band {band} cannot be read at column {left}, row {top}"), text))
             }
         }

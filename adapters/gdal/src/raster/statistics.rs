@@ -109,7 +109,8 @@ fn add<T: Copy + GdalType, B: PartialEq>(
 fn differs(band: usize, window: PixelWindow, what: &str) -> Error {
     Error::internal(format!(
         "the copy of the raster differs in {what} of band {band} near column {}, row {}",
-        window.left, window.top
+        window.left + 1,
+        window.top + 1
     ))
 }
 

@@ -84,7 +84,7 @@ async fn the_srid_of_the_geometries_is_the_crs_unless_they_disagree() {
     let bytes = parquet_file(&[("geom", column([32643, 32642]))]);
     let error = read(&adapter, &Ask::named("a.parquet"), &bytes).await.map(|_| ()).expect_err("mixed");
     assert_eq!(error.kind(), ErrorKind::InvalidData);
-    assert!(error.to_string().contains("row 1 has SRID 32642"), "{error}");
+    assert!(error.to_string().contains("row 2 has SRID 32642"), "{error}");
 }
 
 fn native_points() -> ArrayRef {

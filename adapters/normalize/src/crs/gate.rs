@@ -102,7 +102,7 @@ impl Gate {
             (true, _) => Some(Refusal {
                 rule: "place.zero",
                 found: "(0, 0)".to_owned(),
-                words: format!("row {row} lies at (0, 0), which stands for an unknown place"),
+                words: format!("row {} lies at (0, 0), which stands for an unknown place", row + 1),
             }),
             (_, true) => Some(self.outside(source, middle(bounds), swapped(), row)),
             _ => None,
@@ -116,7 +116,7 @@ impl Gate {
     /// Refuses a row whose numbers the operation cannot take.
     pub(super) fn outside_domain(&mut self, (x, y): (f64, f64), row: u64, findings: &mut Findings) {
         let (x, y, crs) = (shown(x), shown(y), &self.label);
-        let words = format!("row {row} has the coordinates ({x}, {y}), which are outside the domain of {crs}");
+        let words = format!("row {} has the coordinates ({x}, {y}), which are outside the domain of {crs}", row + 1);
         let refusal = Refusal { rule: "place.outside_domain", found: format!("({x}, {y})"), words };
         self.take(Some(refusal), row, findings);
     }
@@ -162,7 +162,8 @@ impl Gate {
         };
         let (x, y) = (shown(x), shown(y));
         let words = format!(
-            "row {row} has the coordinates ({x}, {y}), expected longitude within ±180 and latitude within ±90 in {}{hint}",
+            "row {} has the coordinates ({x}, {y}), expected longitude within ±180 and latitude within ±90 in {}{hint}",
+            row + 1,
             self.label
         );
         Some(Refusal { rule, found: format!("({x}, {y})"), words })
@@ -184,7 +185,8 @@ impl Gate {
     }
 
     fn suspect(&mut self, bounds: [f64; 4], row: u64) {
-        let ((x, y), crs) = (middle(bounds), &self.label);
+        // People count from 1.
+        let ((x, y), crs, row) = (middle(bounds), &self.label, row + 1);
         match (self.suspicion(bounds), self.zone) {
             (Some(("place.other_zone", other)), Some(zone)) => self.zones.add(|| {
                 format!("the coordinates, such as ({x}, {y}) in row {row}, begin with {other}, but {crs} is zone {zone}, whose x begins with {zone}; declare the crs they are in")
@@ -198,7 +200,7 @@ impl Gate {
 
     /// A row far from where it should be, with the reason that fits best.
     fn outside(&self, source: [f64; 4], (lon, lat): (f64, f64), swapped: Option<(f64, f64)>, row: u64) -> Refusal {
-        let would = format!("row {row} would lie at longitude {lon:.4}, latitude {lat:.4}");
+        let would = format!("row {} would lie at longitude {lon:.4}, latitude {lat:.4}", row + 1);
         let (expected, rule) = match (&self.region, self.area) {
             (Some(region), _) => {
                 (format!("outside the declared region {}", region.described()), "place.outside_region")
@@ -272,7 +274,10 @@ fn not_finite(shape: &wkb::Shape, row: u64) -> Refusal {
     Refusal {
         rule: "place.not_finite",
         found: format!("a {kind} with a coordinate that is not a finite number"),
-        words: format!("row {row} has a coordinate that is not a finite number, expected finite x and y in its {kind}"),
+        words: format!(
+            "row {} has a coordinate that is not a finite number, expected finite x and y in its {kind}",
+            row + 1
+        ),
     }
 }
 

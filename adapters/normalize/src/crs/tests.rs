@@ -121,7 +121,7 @@ fn coordinates_outside_the_domain_are_refused_with_row_and_range() {
         assert!(error.message().contains(words), "{crs}: {error}");
     }
     let error = transform("EPSG:4326", &[(200.0, 43.0)]).expect_err("outside");
-    assert!(error.message().contains("row 0") && error.message().contains("200"), "{error}");
+    assert!(error.message().contains("row 1 ") && error.message().contains("200"), "{error}");
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn more_misplaced_rows_than_the_share_refuse_the_layer() {
     let plan = plan_with("EPSG:4326", &points, Some("75"), &strict).expect("known");
     let error = through(plan, &points).expect_err("a third is too much");
     assert_eq!(error.kind(), ErrorKind::InvalidData);
-    for words in ["row 2", "outside the declared region 75, Almaty", "1 of the 3 rows"] {
+    for words in ["row 3 ", "outside the declared region 75, Almaty", "1 of the 3 rows"] {
         assert!(error.message().contains(words), "{error}");
     }
     assert!(Limits { misplaced_share_max: 1.1, ..Limits::default() }.check().is_err());

@@ -49,7 +49,7 @@ impl Transform {
     /// `Internal` if the survey was not shown that there are coordinates.
     pub(crate) fn admits(&mut self, shape: &wkb::Shape, row: u64, findings: &mut Findings) -> Result<bool> {
         if self.plan.is_undecided && shape.bounds.is_some() {
-            return Err(Error::internal(format!("row {row} has coordinates, but the survey was shown none")));
+            return Err(Error::internal(format!("row {} has coordinates, but the survey was shown none", row + 1)));
         }
         let shape = wkb::Shape { bounds: shape.bounds.map(|bounds| self.in_xy_order(bounds)), ..*shape };
         Ok(self.gate.before(&shape, row, findings))

@@ -141,7 +141,7 @@ fn unsupported_rows_are_refused_one_by_one_and_damaged_ones_with_everything() {
     let cut = wkb_of("LINESTRING (1 1, 2 2)")[..20].to_vec();
     let error = run(&[Some(wkb_of("POINT (1 1)")), Some(cut)], Limits::default(), "EPSG:4326").err().expect("refused");
     assert_eq!(error.kind(), ukimet_model::ErrorKind::InvalidData);
-    assert!(error.message().contains("row 1") && error.message().contains("exceeds buffer"), "{error}");
+    assert!(error.message().contains("row 2 ") && error.message().contains("exceeds buffer"), "{error}");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn impossible_coordinates_fail_with_their_row() {
     for (bytes, words) in [(nan, "not a finite number"), (huge, "±180"), (wkb_of("POINT (200 43)"), "(200, 43)")] {
         let error = run(&[None, Some(bytes)], Limits::default(), "EPSG:4326").map(|_| ()).expect_err(words);
         assert_eq!(error.kind(), ukimet_model::ErrorKind::InvalidData);
-        assert!(error.message().contains("row 101") && error.message().contains(words), "{error}");
+        assert!(error.message().contains("row 102 ") && error.message().contains(words), "{error}");
     }
     let limits = Limits { vertices_max: 3, ..Limits::default() };
     let error =

@@ -73,7 +73,7 @@ fn bytes_that_are_no_text_are_called_binary_values() {
     let columns = [Arc::new(BinaryArray::from_vec(vec![&[1, 1, 0, 0, 0][..]])) as ArrayRef];
     let (table, _) = plan(&["geom"], &columns, None).expect("a table");
     let found = table.findings.into_diagnostics();
-    assert!(found[0].message.contains("such as \"binary values\" in row 0"), "{}", found[0].message);
+    assert!(found[0].message.contains("such as \"binary values\" in row 1"), "{}", found[0].message);
 }
 
 #[test]

@@ -155,7 +155,7 @@ fn a_wrongly_declared_encoding_names_row_column_and_offset() {
     let error = run(&layer, &Declared::default(), columns()).map(|_| ()).expect_err("not UTF-8");
     assert_eq!(error.kind(), ErrorKind::InvalidData);
     let message = error.message();
-    assert!(message.contains("row 1") && message.contains("\"name\"") && message.contains("offset 2"), "{message}");
+    assert!(message.contains("row 2,") && message.contains("\"name\"") && message.contains("offset 2"), "{message}");
     let declared = Declared { encoding: Some("1251".to_owned()), ..Declared::default() };
     let (batch, report) = run(&layer, &declared, columns()).expect("the publisher is right");
     assert_eq!(batch.rows().column(0).as_string::<i32>().value(1), "abАл");

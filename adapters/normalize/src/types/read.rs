@@ -99,7 +99,7 @@ impl Cells<'_> {
             "column {} was surveyed as {}, but row {} holds {}: the source changed while it was read",
             ukimet_model::error::quoted(self.name),
             notation.name(),
-            self.row_first + i as u64,
+            self.row_first + i as u64 + 1,
             ukimet_model::error::quoted(self.column.value(i))
         ))
     }

@@ -125,7 +125,7 @@ fn values_are_converted_exactly() {
     let target = decide(&survey(&["1"]), "n", None, &mut Findings::default(), &mut receipt(None));
     let other = StringArray::from(vec!["1", "x"]);
     let error = apply(&other, &target, "n", 10, &mut Findings::default()).expect_err("not surveyed");
-    assert!(error.message().contains("row 11"), "{error}");
+    assert!(error.message().contains("row 12 "), "{error}");
 }
 
 #[test]

@@ -71,6 +71,7 @@ fn read_options(options: &v1::AssetOptions) -> Result<ReadOptions> {
         crs: declared(&options.crs, |mapping| &mapping.crs),
         encoding: declared(&options.encoding, |mapping| &mapping.encoding),
         region: declared(&options.region, |mapping| &mapping.region),
+        time_zone: declared(&options.time_zone, |mapping| &mapping.time_zone),
         layers,
         batch_rows_max: Some(options.batch_rows_max as usize).filter(|rows| *rows > 0),
         mapping,

@@ -24,6 +24,7 @@ pub(super) fn push_header(header: v1::PushHeader) -> Result<PushHeader> {
         encoding: header.encoding.filter(|text| !text.is_empty()),
         mapping: mapping(header.mapping, header.layers.as_ref())?,
         region: header.region.filter(|text| !text.is_empty()),
+        time_zone: header.time_zone.filter(|text| !text.is_empty()),
         layers: layer_selection_from_wire(header.layers),
         metadata: header.metadata.map(DatasetMetadata::try_from).transpose()?.unwrap_or_default(),
         expected_version: header.expected_version,
@@ -40,8 +41,12 @@ pub(super) fn push_header(header: v1::PushHeader) -> Result<PushHeader> {
 /// Corrected rows are read as the push that refused them declared: what would not be heeded is not taken.
 fn check_fixes(header: &v1::PushHeader) -> Result<()> {
     let is_there = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-    let declared =
-        [("crs", is_there(&header.crs)), ("region", is_there(&header.region)), ("mapping", header.mapping.is_some())];
+    let declared = [
+        ("crs", is_there(&header.crs)),
+        ("region", is_there(&header.region)),
+        ("time zone", is_there(&header.time_zone)),
+        ("mapping", header.mapping.is_some()),
+    ];
     if header.fixes.is_some() && header.dry_run {
         return Err(Error::invalid_request(
             "corrected rows are taken or refused row by row, not tried; leave dry_run out",
@@ -114,6 +119,7 @@ mod tests {
             v1::PushHeader { file_name: "a\u{1b}[31m".to_owned(), ..header() },
             v1::PushHeader { fixes: Some("q".to_owned()), crs: Some("EPSG:28413".to_owned()), ..header() },
             v1::PushHeader { fixes: Some("q".to_owned()), region: Some("KZ-75".to_owned()), ..header() },
+            v1::PushHeader { fixes: Some("q".to_owned()), time_zone: Some("KZ-75".to_owned()), ..header() },
             v1::PushHeader { fixes: Some("q".to_owned()), mapping: Some(String::new()), ..header() },
         ];
         for header in wrong {

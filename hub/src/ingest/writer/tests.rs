@@ -102,7 +102,7 @@ fn verdicts_and_refused_rows_agree_with_the_report() {
     let error = write(CancellationToken::new(), messages).0.expect_err("no such column");
     assert!(error.message().contains("column 0 of 0"), "{error}");
     let wrong = [
-        (vec![verdicts(Some(3)), refused(2, 1)], 1, "tells of row Some(3)"),
+        (vec![verdicts(Some(3)), refused(2, 1)], 1, "tells of row 4"),
         (vec![refused(2, 1)], 1, "no verdict says why"),
         (vec![verdicts(None), refused(0, 1)], 0, "refused 0 rows, but gave back 1"),
         (vec![verdicts(Some(2)), refused(2, 2)], 1, "2 values, expected 1"),

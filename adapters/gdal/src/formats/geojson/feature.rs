@@ -101,8 +101,10 @@ impl<'a> Feature<'a> {
     }
 }
 
-/// The error for a row that is no JSON inside.
+/// The error for a row, counted from 0, that is no JSON inside.
 pub(super) fn not_json(broken: Broken, row: u64) -> Error {
+    // People count from 1.
+    let row = row + 1;
     match broken {
         Broken::Incomplete => Error::data_loss(format!("row {row} ends inside a value")),
         Broken::Expected(what, at) => {

@@ -185,8 +185,9 @@ impl Look {
             expected = position + 1;
             if self.columns.named.len() > self.fields_max {
                 return Err(Error::limit_reached(format!(
-                    "a layer has at most {} columns, found more in row {row}",
-                    self.fields_max
+                    "a layer has at most {} columns, found more in row {}",
+                    self.fields_max,
+                    row + 1
                 )));
             }
             self.columns.named[position].1.add(value).map_err(broken)?;
