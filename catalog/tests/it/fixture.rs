@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use ukimet_catalog::{Catalog, CatalogOptions, DescribedChanges, PushIntent, Snapshot, VerifyOptions};
+use ukimet_catalog::{Catalog, CatalogOptions, DescribedChanges, PushIntent, Snapshot, Transaction, VerifyOptions};
 use ukimet_model::batch::{attribute_field, geometry_field};
 use ukimet_model::{
     Asset, Batch, BoundingBox, DatasetMetadata, Declarations, LayerReport, PushOutcome, Result, RowQuery, Sha256,
@@ -154,6 +154,13 @@ impl Push {
 
     /// Sends, and does something when all rows are there and compared, before the commit.
     pub(crate) fn send_between(&self, catalog: &Catalog, between: impl FnOnce()) -> Result<(PushOutcome, Snapshot)> {
+        let (_raw, transaction) = self.prepared(catalog)?;
+        between();
+        transaction.commit()
+    }
+
+    /// The push up to its commit, and the file of its bytes.
+    pub(crate) fn prepared(&self, catalog: &Catalog) -> Result<(tempfile::NamedTempFile, Transaction)> {
         let mut raw = tempfile::NamedTempFile::new().expect("a temporary file");
         raw.write_all(&self.bytes).expect("room");
         let mut transaction = catalog.begin(self.intent(raw.path()))?;
@@ -166,8 +173,7 @@ impl Push {
         let geometry_types = self.kinds();
         let report = LayerReport { rows_read: rows, rows_taken: rows, geometry_types, ..LayerReport::default() };
         transaction.end_layer(layer, report)?;
-        between();
-        transaction.commit()
+        Ok((raw, transaction))
     }
 }
 

@@ -14,6 +14,7 @@ mod fixture;
 mod limits;
 mod majors;
 mod projections;
+mod prospects;
 mod retention;
 mod rows;
 mod search;

@@ -83,7 +83,7 @@ impl Demo {
         };
         // The demo's end is what stops its hub; how it ended is told afterwards.
         let mut ended = Ok(());
-        hub.serve(async { ended = shown.await }).await?;
+        Box::pin(hub.serve(async { ended = shown.await })).await?;
         ended.map(|()| ExitCode::SUCCESS)
     }
 
