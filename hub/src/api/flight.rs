@@ -127,6 +127,8 @@ struct PutCommand {
     new_major: bool,
     valid_from: Option<String>,
     valid_to: Option<String>,
+    /// The time zone of times without one.
+    time_zone: Option<String>,
     #[serde(default)]
     dry_run: bool,
 }
@@ -157,6 +159,7 @@ fn put_header(descriptor: &FlightDescriptor) -> Result<PushHeader> {
             new_major: false,
             valid_from: None,
             valid_to: None,
+            time_zone: None,
             dry_run: false,
         },
     };
@@ -174,7 +177,7 @@ fn put_header(descriptor: &FlightDescriptor) -> Result<PushHeader> {
         encoding: None,
         mapping: command.mapping,
         region: None,
-        time_zone: None,
+        time_zone: command.time_zone,
         layers: LayerSelection::Only,
         metadata: command.metadata,
         expected_version: command.expected_version,

@@ -380,3 +380,21 @@ fn what_the_switch_would_be_refused_for_is_shown_with_what_it_would_change() {
     let (_, differs) = hub.ask(&["diff", "almaty/parcels"]);
     assert_eq!(differs["rows"], as_major[0]["result"]["rows"], "a column that went from the middle");
 }
+
+#[test]
+fn a_dataset_that_cannot_be_read_again_is_named_without_a_version_that_is_not_there() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(&dir.path().join("data"), &[]);
+    let more = |name: &str, rows: &str| write(dir.path(), name, &format!("id;name\n{rows}"));
+    hub.publish(&more("a.csv", "1;a\n2;b\n"), "kz/table", &["--key", "id"]);
+    hub.publish(&more("b.csv", "3;c\n"), "kz/table", &["--mode", "append"]);
+    let output = crate::hub::ukimet()
+        .args(["renormalize", "kz/table", "--dry-run", "--hub", &hub.url])
+        .output()
+        .expect("the command runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.starts_with("kz/table: not read again: v2 was made of rows that came beside others"), "{text}");
+    assert_eq!(output.status.code(), Some(1));
+    let (_, failed) = renormalized(&hub, &["kz/table", "--dry-run"]);
+    assert_eq!(failed[0]["version"], Value::Null, "{failed:?}");
+}
