@@ -141,7 +141,7 @@ fn unsupported_rows_are_refused_one_by_one_and_damaged_ones_with_everything() {
     let cut = wkb_of("LINESTRING (1 1, 2 2)")[..20].to_vec();
     let error = run(&[Some(wkb_of("POINT (1 1)")), Some(cut)], Limits::default(), "EPSG:4326").err().expect("refused");
     assert_eq!(error.kind(), ukimet_model::ErrorKind::InvalidData);
-    assert!(error.message().contains("row 2 ") && error.message().contains("exceeds buffer"), "{error}");
+    assert!(error.message().contains("row 102 ") && error.message().contains("exceeds buffer"), "{error}");
 }
 
 #[test]
