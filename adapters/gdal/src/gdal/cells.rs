@@ -7,8 +7,8 @@
 use super::{OgrSource, watched};
 use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_schema::{DataType, Field, FieldRef, Schema, TimeUnit};
-use gdal::vector::LayerAccess;
-use gdal::vector::sql::Dialect;
+use gdal::vector::sql::{Dialect, ResultSet};
+use gdal::vector::{Feature, LayerAccess};
 use std::sync::Arc;
 use ukimet_model::error::quoted;
 use ukimet_model::{Diagnostic, Error, Result, Severity};
@@ -62,11 +62,12 @@ impl OgrSource {
     /// `InvalidData` with GDAL's text if the database does not answer.
     pub(crate) fn select(&self, query: &str) -> Result<Vec<Vec<Option<String>>>> {
         let (rows, raised) = watched(|| {
-            let Some(mut result) = self.dataset.execute_sql(query, None, Dialect::DEFAULT)? else {
+            let Some(result) = self.dataset.execute_sql(query, None, Dialect::DEFAULT)? else {
                 return Ok(Vec::new());
             };
             let width = result.defn().fields().count();
-            let rows = result.features().map(|feature| (0..width).map(|i| feature.field_as_string(i)).collect());
+            let rows = std::iter::from_fn(|| next_row(&result));
+            let rows = rows.map(|row| (0..width).map(|i| row.field_as_string(i)).collect());
             rows.collect::<gdal::errors::Result<Vec<Vec<Option<String>>>>>()
         });
         match (rows, raised.failures.first()) {
@@ -76,6 +77,15 @@ impl OgrSource {
                 quoted(failure.map_or("no answer", String::as_str))
             ))),
         }
+    }
+}
+
+/// The next row of an answer. The crate's own iterator asks how many there are first, which answers the query once more.
+fn next_row<'a>(result: &'a ResultSet<'_>) -> Option<Feature<'a>> {
+    // SAFETY: the layer lives as long as the answer. A row that GDAL hands out is its reader's, who frees it once.
+    unsafe {
+        let row = gdal_sys::OGR_L_GetNextFeature(result.c_layer());
+        (!row.is_null()).then(|| Feature::from_c_feature(result.defn(), row))
     }
 }
 
@@ -276,7 +286,7 @@ fn misfit(field: &Field) -> Option<String> {
         DataType::Timestamp(..) => format!(
             "(typeof({q}) <> 'text' OR length({q}) NOT IN (19, 20, 23, 24) OR substr({q}, 11, 1) NOT IN ('T', ' ') \
              OR (length({q}) IN (20, 24)) <> (substr({q}, -1) = 'Z') \
-             OR strftime('%Y-%m-%dT%H:%M:%S', {q}, '+0 days') IS NOT substr({q}, 1, 10) || 'T' || substr({q}, 12, 8))"
+             OR datetime({q}, '+0 days') IS NOT replace(substr({q}, 1, 19), 'T', ' '))"
         ),
         _ if field.metadata().contains_key(TEXT_KEY) => {
             format!("(typeof({q}) NOT IN ('text', 'integer') OR instr(CAST({q} AS BLOB), x'00') > 0)")
