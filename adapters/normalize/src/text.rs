@@ -15,6 +15,7 @@ mod marks;
 mod repair;
 mod reversal;
 mod surrogates;
+mod unremarkable;
 
 pub use encoding::{Encoding, Undecodable, encoding_for};
 pub use file::{Declaration, Decoded, How, Utf16, decode, decode_declared, unmarked_utf16};
@@ -34,6 +35,7 @@ use std::collections::BTreeMap;
 use surrogates::without_surrogates;
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, Example, ProcessStep, Result, Severity};
+use unremarkable::Unremarkable;
 
 /// What is known before any row.
 enum Source {
@@ -172,6 +174,7 @@ impl TextSurvey {
             encoding,
             source_encoding: from,
             names,
+            unremarkable: vec![Unremarkable::default(); repairs.len()],
             repairs,
             counts: BTreeMap::new(),
             findings: self.findings,
@@ -279,6 +282,8 @@ pub(crate) struct TextPlan {
     pub(crate) names: Vec<String>,
     /// One a column.
     repairs: Vec<ColumnRepair>,
+    /// One a column.
+    unremarkable: Vec<Unremarkable>,
     /// Changes of values, by rule and the wrong decoding that was reversed.
     counts: BTreeMap<(&'static str, String), u64>,
     pub(crate) findings: Findings,
@@ -336,9 +341,14 @@ impl TextPlan {
         let mut repaired: Vec<(usize, String)> = Vec::new();
         for (i, value) in text.iter().enumerate() {
             let Some(value) = value.filter(|value| !is_plain(value)) else { continue };
-            if let Some(taken) = self.repairs[column].apply(value, &mut verdicts) {
-                repaired.push((i, taken));
+            if self.unremarkable[column].has(value) {
+                continue;
             }
+            let taken = self.repairs[column].apply(value, &mut verdicts);
+            if taken.is_none() && verdicts.is_empty() {
+                self.unremarkable[column].keep();
+            }
+            repaired.extend(taken.map(|taken| (i, taken)));
             for verdict in verdicts.drain(..) {
                 self.report(verdict, column, row_first + i as u64);
             }

@@ -61,6 +61,11 @@ pub(super) fn is_cyrillic(letter: char) -> bool {
     matches!(letter, '\u{400}'..='\u{481}' | '\u{48a}'..='\u{52f}')
 }
 
+/// Whether a character is a letter of any script. Cyrillic and ASCII are told without the table of all of them.
+pub(super) fn is_letter(letter: char) -> bool {
+    letter.is_ascii_alphabetic() || is_cyrillic(letter) || (!letter.is_ascii() && letter.is_alphabetic())
+}
+
 /// Judges one word: a run of letters.
 ///
 /// It is folded only if a letter of it is Cyrillic beyond doubt, none is Latin beyond doubt, and more are Cyrillic

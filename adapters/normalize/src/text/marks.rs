@@ -1,6 +1,6 @@
 //! Characters that do not belong into values: what is taken out, what is composed and what is only said.
 
-use super::lookalikes::{Word, is_cyrillic, judge};
+use super::lookalikes::{Word, is_cyrillic, is_letter, judge};
 use std::borrow::Cow;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
@@ -68,7 +68,7 @@ pub(super) fn scripts(text: &str) -> Scripts {
 
 /// The runs of letters of a text with their places.
 fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.split(|letter: char| !letter.is_alphabetic())
+    text.split(|letter: char| !is_letter(letter))
         .filter(|word| !word.is_empty())
         .map(move |word| (word.as_ptr() as usize - text.as_ptr() as usize, word))
 }
@@ -126,7 +126,10 @@ fn has_invisible(text: &str) -> bool {
 /// Whether a digit that looks like a letter stands inside a Cyrillic word: `К0ШЕСІ`.
 fn has_digit_inside(text: &str) -> bool {
     const LETTERS_MIN: usize = 4;
-    text.split(|letter: char| !letter.is_alphanumeric()).any(|word| {
+    if !text.contains(['0', '3', '6']) {
+        return false;
+    }
+    text.split(|letter: char| !(is_letter(letter) || letter.is_alphanumeric())).any(|word| {
         let digits: Vec<usize> = word.char_indices().filter(|(_, l)| l.is_ascii_digit()).map(|(at, _)| at).collect();
         let [at] = digits[..] else { return false };
         let is_inside = word[..at].chars().next_back().is_some_and(is_cyrillic)
