@@ -4,6 +4,7 @@
 //! `formats` recognises and opens it, `reader` reads every layer twice: once to decide, once to give the rows away.
 #![deny(unsafe_code)]
 
+mod ahead;
 mod archive;
 mod columnar;
 mod elementary;

@@ -1,5 +1,6 @@
 //! The adapter itself: every layer is read twice, once to decide and once to give its rows away.
 
+use crate::ahead::{RawRows, give_findings, give_rows};
 use crate::formats::{self, FORMATS, name_of_bytes};
 use crate::gdal;
 use crate::limits::ReadLimits;
@@ -15,8 +16,7 @@ use ukimet_adapter_sdk::{
 };
 use ukimet_model::error::quoted;
 use ukimet_model::{
-    Diagnostic, Error, ErrorKind, Example, LayerReport, LayerSelection, ProcessStep, QuarantinedRow, Result, Severity,
-    Verdict,
+    Diagnostic, Error, ErrorKind, Example, LayerReport, LayerSelection, ProcessStep, Result, Severity, Verdict,
 };
 use ukimet_normalize::{Declared, Limits, RULES_VERSION, Survey};
 
@@ -199,23 +199,13 @@ impl Opened {
         sink.begin_layer(&layer.info.name, &plan.schema(), plan.source_columns())?;
         let mut rows = source.rows(layer.layer, rows_max)?;
         let names = plan.source_columns().to_vec();
-        let mut normalizer = plan.normalizer();
         let mut count = RowCount::new(limits.rows_max);
-        while let Some(batch) = rows.next()? {
-            count.add(batch.num_rows())?;
-            let batch = normalizer.normalize(&batch)?;
-            if batch.rows().num_rows() > 0 {
-                sink.batch(batch)?;
-                if let Some(asset) = source.asset(layer.layer) {
-                    sink.derived_asset(asset)?;
-                }
-            }
-            give_findings(normalizer.take_verdicts(), normalizer.take_quarantined(), sink)?;
-        }
-        if count.rows == 0 && options.layers != LayerSelection::All {
-            return Err(Error::invalid_data("a layer with rows was expected, found none"));
-        }
-        let (report, mut verdicts) = normalizer.finish()?;
+        let next = || {
+            let Some(raw) = rows.next()? else { return Ok(None) };
+            count.add(raw.num_rows())?;
+            Ok(Some(RawRows { raw, asset: source.asset(layer.layer) }))
+        };
+        let (report, mut verdicts) = give_rows(plan, options.layers == LayerSelection::All, next, sink)?;
         let report = self.completed(report, (layer, &names), rows.as_mut(), count.rows, &mut verdicts);
         give_findings(verdicts, Vec::new(), sink)?;
         sink.end_layer(report)?;
@@ -305,16 +295,6 @@ fn declared(options: &ReadOptions) -> Declared {
         mapping: options.mapping.clone().map(Arc::new),
         references: options.references.clone(),
     }
-}
-
-fn give_findings(verdicts: Vec<Verdict>, quarantined: Vec<QuarantinedRow>, sink: &mut dyn RowSink) -> Result<()> {
-    if !verdicts.is_empty() {
-        sink.verdicts(verdicts)?;
-    }
-    if !quarantined.is_empty() {
-        sink.quarantine(quarantined)?;
-    }
-    Ok(())
 }
 
 /// Names the columns in what was found before their names were decoded; `raw_names` are their bytes.

@@ -40,8 +40,8 @@ pub trait Adapter: Send + Sync + 'static {
     fn read(&self, asset: &AssetFile, options: &ReadOptions, sink: &mut dyn RowSink) -> Result<ReadEnd>;
 }
 
-/// Takes the rows of one read, in order.
-pub trait RowSink {
+/// Takes the rows of one read, in order; an adapter may give them from a thread of its own.
+pub trait RowSink: Send {
     /// Begins a layer. The schema passes `ukimet_model::batch::check_schema`. `source_columns` names what the values of
     /// quarantined rows are; it may be empty if there will be none.
     fn begin_layer(&mut self, name: &str, schema: &SchemaRef, source_columns: &[String]) -> Result<()>;
