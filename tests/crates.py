@@ -50,13 +50,22 @@ def is_allowed(expression: str, allowed: set[str]) -> bool:
     return alternatives()
 
 
+def licence_of(package: dict) -> str | None:
+    """The SPDX expression that a crate names; of one that only has the text of a licence, MIT if it is that."""
+    if package["license"] or not package["license_file"]:
+        return package["license"]
+    text = (Path(package["manifest_path"]).parent / package["license_file"]).read_text()
+    is_mit = text.startswith("MIT License") and "Permission is hereby granted, free of charge" in text
+    return "MIT" if is_mit else None
+
+
 def licence_findings(packages: list[dict], rules: dict) -> list[str]:
     allowed = set(rules["licenses"]["allow"])
     own = [p for p in packages if p["source"] is not None]
     return [
-        f"{p['name']} {p['version']} has licence {p['license']!r}, which deny.toml does not allow"
+        f"{p['name']} {p['version']} has licence {licence_of(p)!r}, which deny.toml does not allow"
         for p in own
-        if not (p["license"] and is_allowed(p["license"], allowed))
+        if not is_allowed(licence_of(p) or "none", allowed)
     ]
 
 

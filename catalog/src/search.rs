@@ -5,7 +5,9 @@ mod exact;
 
 pub(crate) use datasets::search_datasets;
 
+use crate::filter::RowFilter;
 use crate::layer::schema_of;
+use crate::pages::all_rows;
 use crate::rtree::Candidate;
 use crate::segment::parquet_error;
 use crate::segments::{OpenSegment, Reading, SegmentCache};
@@ -44,6 +46,7 @@ pub struct Scan {
     schema: SchemaRef,
     bbox: Option<BoundingBox>,
     valid: Option<ValidFilter>,
+    filter: Option<RowFilter>,
     rows_left: u64,
     reader: Option<SegmentReader>,
     /// Keeps what is read; `None` if nothing is removed meanwhile.
@@ -98,6 +101,7 @@ impl Scan {
         };
         let fields: Vec<_> = columns.iter().map(|i| Arc::clone(&all.fields()[*i])).collect();
         let valid = query.valid.as_ref().map(|query| ValidFilter::of(dataset, version, &all, query)).transpose()?;
+        let filter = query.filter.as_ref().map(|filter| RowFilter::bind(filter, &all)).transpose()?;
         let end = segments.end.min(version.segments.len());
         let segments = version.segments.get(segments.start.min(end)..end).unwrap_or_default();
         let reading = cache.reading(&dataset.uuid);
@@ -111,6 +115,7 @@ impl Scan {
             schema: Arc::new(Schema::new(fields)),
             bbox: query.bbox,
             valid,
+            filter,
             rows_left: query.limit.unwrap_or(u64::MAX),
             reader: None,
             pin: None,
@@ -150,7 +155,7 @@ impl Scan {
         if segment.live_rows() == 0 {
             return Ok(None);
         }
-        if self.bbox.is_none() && self.valid.is_none() {
+        if self.bbox.is_none() && self.valid.is_none() && self.filter.is_none() {
             let open = self.cache.segment(&self.dataset, segment)?;
             let deletes = self.cache.deletes(&self.dataset, segment)?;
             let batches = reader(&open, &self.columns, None, self.batch_rows())?;
@@ -165,22 +170,40 @@ impl Scan {
         Ok(Some(SegmentReader { batches, deletes: None, position: 0 }))
     }
 
-    /// The rows of a segment that the filters take, sorted, no more than are still wanted.
+    /// The rows of a segment that the window, the valid time and the filter take, sorted, no more than are still wanted.
     fn wanted_rows(&self, segment: &SegmentRef) -> Result<Vec<u32>> {
-        let Some(valid) = &self.valid else {
-            return self.bbox.as_ref().map_or(Ok(Vec::new()), |window| self.rows_in(segment, window, self.rows_left));
-        };
+        let left_after = |is_last: bool| if is_last { self.rows_left } else { u64::MAX };
+        if let (Some(window), None, None) = (&self.bbox, &self.valid, &self.filter) {
+            return self.rows_in(segment, window, self.rows_left);
+        }
         let open = self.cache.segment(&self.dataset, segment)?;
-        let rows: Vec<u32> = if let Some(window) = &self.bbox {
-            self.rows_in(segment, window, u64::MAX)?
-        } else {
-            let mut candidates = valid.candidates(&open)?;
-            if let Some(deletes) = self.cache.deletes(&self.dataset, segment)? {
-                candidates -= &*deletes;
+        let candidates = self.candidates(segment, &open)?;
+        let mut rows: Vec<u32> = match &self.bbox {
+            Some(window) => {
+                let rows = self.rows_in(segment, window, u64::MAX)?;
+                rows.into_iter().filter(|row| candidates.contains(*row)).collect()
             }
-            candidates.iter().collect()
+            None => candidates.iter().collect(),
         };
-        valid.among(&open, &rows, segment.rows, self.rows_left)
+        if let Some(valid) = &self.valid {
+            rows = valid.among(&open, &rows, segment.rows, left_after(self.filter.is_none()))?;
+        }
+        match &self.filter {
+            Some(filter) => filter.among(&open, &rows, segment.rows, self.rows_left),
+            None => Ok(rows),
+        }
+    }
+
+    /// The rows of a segment that are there and that the valid time and the filter may take, without reading any.
+    fn candidates(&self, segment: &SegmentRef, open: &OpenSegment) -> Result<RoaringBitmap> {
+        let mut rows = self.valid.as_ref().map_or_else(|| Ok(all_rows(open)), |valid| valid.candidates(open))?;
+        if let Some(filter) = &self.filter {
+            rows &= filter.candidates(open, self.cache.tree(&self.dataset, segment)?.as_deref())?;
+        }
+        if let Some(deletes) = self.cache.deletes(&self.dataset, segment)? {
+            rows -= &*deletes;
+        }
+        Ok(rows)
     }
 
     /// Rows to decode at once: no more than are wanted.

@@ -7,6 +7,7 @@ use crate::claims::{Claims, ObjectClaim};
 use crate::diff::Diff;
 use crate::erase::erased_object;
 use crate::erasure::Erasure;
+use crate::filter::RowFilter;
 use crate::index::text::{PastIndexes, TextSnapshot, query_words};
 use crate::invariants::segments_objects_of;
 use crate::layer::schema_of;
@@ -31,8 +32,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use ukimet_model::{
     Asset, Dataset, DatasetId, DatasetQuery, DerivedAsset, Error, LayerReport, Note, OperationId, PushId, PushOutcome,
-    Removal, Result, RetentionRule, RowQuery, SegmentRef, Sha256, SnapshotId, TableRef, Tag, ValidQuery, Version,
-    VersionNumber, VersionSelector,
+    Removal, Result, RetentionRule, RowQuery, SegmentRef, Sha256, SnapshotId, TableRef, Tag, Version, VersionNumber,
+    VersionSelector,
 };
 
 /// The catalog as of one commit. Cheap to clone.
@@ -446,13 +447,17 @@ impl Snapshot {
         Ok(scan.pinning(pin))
     }
 
-    /// Whether rows of a version can be asked for by this valid time.
+    /// Whether rows of a version can be asked for by the query's valid time and filter.
     ///
     /// # Errors
     ///
-    /// `InvalidRequest` if the version has none, or days are asked for as times or the other way round.
-    pub fn check_valid_query(&self, dataset: &Dataset, version: &Version, query: &ValidQuery) -> Result<()> {
-        ValidFilter::of(dataset, version, &*schema_of(&version.fields)?, query).map(|_| ())
+    /// `InvalidRequest` if the version has no valid time, if days are asked for as times or the other way round, or if
+    /// the filter does not fit the columns.
+    pub fn check_query(&self, dataset: &Dataset, version: &Version, query: &RowQuery) -> Result<()> {
+        let schema = schema_of(&version.fields)?;
+        query.valid.as_ref().map(|query| ValidFilter::of(dataset, version, &schema, query)).transpose()?;
+        query.filter.as_ref().map(|filter| RowFilter::bind(filter, &schema)).transpose()?;
+        Ok(())
     }
 
     /// The rows that differ between two versions of a dataset, in either direction of time.

@@ -1,14 +1,13 @@
 //! Valid time: which columns say when a row was so in the world, whether they can be true, and rows by them.
 
+use crate::pages::{Pages, all_rows};
 use crate::search::{reader, selection};
-use crate::segment::parquet_error;
 use crate::segments::OpenSegment;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow_cast::cast;
 use arrow_schema::{ArrowError, DataType, Schema};
-use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use roaring::RoaringBitmap;
 use ukimet_model::batch::source_name;
 use ukimet_model::error::quoted;
@@ -250,66 +249,23 @@ impl ValidFilter {
 
     /// The rows of a segment that lie in pages which may have wanted rows, by the statistics of its file.
     pub(crate) fn candidates(&self, open: &OpenSegment) -> Result<RoaringBitmap> {
-        let begins = pages(open, self.positions.from, |pages| pages.least_at_most(self.begin_max))?;
-        let ends = self.positions.to.map(|to| pages(open, to, |pages| pages.greatest_above(self.end_above)));
+        let begins = by_bound(open, self.positions.from, |pages| &pages.least, |least| least <= self.begin_max)?;
+        let ends = self
+            .positions
+            .to
+            .map(|to| by_bound(open, to, |pages| &pages.greatest, |greatest| greatest > self.end_above));
         Ok(ends.transpose()?.map_or_else(|| begins.clone(), |ends| &begins & ends))
     }
 }
 
-/// What the statistics of a file say of the pages of one column, page by page.
-struct Pages {
-    least: Int64Array,
-    greatest: Int64Array,
-    nulls: Vec<u64>,
-    rows: Vec<u64>,
-}
-
-impl Pages {
-    /// Null is open, so a page with one may have any row.
-    fn by(&self, bounds: &Int64Array, fits: impl Fn(i64) -> bool) -> Vec<bool> {
-        let fits = |page: usize| self.nulls[page] > 0 || bounds.is_null(page) || fits(bounds.value(page));
-        (0..self.rows.len()).map(fits).collect()
-    }
-
-    fn least_at_most(&self, most: i64) -> Vec<bool> {
-        self.by(&self.least, |least| least <= most)
-    }
-
-    fn greatest_above(&self, bound: i64) -> Vec<bool> {
-        self.by(&self.greatest, |greatest| greatest > bound)
-    }
-}
-
-/// The rows of the pages that `are_worth` says; all rows if the file has no statistics of pages.
-fn pages(open: &OpenSegment, column: usize, are_worth: impl Fn(&Pages) -> Vec<bool>) -> Result<RoaringBitmap> {
-    let (metadata, all) = (open.footer.metadata(), open.footer.schema());
-    let mut rows = RoaringBitmap::new();
-    let Some((columns, offsets)) = metadata.column_index().zip(metadata.offset_index()) else {
-        rows.insert_range(..metadata.file_metadata().num_rows() as u32);
-        return Ok(rows);
-    };
-    let name = all.field(column).name();
-    let converter = StatisticsConverter::try_new(name, all, open.footer.parquet_schema()).map_err(parquet_error)?;
-    let groups: Vec<usize> = (0..metadata.num_row_groups()).collect();
-    let counts = converter.data_page_row_counts(offsets, metadata.row_groups(), &groups).map_err(parquet_error)?;
-    let counts = counts.ok_or_else(|| Error::internal(format!("a segment has no column {name}")))?;
-    let least = converter.data_page_mins(columns, offsets, &groups).map_err(parquet_error)?;
-    let greatest = converter.data_page_maxes(columns, offsets, &groups).map_err(parquet_error)?;
-    let nulls = converter.data_page_null_counts(columns, offsets, &groups).map_err(parquet_error)?;
-    let told = Pages {
-        least: numbers(&least)?,
-        greatest: numbers(&greatest)?,
-        // What is not counted may be null.
-        nulls: nulls.iter().map(|count| count.unwrap_or(1)).collect(),
-        rows: counts.iter().map(|count| count.unwrap_or(0)).collect(),
-    };
-    let mut first = 0_u32;
-    for (is_worth, count) in are_worth(&told).into_iter().zip(&told.rows) {
-        let end = first + *count as u32;
-        if is_worth {
-            rows.insert_range(first..end);
-        }
-        first = end;
-    }
-    Ok(rows)
+/// The rows of the pages whose bound fits. Null is open, so a page with one may have any row.
+fn by_bound(
+    open: &OpenSegment,
+    column: usize,
+    bound: impl Fn(&Pages) -> &ArrayRef,
+    fits: impl Fn(i64) -> bool,
+) -> Result<RoaringBitmap> {
+    let Some(pages) = Pages::of(open, column)? else { return Ok(all_rows(open)) };
+    let bounds = numbers(bound(&pages))?;
+    Ok(pages.rows_of(|page| pages.may_have_null(page) || bounds.is_null(page) || fits(bounds.value(page))))
 }

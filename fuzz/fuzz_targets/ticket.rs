@@ -11,6 +11,18 @@ mod request;
 #[path = "../../hub/src/report/table.rs"]
 mod table;
 
+/// Where the hub has it, and what is in there.
+#[allow(dead_code)]
+mod filter {
+    #[path = "../../../hub/src/filter/reading.rs"]
+    mod reading;
+    #[path = "../../../hub/src/filter/times.rs"]
+    mod times;
+    #[path = "../../../hub/src/filter/written.rs"]
+    mod written;
+    pub use written::{FilterLimits, WrittenFilter};
+}
+
 /// Where the hub has it.
 mod report {
     pub use super::table::ReportTable;

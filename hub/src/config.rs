@@ -3,6 +3,7 @@
 use crate::api::flight::EndpointLimits;
 use crate::compacting::CompactionLimits;
 use crate::diff::PageLimits;
+use crate::filter::FilterLimits;
 use crate::store::StoreOptions;
 use crate::usage::UsageLimits;
 use clap::{Args, ValueEnum};
@@ -218,6 +219,18 @@ pub struct Config {
     #[arg(long, value_name = "COUNT", default_value_t = 64)]
     pub exports_max: usize,
 
+    /// Longest filter, as it is written.
+    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = parse_bytes)]
+    pub filter_bytes_max: u64,
+
+    /// Conditions within conditions of one filter, and parentheses within parentheses.
+    #[arg(long, value_name = "COUNT", default_value_t = 32)]
+    pub filter_depth_max: usize,
+
+    /// Comparisons, patterns and relations of one filter, and values of its lists, together.
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    pub filter_terms_max: usize,
+
     /// How often versions that the rules of their datasets do not keep, and files that nobody needs, are removed; 0s for
     /// never.
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_time)]
@@ -287,6 +300,15 @@ pub enum DeltaDeletes {
 }
 
 impl Config {
+    /// How much a filter may be.
+    pub fn filters(&self) -> FilterLimits {
+        FilterLimits {
+            bytes_max: usize::try_from(self.filter_bytes_max).unwrap_or(usize::MAX),
+            depth_max: self.filter_depth_max,
+            terms_max: self.filter_terms_max,
+        }
+    }
+
     /// Checks what no single setting can say.
     pub fn check(&self) -> Result<()> {
         if !self.listen.ip().is_loopback() && !self.allow_anonymous_network {

@@ -5,6 +5,7 @@ mod diff_from;
 mod request;
 
 use crate::api::body::catch_incident;
+use crate::filter::FilterLimits;
 use crate::report::{ReportRequest, ReportTable, find, table_of, write_report};
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use ukimet_catalog::{Catalog, Diff, Snapshot};
 use ukimet_model::error::quoted;
-use ukimet_model::{Dataset, ErasedRows, Error, Result, SnapshotId, TableRef, Version, VersionNumber};
+use ukimet_model::{Dataset, ErasedRows, Error, Result, RowQuery, SnapshotId, TableRef, Version, VersionNumber};
 
 pub use diff_from::DiffFrom;
 pub use request::ExportRequest;
@@ -25,12 +26,15 @@ pub use request::ExportRequest;
 pub struct Export {
     catalog: Catalog,
     running: Arc<Semaphore>,
+    filters: FilterLimits,
 }
 
 /// A request bound to the version it means.
 pub struct Bound {
     /// The request with its version filled in.
     pub request: ExportRequest,
+    /// Which rows it asks for.
+    query: RowQuery,
     /// The dataset.
     pub dataset: Dataset,
     /// The version.
@@ -55,8 +59,8 @@ const BATCHES_AHEAD_MAX: usize = 2;
 
 impl Export {
     /// At most `exports_max` at the same time.
-    pub fn new(catalog: Catalog, exports_max: usize) -> Self {
-        Self { catalog, running: Arc::new(Semaphore::new(exports_max.max(1))) }
+    pub fn new(catalog: Catalog, exports_max: usize, filters: FilterLimits) -> Self {
+        Self { catalog, running: Arc::new(Semaphore::new(exports_max.max(1))), filters }
     }
 
     /// The newest snapshot.
@@ -84,8 +88,9 @@ impl Export {
         if let Some(table) = request.table {
             return bind_table(snapshot, request, table);
         }
+        let query = request.rows(self.filters)?;
         if let Some(from) = request.diff_from.clone() {
-            return diff::bind_diff(snapshot, request, &from);
+            return diff::bind_diff(snapshot, request, query, &from);
         }
         let (dataset, version) = snapshot.version(&request.selector())?;
         let all = snapshot.schema(&version)?;
@@ -96,13 +101,10 @@ impl Export {
         let erased = erased_last([&version]);
         let (number, layout) = (Some(version.number.into()), version.layout);
         let request = ExportRequest { version: number, layout, snapshot: None, ..request };
-        let asked = request.rows();
-        if let Some(query) = &asked.valid {
-            snapshot.check_valid_query(&dataset, &version, query)?;
-        }
-        let is_whole = asked.limit.is_none() && asked.bbox.is_none() && asked.valid.is_none();
+        snapshot.check_query(&dataset, &version, &query)?;
+        let is_whole = query == RowQuery { columns: query.columns.clone(), ..RowQuery::default() };
         let rows = is_whole.then_some(version.rows);
-        Ok(Bound { request, dataset, version, schema, rows, erased, snapshot, table: None, diff: None })
+        Ok(Bound { request, query, dataset, version, schema, rows, erased, snapshot, table: None, diff: None })
     }
 
     /// Writes the report on a push into a file without a name, read from its beginning. Blocks on the catalog.
@@ -160,7 +162,7 @@ fn send_batches(bound: Bound, sender: &mpsc::Sender<Result<RecordBatch>>, _permi
         return bound.table.map_or(Ok(()), |table| send_all(bound.snapshot.table(&table)?, sender));
     }
     let segments = segments(&bound)?;
-    send_all(bound.snapshot.scan(&bound.dataset, &bound.version, &bound.request.rows(), segments)?, sender)
+    send_all(bound.snapshot.scan(&bound.dataset, &bound.version, &bound.query, segments)?, sender)
 }
 
 /// Sends batches until there are no more, or nobody listens.
@@ -186,7 +188,8 @@ fn bind_table(snapshot: Snapshot, request: ExportRequest, table: ReportTable) ->
     let rows = Some(table.map_or(0, |table| table.rows));
     let (dataset, version) = (subject.dataset, subject.version);
     let erased = erased_last([&version]);
-    Ok(Bound { request, dataset, version, schema, rows, erased, snapshot, table, diff: None })
+    let query = RowQuery::default();
+    Ok(Bound { request, query, dataset, version, schema, rows, erased, snapshot, table, diff: None })
 }
 
 /// What was erased last from one of some versions.

@@ -17,6 +17,7 @@ mod delta;
 pub mod diff;
 pub mod export;
 pub mod files;
+pub mod filter;
 pub mod fixes;
 pub mod hashing;
 pub mod ingest;

@@ -1,6 +1,7 @@
 //! What may be asked of a snapshot.
 
 use crate::extent::BoundingBox;
+use crate::filter::Filter;
 use crate::valid::ValidQuery;
 
 /// Which datasets: words, place, page.
@@ -25,6 +26,8 @@ pub struct RowQuery {
     pub bbox: Option<BoundingBox>,
     /// Rows by the time in which they were so in the world; `None` for whenever.
     pub valid: Option<ValidQuery>,
+    /// Rows for which this is true; `None` for all.
+    pub filter: Option<Filter>,
     /// How many rows at most, in the stored order.
     pub limit: Option<u64>,
 }

@@ -42,7 +42,7 @@ enum Known {
     /// Degrees on WGS 84.
     Wgs84(String),
     Qaztrf(qaztrf::System, String),
-    Other(Resolved, Choice),
+    Other(Box<Resolved>, Choice),
 }
 
 /// How many positions decide which operation is the best: the first ones of the layer.
@@ -251,7 +251,7 @@ fn know(definition: &definition::Definition) -> Result<Known> {
         return Ok(Known::Qaztrf(system, system.code()));
     }
     let choice = operation::choose(&resolved)?;
-    Ok(Known::Other(resolved, choice))
+    Ok(Known::Other(Box::new(resolved), choice))
 }
 
 fn of_source(crs: &Crs) -> Result<Known> {

@@ -1,5 +1,6 @@
 //! Rows of one side of a difference: only the columns that are asked for, only the pages that hold the rows, each once.
 
+use crate::filter::RowFilter;
 use crate::layer::schema_of;
 use crate::rows::Place;
 use crate::search::read_rows;
@@ -29,6 +30,8 @@ pub(super) struct Side {
     read: Vec<usize>,
     /// Which rows were so when it is asked; `None` if that is not asked, or the version has no valid time.
     pub(super) valid: Option<ValidFilter>,
+    /// Which rows meet the filter; `None` if there is none, or it does not fit the version's columns.
+    pub(super) filter: Option<RowFilter>,
 }
 
 /// The rows of some changes on one side, null where a change has none.
@@ -48,6 +51,7 @@ impl Side {
         // A version from before there was valid time has no row that was so then.
         let valid = query.valid.as_ref().filter(|_| version.valid_time.is_some());
         let valid = valid.map(|query| ValidFilter::of(dataset, version, &all, query)).transpose()?;
+        let filter = query.filter.as_ref().and_then(|filter| RowFilter::bind(filter, &all).ok());
         let is_wanted = |field: &FieldRef| query.columns.as_ref().is_none_or(|names| names.contains(field.name()));
         let is_read =
             |field: &FieldRef| is_wanted(field) || key.contains(field.name()) || field.name() == GEOMETRY_COLUMN;
@@ -55,6 +59,7 @@ impl Side {
         let is_asked = |i: usize| {
             let positions = valid.as_ref().map(ValidFilter::positions);
             positions.is_some_and(|(from, to)| from == i || to == Some(i))
+                || filter.as_ref().is_some_and(|filter| filter.columns().any(|column| column == i))
         };
         let mut read: Vec<_> = (0..all.fields().len()).filter(|i| is_read(&all.fields()[*i]) || is_asked(*i)).collect();
         if read.is_empty() {
@@ -62,7 +67,7 @@ impl Side {
             read.push(0);
         }
         let segments = version.segments.iter().map(|segment| (segment.parquet, segment.clone())).collect();
-        Ok(Self { segments, all, fields, read, valid })
+        Ok(Self { segments, all, fields, read, valid, filter })
     }
 
     pub(super) fn column<'a>(&self, rows: &'a Rows, name: &str) -> Option<&'a ArrayRef> {
@@ -73,15 +78,24 @@ impl Side {
         self.read.binary_search(&position).ok().map(|i| &rows.columns[i])
     }
 
-    /// Which rows are there and were so when it is asked; none if that is not known.
-    pub(super) fn are_valid(&self, rows: &Rows) -> Result<Vec<bool>> {
-        let Some(valid) = &self.valid else { return Ok(vec![false; rows.are_there.len()]) };
-        let (from, to) = valid.positions();
-        let unread = || Error::internal("a column of valid time was not read");
-        let begins = self.column_at(rows, from).ok_or_else(unread)?;
-        let ends = to.map(|to| self.column_at(rows, to).ok_or_else(unread)).transpose()?;
-        let wanted = valid.wants(begins, ends)?;
-        Ok(wanted.into_iter().zip(rows.are_there.values()).map(|(is_so, is_there)| is_so && is_there).collect())
+    /// Which rows are there, were so when it is asked, and meet the filter; none where that is not known.
+    pub(super) fn are_wanted(&self, rows: &Rows, query: &RowQuery) -> Result<Vec<bool>> {
+        let mut are_wanted: Vec<bool> = rows.are_there.values().iter().collect();
+        let mut narrow = |wants: Vec<bool>| are_wanted.iter_mut().zip(wants).for_each(|(is, wants)| *is &= wants);
+        let column = |position| self.column_at(rows, position).ok_or_else(|| Error::internal("a column was not read"));
+        let none = || vec![false; rows.are_there.len()];
+        if query.valid.is_some() {
+            let wants = |valid: &ValidFilter| {
+                let (from, to) = valid.positions();
+                valid.wants(column(from)?, to.map(column).transpose()?)
+            };
+            narrow(self.valid.as_ref().map_or_else(|| Ok(none()), wants)?);
+        }
+        if query.filter.is_some() {
+            let takes = |filter: &RowFilter| filter.takes(rows.are_there.len(), &column);
+            narrow(self.filter.as_ref().map_or_else(|| Ok(none()), takes)?);
+        }
+        Ok(are_wanted)
     }
 
     /// All columns of the rows that some segments hold.
@@ -92,6 +106,7 @@ impl Side {
             fields: all.fields().clone(),
             read: (0..all.fields().len()).collect(),
             valid: None,
+            filter: None,
         }
     }
 

@@ -4,6 +4,7 @@ use super::Change;
 use super::earlier::{Aged, Lists, put_together, read_earlier};
 use super::moves::moves;
 use super::reading::{Files, Rows, Side, failed};
+use crate::filter::RowFilter;
 use crate::search::{Window, column_index};
 use crate::segments::{Reading, SegmentCache};
 use crate::successor::is_same_key;
@@ -38,8 +39,8 @@ pub(super) struct Values {
     /// Names of the key's columns, where both versions have the same key.
     key: Vec<String>,
     window: Option<Window>,
-    /// Whether rows are asked for by their valid time.
-    asks_valid: bool,
+    /// What was asked.
+    query: RowQuery,
     schema: SchemaRef,
     /// When reading began, as the cache counts.
     reading: Reading,
@@ -63,6 +64,9 @@ impl Values {
         if let Some(valid) = query.valid.as_ref().filter(|_| before.valid.is_none() && after.valid.is_none()) {
             ValidFilter::of(dataset, to, &after.all, valid)?;
         }
+        if let Some(filter) = query.filter.as_ref().filter(|_| before.filter.is_none() && after.filter.is_none()) {
+            RowFilter::bind(filter, &after.all)?;
+        }
         for name in query.columns.iter().flatten() {
             if before.all.index_of(name).is_err() {
                 column_index(&after.all, name)?;
@@ -81,7 +85,7 @@ impl Values {
             after,
             key,
             window: query.bbox.as_ref().map(Window::new),
-            asks_valid: query.valid.is_some(),
+            query: query.clone(),
             schema,
         })
     }
@@ -115,12 +119,13 @@ impl Values {
             are_kept.push(!both || count > 0);
         }
         let batch = self.batch(&before, &after, StringArray::from(operations), Arc::new(names_differing.finish()))?;
-        let (was_so, is_so) = (self.before.are_valid(&before)?, self.after.are_valid(&after)?);
-        let is_valid = |i: usize| !self.asks_valid || was_so[i] || is_so[i];
+        let were_wanted = self.before.are_wanted(&before, &self.query)?;
+        let are_wanted = self.after.are_wanted(&after, &self.query)?;
+        let is_wanted = |i: usize| were_wanted[i] || are_wanted[i];
         let are_kept: BooleanArray = are_kept
             .into_iter()
             .enumerate()
-            .map(|(i, kept)| Some(kept && is_valid(i) && self.is_inside(&before, &after, i)))
+            .map(|(i, kept)| Some(kept && is_wanted(i) && self.is_inside(&before, &after, i)))
             .collect();
         filter_record_batch(&batch, &are_kept).map_err(failed)
     }

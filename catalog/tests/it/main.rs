@@ -10,6 +10,7 @@ mod erased_layouts;
 mod erasing;
 mod erasure;
 mod erasure_in_doubt;
+mod filters;
 mod fixture;
 mod limits;
 mod majors;

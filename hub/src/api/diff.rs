@@ -19,6 +19,7 @@ pub(super) fn get_diff(export: &Export, request: v1::GetDiffRequest) -> Result<v
     let rows = ExportRequest {
         columns: (!request.columns.is_empty()).then_some(request.columns),
         bbox: request.bbox.map(BoundingBox::try_from).transpose()?,
+        filter: (!request.filter.is_empty()).then(|| request.filter.parse()).transpose()?,
         snapshot: request.snapshot.map(SnapshotId),
         diff_from: Some(from),
         ..ExportRequest::all(request.dataset.parse::<VersionSelector>()?)
@@ -57,6 +58,7 @@ pub(super) struct Wishes {
     bbox: Option<String>,
     valid_at: Option<String>,
     valid_during: Option<String>,
+    filter: Option<String>,
     limit: Option<u64>,
     snapshot: Option<u64>,
     lang: Option<String>,
@@ -89,6 +91,7 @@ fn request(dataset: &str, wishes: Wishes) -> Result<ExportRequest> {
     let request = ExportRequest {
         columns,
         bbox: wishes.bbox.map(|bbox| bbox.parse()).transpose()?,
+        filter: wishes.filter.map(|filter| filter.parse()).transpose()?,
         limit: wishes.limit,
         snapshot: wishes.snapshot.map(SnapshotId),
         diff_from: Some(wishes.from.map_or(Ok(DiffFrom::default()), |from| from.parse())?),

@@ -8,6 +8,7 @@ use crate::cli::output;
 use crate::cli::valid::ValidOptions;
 use crate::client::{Client, DEFAULT_HUB};
 use crate::diff::{DiffFormat, DiffHeading, PageLimits, PageOptions, RowWords, words};
+use crate::filter::WrittenFilter;
 use clap::Args;
 use form::Form;
 use printing::{TABLE_ROWS, print_rest, print_rows, print_summary, row_json, summary_json};
@@ -40,6 +41,9 @@ pub struct DiffCommand {
     bbox: Option<BoundingBox>,
     #[command(flatten)]
     valid: ValidOptions,
+    /// Only rows for which this was true before or is true after, in CQL2 as text or JSON: "floors >= 5".
+    #[arg(long, value_name = "CQL2")]
+    filter: Option<WrittenFilter>,
     /// Compare only these columns.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     columns: Option<Vec<String>>,
@@ -79,7 +83,13 @@ impl DiffCommand {
     }
 
     fn asked(&self) -> Result<RowQuery> {
-        Ok(RowQuery { columns: self.columns.clone(), bbox: self.bbox, valid: self.valid.query()?, limit: self.limit })
+        Ok(RowQuery {
+            columns: self.columns.clone(),
+            bbox: self.bbox,
+            valid: self.valid.query()?,
+            filter: None,
+            limit: self.limit,
+        })
     }
 
     async fn show(&self, client: &Client, heading: &DiffHeading, counts: ChangeCounts) -> Result<()> {

@@ -5,6 +5,7 @@ use crate::cli::valid::ValidOptions;
 use crate::client::{Client, DEFAULT_HUB};
 use crate::export::ExportRequest;
 use crate::files::RowFile;
+use crate::filter::WrittenFilter;
 use clap::Args;
 use serde_json::json;
 use std::io::Write;
@@ -33,6 +34,9 @@ pub struct ExportCommand {
     bbox: Option<BoundingBox>,
     #[command(flatten)]
     valid: ValidOptions,
+    /// Only rows for which this is true, in CQL2 as text or JSON: "floors >= 5 AND name LIKE 'Абай%'".
+    #[arg(long, value_name = "CQL2")]
+    filter: Option<WrittenFilter>,
     /// Only these columns, in this order.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     columns: Option<Vec<String>>,
@@ -53,6 +57,7 @@ impl ExportCommand {
         let request = ExportRequest {
             columns: self.columns.clone(),
             bbox: self.bbox,
+            filter: self.filter.clone(),
             limit: self.limit,
             snapshot: self.snapshot.map(SnapshotId),
             ..ExportRequest::all(self.dataset.clone())
@@ -68,7 +73,7 @@ impl ExportCommand {
         if self.json {
             output::document(&json!({ "dataset": self.dataset.to_string(), "rows": rows, "file": path.to_string() }));
         } else {
-            output::line(&format!("{} rows of {} in {path}", output::grouped(rows), self.dataset));
+            output::line(&format!("{} of {} in {path}", output::counted(rows, "row"), self.dataset));
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -77,9 +82,9 @@ impl ExportCommand {
 impl ExportCommand {
     /// Writes the dataset's raster, or a part of it.
     async fn raster(&self, client: &Client) -> Result<ExitCode> {
-        if self.columns.is_some() || self.limit.is_some() || self.valid.query()?.is_some() {
+        if self.columns.is_some() || self.limit.is_some() || self.filter.is_some() || self.valid.query()?.is_some() {
             return Err(Error::invalid_request(
-                "a raster is exported with --bbox or whole, without --columns, --limit and valid time",
+                "a raster is exported with --bbox or whole, without --columns, --limit, --filter and valid time",
             ));
         }
         let from_status = |status| ukimet_proto::status::from_status(&status);

@@ -1,5 +1,6 @@
 //! What is said of a difference before its rows.
 
+use crate::filter::WrittenFilter;
 use arrow_schema::{DataType, Schema};
 use jiff::Timestamp;
 use std::fmt;
@@ -22,6 +23,8 @@ pub struct DiffHeading {
     pub columns: Vec<ColumnChange>,
     /// What was asked for.
     pub asked: RowQuery,
+    /// Its filter as it was written.
+    pub filter: Option<WrittenFilter>,
     /// If it is not the next version that is compared but a new reading of the bytes of `from`: by which rules. `to` is
     /// nothing that is there then.
     pub reread: Option<Reread>,
@@ -53,7 +56,7 @@ impl DiffHeading {
         (dataset, snapshot): (&DatasetId, SnapshotId),
         (from, to): (&Version, &Version),
         schema: &Schema,
-        asked: RowQuery,
+        (asked, filter): (RowQuery, Option<WrittenFilter>),
     ) -> Self {
         Self {
             dataset: dataset.clone(),
@@ -64,6 +67,7 @@ impl DiffHeading {
             columns: column_changes(from, to),
             asked,
             reread: None,
+            filter,
         }
     }
 }

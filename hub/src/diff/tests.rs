@@ -51,6 +51,7 @@ fn written(format: DiffFormat, batch: &RecordBatch) -> Vec<u8> {
         columns: Vec::new(),
         asked: RowQuery::default(),
         reread: None,
+        filter: None,
     };
     let limits = PageLimits { diff_rows_max: 10, diff_positions_max: 10 };
     let options = PageOptions { language: crate::report::texts::Language::En, limits };

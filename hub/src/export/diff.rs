@@ -5,13 +5,13 @@ use crate::diff::{DiffFile, DiffFormat, DiffHeading, PageOptions, count_rows};
 use std::fs::File;
 use std::io::Seek;
 use ukimet_catalog::{Diff, Snapshot};
-use ukimet_model::{ChangeCounts, Dataset, Error, Result, Version, VersionSelector};
+use ukimet_model::{ChangeCounts, Dataset, Error, Result, RowQuery, Version, VersionSelector};
 
 /// Finds the two versions that a request for a difference means, and which of their rows differ.
-pub(super) fn bind_diff(snapshot: Snapshot, request: ExportRequest, from: &DiffFrom) -> Result<Bound> {
+pub(super) fn bind_diff(snapshot: Snapshot, request: ExportRequest, query: RowQuery, from: &DiffFrom) -> Result<Bound> {
     let (dataset, version) = snapshot.version(&request.selector())?;
     let earlier = compared_with(&snapshot, &dataset, &version, from)?;
-    let diff = snapshot.diff(&dataset, &earlier, &version, &request.rows())?;
+    let diff = snapshot.diff(&dataset, &earlier, &version, &query)?;
     // Both lie as of this commit where they lie now.
     let layout = version.layout.max(earlier.layout).unwrap_or_default();
     let request = ExportRequest {
@@ -25,7 +25,7 @@ pub(super) fn bind_diff(snapshot: Snapshot, request: ExportRequest, from: &DiffF
     let rows = (diff.rows_max() == 0).then_some(0);
     let erased = erased_last([&earlier, &version]);
     let (schema, diff) = (diff.schema(), Some(Box::new((earlier, diff))));
-    Ok(Bound { request, dataset, version, schema, rows, erased, snapshot, table: None, diff })
+    Ok(Bound { request, query, dataset, version, schema, rows, erased, snapshot, table: None, diff })
 }
 
 fn compared_with(snapshot: &Snapshot, dataset: &Dataset, version: &Version, from: &DiffFrom) -> Result<Version> {
@@ -48,7 +48,12 @@ impl Bound {
     pub fn diff_heading(&self) -> Option<DiffHeading> {
         let (from, _) = self.diff.as_deref()?;
         let (id, snapshot) = (&self.dataset.id, self.snapshot.id());
-        Some(DiffHeading::new((id, snapshot), (from, &self.version), &self.schema, self.request.rows()))
+        Some(DiffHeading::new(
+            (id, snapshot),
+            (from, &self.version),
+            &self.schema,
+            (self.query.clone(), self.request.filter.clone()),
+        ))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The question of a reader, as a Flight command and inside a ticket.
 
 use super::diff_from::DiffFrom;
+use crate::filter::{FilterLimits, WrittenFilter};
 use crate::report::ReportTable;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -37,6 +38,9 @@ pub struct ExportRequest {
     /// Rows that were so at some moment from the first to the second, which is excluded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_during: Option<(ValidMoment, ValidMoment)>,
+    /// Rows for which this is true, in CQL2: text, or an object of the JSON form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<WrittenFilter>,
     /// How many rows at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
@@ -73,6 +77,7 @@ impl ExportRequest {
             bbox: None,
             valid_at: None,
             valid_during: None,
+            filter: None,
             limit: None,
             segments: None,
             layout: None,
@@ -132,10 +137,11 @@ impl ExportRequest {
     /// `InvalidRequest` if it is asked for columns, a box, a limit or segments: a table of a push is read whole.
     pub fn check_table(&self) -> Result<()> {
         let is_some_columns = self.columns.is_some() || self.limit.is_some() || self.segments.is_some();
-        let is_part = is_some_columns || self.bbox.is_some() || self.rows().valid.is_some();
+        let is_of_rows = self.bbox.is_some() || self.valid_query().is_some() || self.filter.is_some();
+        let is_part = is_some_columns || is_of_rows;
         match (self.table, &self.push_id) {
             (Some(_), _) if is_part => Err(Error::invalid_request(
-                "a table of a push is read whole, without columns, bbox, valid time, limit and segments",
+                "a table of a push is read whole, without columns, bbox, valid time, filter, limit and segments",
             )),
             (None, Some(_)) => Err(Error::invalid_request("push_id goes with table: verdicts or quarantine")),
             _ => Ok(()),
@@ -145,7 +151,7 @@ impl ExportRequest {
     fn check_diff(&self) -> Result<()> {
         if self.diff_from.is_some() && (self.table.is_some() || self.segments.is_some()) {
             return Err(Error::invalid_request(
-                "diff_from goes with columns, bbox and limit, without table and segments",
+                "diff_from goes with columns, bbox, filter and limit, without table and segments",
             ));
         }
         Ok(())
@@ -155,10 +161,25 @@ impl ExportRequest {
         VersionSelector { dataset: self.dataset.clone(), version: self.version.clone() }
     }
 
-    pub(super) fn rows(&self) -> RowQuery {
+    fn valid_query(&self) -> Option<ValidQuery> {
         let during = self.valid_during.map(|(from, to)| ValidQuery::During(from, to));
-        let valid = self.valid_at.map(ValidQuery::At).or(during);
-        RowQuery { columns: self.columns.clone(), bbox: self.bbox, valid, limit: self.limit }
+        self.valid_at.map(ValidQuery::At).or(during)
+    }
+
+    /// Which rows are asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`WrittenFilter::read`].
+    pub(super) fn rows(&self, limits: FilterLimits) -> Result<RowQuery> {
+        let filter = self.filter.as_ref().map(|filter| filter.read(limits)).transpose()?;
+        Ok(RowQuery {
+            columns: self.columns.clone(),
+            bbox: self.bbox,
+            valid: self.valid_query(),
+            filter,
+            limit: self.limit,
+        })
     }
 }
 

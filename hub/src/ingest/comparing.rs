@@ -40,7 +40,7 @@ impl Comparing {
         let asked = RowQuery::default();
         let Prospect { dataset, snapshot, before, after, diff } = transaction.prospect(dataset, &asked)?;
         let schema = diff.schema();
-        let heading = DiffHeading::new((&dataset.id, snapshot), (&before, &after), &schema, asked);
+        let heading = DiffHeading::new((&dataset.id, snapshot), (&before, &after), &schema, (asked, None));
         let (rows_before, rows_after) = (before.rows, after.rows);
         self.send(Compared::Begin(Box::new(ComparedVersions { heading, schema, rows_before, rows_after })))?;
         for rows in diff {

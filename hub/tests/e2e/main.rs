@@ -14,6 +14,7 @@ mod containment;
 mod delta;
 mod differences;
 mod erasure;
+mod filters;
 mod fixes;
 mod hub;
 mod lifecycle;

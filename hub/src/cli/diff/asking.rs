@@ -4,6 +4,7 @@ use super::DiffCommand;
 use crate::client::Client;
 use crate::diff::{ColumnChange, DiffFile, DiffFormat, DiffHeading, PageOptions, count_rows};
 use crate::export::{DiffFrom, ExportRequest};
+use crate::filter::WrittenFilter;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use jiff::Timestamp;
@@ -35,10 +36,11 @@ impl DiffCommand {
             snapshot: self.snapshot,
             valid_at: self.valid.valid_at.clone().unwrap_or_default(),
             valid_during: self.valid.valid_during.clone().unwrap_or_default(),
+            filter: self.filter.as_ref().map(ToString::to_string).unwrap_or_default(),
         };
         let answer = client.catalog().get_diff(request).await.map_err(|status| from_status(&status))?.into_inner();
         let counts = answer.counts.map(Into::into);
-        Ok((heading(to, answer, self.asked()?)?, counts))
+        Ok((heading(to, answer, (self.asked()?, self.filter.clone()))?, counts))
     }
 
     /// The version that is compared with; the newest is asked for by its number.
@@ -53,7 +55,11 @@ impl DiffCommand {
     }
 }
 
-fn heading(selector: &VersionSelector, answer: v1::GetDiffResponse, asked: RowQuery) -> Result<DiffHeading> {
+fn heading(
+    selector: &VersionSelector,
+    answer: v1::GetDiffResponse,
+    (asked, filter): (RowQuery, Option<WrittenFilter>),
+) -> Result<DiffHeading> {
     let time = |time: Option<prost_types::Timestamp>| {
         let time = time.and_then(|time| Timestamp::new(time.seconds, time.nanos).ok());
         time.ok_or_else(|| Error::invalid_data("the hub sent a version without a time"))
@@ -70,6 +76,7 @@ fn heading(selector: &VersionSelector, answer: v1::GetDiffResponse, asked: RowQu
             .collect(),
         asked,
         reread: None,
+        filter,
     })
 }
 
@@ -86,6 +93,7 @@ pub(super) async fn pull(
         diff_from: Some(DiffFrom::Version(heading.from.0.into())),
         columns: asked.columns.clone(),
         bbox: asked.bbox,
+        filter: heading.filter.clone(),
         limit: asked.limit,
         ..ExportRequest::all(heading.dataset.clone().into())
     };

@@ -195,6 +195,7 @@ fn heading(answer: &v1::RenormalizeResponse, begin: v1::DifferenceBegin, shown: 
             .map(|column| ColumnChange { name: column.name, before: column.type_before, after: column.type_after })
             .collect(),
         asked: RowQuery { limit: shown.limit, ..RowQuery::default() },
+        filter: None,
         reread: Some(Reread {
             before: Some(answer.rules_before.clone()).filter(|rules| !rules.is_empty()),
             now: answer.rules_now.clone(),

@@ -84,7 +84,7 @@ impl Text<'_> {
     }
 
     fn about_versions(&self) -> Vec<String> {
-        let DiffHeading { key, columns, asked, .. } = self.heading;
+        let DiffHeading { key, columns, asked, filter, .. } = self.heading;
         let mut sentences = vec![self.sides()];
         let names = key.join(", ");
         sentences.push(if key.is_empty() {
@@ -105,6 +105,9 @@ impl Text<'_> {
         }
         if let Some(valid) = asked.valid {
             sentences.push(self.say("diff_only_valid", &[("time", Words(&valid.to_string()))]));
+        }
+        if let Some(filter) = filter {
+            sentences.push(self.say("diff_only_filter", &[("filter", Words(&filter.to_string()))]));
         }
         if let Some(limit) = asked.limit {
             sentences.push(self.say("diff_only_first", &[("n", Number(limit))]));

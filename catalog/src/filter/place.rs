@@ -1,0 +1,89 @@
+//! How the geometries of a column relate to one that a filter names.
+
+use super::near::Nearness;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_schema::Field;
+use geo::{Intersects, PreparedGeometry, Relate, Validation};
+use geo_traits::to_geo::ToGeoGeometry;
+use geo_types::Geometry;
+use ukimet_model::batch::is_geometry;
+use ukimet_model::{BoundingBox, Error, Result, SpatialRelation};
+
+/// A relation to one geometry.
+pub(super) struct PlaceTest {
+    relation: SpatialRelation,
+    geometry: Geometry,
+    /// A box outside of which nothing relates to it, except by being apart; `None` if it is empty.
+    bounds: Option<BoundingBox>,
+    /// How close others are to come, if that is asked.
+    nearness: Option<Nearness>,
+}
+
+impl PlaceTest {
+    /// # Errors
+    ///
+    /// `InvalidRequest` if the column holds no geometries, or the geometry that is named is not valid.
+    pub(super) fn bind(field: &Field, relation: SpatialRelation, wkb: &[u8]) -> Result<Self> {
+        let name = field.name();
+        if !is_geometry(field) {
+            let found = field.data_type();
+            return Err(Error::invalid_request(format!("column {name} holds no geometries, its type is {found}")));
+        }
+        let unreadable = || Error::invalid_request("the geometry of the filter is none that a row could have");
+        let geometry = geometry(wkb).ok_or_else(unreadable)?;
+        if let Err(why) = geometry.check_validation() {
+            return Err(Error::invalid_request(format!("the geometry of the filter is not valid: {why}")));
+        }
+        let nearness = match relation {
+            SpatialRelation::WithinDistance(distance_m) => Some(Nearness::of(&geometry, distance_m)?),
+            _ => None,
+        };
+        let bounds = bounds(wkb).map(|bounds| nearness.as_ref().map_or(bounds, |near| near.window(bounds)));
+        Ok(Self { relation, geometry, bounds, nearness })
+    }
+
+    /// The box outside of which nothing relates so; `None` if there is none.
+    pub(super) fn window(&self) -> Option<BoundingBox> {
+        self.bounds.filter(|_| self.relation != SpatialRelation::Disjoint)
+    }
+
+    /// For each geometry of a column whether it relates so.
+    pub(super) fn of(&self, column: &ArrayRef) -> BooleanArray {
+        let prepared = PreparedGeometry::from(&self.geometry);
+        let column = column.as_binary::<i32>();
+        let relates = |row: usize| column.is_valid(row).then(|| self.relates(&prepared, column.value(row)));
+        (0..column.len()).map(relates).collect()
+    }
+
+    fn relates<'a>(&self, prepared: &PreparedGeometry<'a, &'a Geometry>, wkb: &[u8]) -> bool {
+        let is_apart = self.relation == SpatialRelation::Disjoint;
+        let is_near = self.bounds.zip(bounds(wkb)).is_some_and(|(mine, theirs)| mine.intersects(&theirs));
+        let Some(other) = is_near.then(|| geometry(wkb)).flatten() else { return is_apart };
+        if matches!(self.relation, SpatialRelation::Intersects | SpatialRelation::Disjoint) {
+            return self.geometry.intersects(&other) != is_apart;
+        }
+        if let Some(nearness) = &self.nearness {
+            return self.geometry.intersects(&other) || nearness.reaches(&other);
+        }
+        // The geometry of the filter comes first here, so what is asked is turned round.
+        let matrix = prepared.relate(&other);
+        match self.relation {
+            SpatialRelation::Intersects | SpatialRelation::Disjoint | SpatialRelation::WithinDistance(_) => false,
+            SpatialRelation::Equals => matrix.is_equal_topo(),
+            SpatialRelation::Touches => matrix.is_touches(),
+            SpatialRelation::Crosses => matrix.is_crosses(),
+            SpatialRelation::Overlaps => matrix.is_overlaps(),
+            SpatialRelation::Within => matrix.is_contains(),
+            SpatialRelation::Contains => matrix.is_within(),
+        }
+    }
+}
+
+fn bounds(wkb: &[u8]) -> Option<BoundingBox> {
+    ukimet_model::wkb::inspect(wkb).ok().and_then(|shape| shape.bounds).map(Into::into)
+}
+
+fn geometry(wkb: &[u8]) -> Option<Geometry> {
+    wkb::reader::read_wkb(wkb).ok().and_then(|geometry| geometry.try_to_geometry())
+}
