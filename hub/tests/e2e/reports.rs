@@ -207,7 +207,7 @@ fn a_refused_outline_is_corrected_as_text_in_the_crs_of_its_file() {
     let rows = published(dir.path(), &hub, "kz/outlines");
     let shapes: Vec<_> = rows.iter().map(|row| row.split_once('"').expect("a polygon").1.to_owned()).collect();
     assert_eq!((shapes.len(), &shapes[0]), (2, &shapes[1]), "{rows:?}");
-    assert!(rows[1].starts_with("007,2,"), "{rows:?}");
+    assert!(rows[1].starts_with("2,007,"), "{rows:?}");
 }
 
 /// An Arrow file of places: under `форма` points, further columns of text.
