@@ -11,17 +11,9 @@ mod request;
 #[path = "../../hub/src/report/table.rs"]
 mod table;
 
-/// Where the hub has it, and what is in there.
+#[path = "../hub/filter.rs"]
 #[allow(dead_code)]
-mod filter {
-    #[path = "../../../hub/src/filter/reading.rs"]
-    mod reading;
-    #[path = "../../../hub/src/filter/times.rs"]
-    mod times;
-    #[path = "../../../hub/src/filter/written.rs"]
-    mod written;
-    pub use written::{FilterLimits, WrittenFilter};
-}
+mod filter;
 
 /// Where the hub has it.
 mod report {

@@ -113,7 +113,7 @@ mod tests {
             if self.fails_at == Some(self.batches) {
                 return Err(Error::unavailable("the sink is full"));
             }
-            let heard = self.read.recv_timeout(Duration::from_secs(60));
+            let heard = self.read.recv_timeout(Duration::from_mins(1));
             heard.map_err(|_| Error::timed_out("the next batch was not read meanwhile"))
         }
         fn verdicts(&mut self, _: Vec<Verdict>) -> Result<()> {
