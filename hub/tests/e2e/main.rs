@@ -33,3 +33,4 @@ mod root_hashes;
 mod stores;
 mod valid;
 mod versions;
+mod zones;

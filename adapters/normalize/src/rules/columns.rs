@@ -15,7 +15,7 @@ use crate::types::{self, ColumnSurvey, Expectation, Published, Serial, Target, Z
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, TimeUnit};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use std::sync::Arc;
 use ukimet_model::batch::{attribute_field, described_field};
 use ukimet_model::{ProcessStep, Result, Severity};
@@ -176,8 +176,8 @@ impl ColumnsPlan {
     }
 
     /// Columns whose every value has to fit a type, as they were decided before.
-    pub(super) fn expected(columns: Vec<Column>, decided: &Decided, names: &[String]) -> Self {
-        let mut types_step = types::receipt(None);
+    pub(super) fn expected(columns: Vec<Column>, expected: &Schema, decided: &Decided, names: &[String]) -> Self {
+        let mut types_step = types::receipt(decided.zone_for(expected));
         decided.tell(&columns, names, &mut types_step);
         let mut codes_step = codes_receipt(&decided.reference);
         codes_step.count = columns.iter().filter(|column| column.code.is_some()).count() as u64;

@@ -53,7 +53,8 @@ pub(super) fn expected_plan(
         let output = Output::named(expected);
         (columns, output)
     };
-    let columns = ColumnsPlan::expected(columns, &decided, &text.names);
+    decided.report_zone(&columns, &text.names, &mut findings);
+    let columns = ColumnsPlan::expected(columns, expected, &decided, &text.names);
     let decisions =
         Decisions { text, places, crs, findings, columns, output, has_places: wants_places, is_addition: true };
     let plan = Plan::new(layer, limits, decisions)?;

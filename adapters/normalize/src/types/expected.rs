@@ -89,7 +89,7 @@ impl Expectation {
         self.serial?.microseconds(text.parse().ok()?)
     }
 
-    /// Times without a zone as instants of the declared one, if the column was read so.
+    /// Times without a zone as instants of the declared one, unless the column was read as one in which each has its own.
     fn instants(
         &self,
         text: &StringArray,
@@ -99,7 +99,7 @@ impl Expectation {
         findings: &mut Findings,
     ) -> Vec<Option<String>> {
         let is_zoned = matches!(expected, DataType::Timestamp(TimeUnit::Microsecond, Some(_)));
-        let is_local = self.serial.is_some() || self.notation == Some(Notation::DateTime);
+        let is_local = self.notation != Some(Notation::DateTimeZoned);
         let Some(zone) = self.zone.as_ref().filter(|_| is_zoned && is_local) else { return Vec::new() };
         let local = |value: &str| {
             let written = || date_time(value).filter(|read| read.offset.is_none()).map(|read| microseconds(read.time));

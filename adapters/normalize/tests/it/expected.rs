@@ -2,9 +2,9 @@
 
 use crate::layers::{UTF8, layer};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_array::types::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray, TimestampNanosecondArray};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use std::sync::Arc;
 use ukimet_model::batch::{attribute_field, described_field, geometry_field};
 use ukimet_model::{COLUMNS_KEY, ColumnDecision, ErrorKind, LayerReport, NAMED_COLUMNS_KEY, QuarantinedRow, Result};
@@ -14,10 +14,19 @@ fn run(
     expected: &SchemaRef,
     columns: Vec<(&str, ArrayRef)>,
 ) -> Result<(RecordBatch, LayerReport, Vec<QuarantinedRow>)> {
+    run_declared(expected, Declared::default(), columns, true)
+}
+
+fn run_declared(
+    expected: &SchemaRef,
+    declared: Declared,
+    columns: Vec<(&str, ArrayRef)>,
+    untyped: bool,
+) -> Result<(RecordBatch, LayerReport, Vec<QuarantinedRow>)> {
     let field = |(name, column): (&str, ArrayRef)| (Field::new(name, column.data_type().clone(), true), column);
-    let (layer, raw) = layer(columns.into_iter().map(field).collect(), UTF8, true);
+    let (layer, raw) = layer(columns.into_iter().map(field).collect(), UTF8, untyped);
     let has_places = expected.fields().iter().any(|field| field.name() == "geometry");
-    let declared = Declared { crs: has_places.then(|| "OGC:CRS84".to_owned()), ..Declared::default() };
+    let declared = Declared { crs: has_places.then(|| "OGC:CRS84".to_owned()), ..declared };
     let mut survey = Survey::begin(&layer, &declared, &Limits::default())?;
     survey.expect(expected)?;
     survey.observe(&raw)?;
@@ -158,4 +167,53 @@ fn a_number_with_its_unit_or_in_brackets_fits_and_is_told() {
     assert_eq!((numbers, refused[0].row), (vec![900.0, 3456.5, -8.0], 3));
     let rules: Vec<_> = report.diagnostics.iter().map(|found| (found.rule.as_str(), found.count)).collect();
     assert_eq!(rules, [("numbers.brackets", 1), ("types.expected", 1)]);
+}
+
+/// 2024-05-31 10:00:00 on a clock, and then at UTC where the clock is Almaty's, seconds since 1970.
+const TEN_O_CLOCK: i64 = 1_717_149_600;
+const TEN_IN_ALMATY: i64 = TEN_O_CLOCK - 5 * 3600;
+
+/// What becomes of times beside those of a column with a zone or without, with a declared zone: seconds since 1970, rows that
+/// are refused, findings, and the zone that the receipt names.
+fn times(zone: Option<&str>, values: ArrayRef, untyped: bool) -> (Vec<i64>, Vec<u64>, Vec<String>, Option<String>) {
+    let data_type = DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+    let expected: SchemaRef = Arc::new(Schema::new(vec![attribute_field("seen", "seen", data_type)]));
+    let declared = Declared { time_zone: Some("KZ-75".to_owned()), ..Declared::default() };
+    let (rows, report, refused) =
+        run_declared(&expected, declared, vec![("seen", values)], untyped).expect("normalizes");
+    let seen = rows.column(0).as_primitive::<TimestampMicrosecondType>();
+    let types = report.steps.iter().find(|step| step.step == "types").expect("a receipt");
+    assert_eq!(types.parameters.contains_key("time_zone"), types.parameters.contains_key("time_zone_database"));
+    (
+        seen.iter().flatten().map(|microseconds| microseconds / 1_000_000).collect(),
+        refused.iter().map(|row| row.row).collect(),
+        report.diagnostics.iter().map(|found| found.rule.clone()).collect(),
+        types.parameters.get("time_zone").cloned(),
+    )
+}
+
+#[test]
+fn times_that_a_source_typed_itself_are_of_the_declared_zone_beside_instants() {
+    let clock = TimestampNanosecondArray::from(vec![Some(TEN_O_CLOCK * 1_000_000_000), None]);
+    let taken = times(Some("UTC"), Arc::new(clock.clone()), false);
+    assert_eq!(taken, (vec![TEN_IN_ALMATY], vec![], vec![], Some("Asia/Almaty".to_owned())));
+    let instants = times(Some("UTC"), Arc::new(clock.with_timezone("+03:00")), false);
+    assert_eq!(instants.0, [TEN_O_CLOCK], "an instant stays what it is");
+}
+
+#[test]
+fn one_malformed_time_beside_instants_refuses_its_row_and_no_other() {
+    let values = text(&["2024-05-31 10:00:00", "31 мая, утром", "2024-05-31 10:00:00+05:00"]);
+    let (taken, refused, rules, zone) = times(Some("UTC"), values, true);
+    assert_eq!((taken, refused), (vec![TEN_IN_ALMATY, TEN_IN_ALMATY], vec![1]));
+    assert_eq!((rules, zone.as_deref()), (vec!["types.expected".to_owned()], Some("Asia/Almaty")));
+}
+
+#[test]
+fn a_declared_zone_that_the_column_has_no_place_for_is_told() {
+    let told = vec!["time.zone_not_applied".to_owned()];
+    let untyped = times(None, text(&["2024-05-31 10:00:00"]), true);
+    assert_eq!(untyped, (vec![TEN_O_CLOCK], vec![], told.clone(), None));
+    let clock = TimestampNanosecondArray::from(vec![TEN_O_CLOCK * 1_000_000_000]);
+    assert_eq!(times(None, Arc::new(clock), false), (vec![TEN_O_CLOCK], vec![], told, None));
 }

@@ -2,13 +2,15 @@
 
 use super::Column;
 use crate::codes::{Code, CodePlan, Reference, Registers};
+use crate::findings::{Findings, example};
 use crate::layer::{Declared, Role};
 use crate::types::value::Notation;
 use crate::types::{self, Expectation, Serial, Target, Zone};
 use arrow_schema::{DataType, Field, Schema};
+use std::sync::Arc;
 use ukimet_model::batch::unit;
 use ukimet_model::error::quoted;
-use ukimet_model::{COLUMNS_KEY, ColumnDecision, Error, NAMED_COLUMNS_KEY, ProcessStep, Result};
+use ukimet_model::{COLUMNS_KEY, ColumnDecision, Error, NAMED_COLUMNS_KEY, ProcessStep, Result, Severity};
 
 /// Adds the decisions to the receipt of the types rule.
 pub(super) fn tell(columns: &[Column], names: &[String], receipt: &mut ProcessStep) {
@@ -105,6 +107,23 @@ impl Decided {
             column.code = Some(CodePlan::corrected(code, decision.is_from_number, decision.is_padded, reference));
         }
         Ok(column)
+    }
+
+    /// The declared zone, if it says what the times of a column mean.
+    pub(super) fn zone_for(&self, expected: &Schema) -> Option<&Zone> {
+        let is_zoned = |field: &Arc<Field>| matches!(field.data_type(), DataType::Timestamp(_, Some(_)));
+        self.zone.as_ref().filter(|_| expected.fields().iter().any(is_zoned))
+    }
+
+    /// Reports the columns of times that a declared zone does not make instants of, since their rows that are there are none.
+    pub(in crate::rules) fn report_zone(&self, columns: &[Column], names: &[String], findings: &mut Findings) {
+        let Some(zone) = &self.zone else { return };
+        for column in columns.iter().filter(|column| matches!(column.data_type, DataType::Timestamp(_, None))) {
+            let message =
+                "times that come beside times without a zone stay without one; the declared zone was not applied";
+            let examples = [example(None, Some(&names[column.raw]), &zone.name, None)];
+            findings.add("time.zone_not_applied", Severity::Note, message, 1, examples);
+        }
     }
 
     /// Adds the decisions to the receipt of the types rule once more, for rows that come later still, and what these rows

@@ -93,9 +93,21 @@ fn a_value_is_read_in_the_notation_that_its_column_has() {
             ["2024-05-31T05:00:00Z", "2024-05-31T05:00:00Z", "∅"],
         ),
         (
-            instant,
-            Expectation { zone, ..in_notation(Notation::DateTimeZoned) },
+            instant.clone(),
+            Expectation { zone: zone.clone(), ..in_notation(Notation::DateTimeZoned) },
             ["2024-05-31T10:00:00", "2024-05-31T10:00:00+05:00", ""],
+            ["∅", "2024-05-31T05:00:00Z", "∅"],
+        ),
+        (
+            instant.clone(),
+            Expectation { zone, ..Expectation::default() },
+            ["2024-05-31T10:00:00", "2024-05-31T10:00:00+03:00", "31 мая, утром"],
+            ["2024-05-31T05:00:00Z", "2024-05-31T07:00:00Z", "∅"],
+        ),
+        (
+            instant,
+            Expectation::default(),
+            ["2024-05-31T10:00:00", "2024-05-31T05:00:00Z", ""],
             ["∅", "2024-05-31T05:00:00Z", "∅"],
         ),
         (
