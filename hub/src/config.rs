@@ -66,7 +66,8 @@ pub struct Config {
     #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = parse_bytes)]
     pub durable_every_bytes: u64,
 
-    /// A push whose client is silent this long is ended; its bytes are kept.
+    /// A push whose client is silent this long is ended; its bytes are kept. So is an answer about stored bytes that are
+    /// read again if the client takes nothing of it for so long.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
     pub push_idle_max: Duration,
 

@@ -162,12 +162,10 @@ impl Ingest {
         // Whoever drops this future stops the writer, which is on a thread of its own.
         let _stop_when_dropped = writer.stop.clone().drop_guard();
         let job = reading.job();
-        let writing = tokio::task::spawn_blocking(move || {
-            let written = writer.write(intent, received);
-            drop(job);
-            written
-        });
+        let writing = tokio::task::spawn_blocking(move || writer.write(intent, received, job));
         let read = self.forward((&mut reading, asked), messages, corrections).await;
+        // What the writer does now may take as long as somebody slow listens.
+        drop(reading);
         let written = writing.await.map_err(|e| Error::internal("writing a version").caused_by(e))?;
         // The reader's error says more than the writer's, which then only saw the messages end.
         written.map_err(|error| read.err().unwrap_or(error))

@@ -12,9 +12,8 @@ use crate::staging::{PushHeader, Upload};
 use std::path::Path;
 use std::sync::Arc;
 use subject::{Subject, copy};
+pub(crate) use telling::Answers;
 use telling::{Telling, tell};
-use tokio::sync::mpsc;
-use tonic::Status;
 use ukimet_model::{DatasetId, Error, ErrorKind, Result};
 use ukimet_proto::v1;
 use ukimet_proto::v1::renormalize_response::Result as Answer;
@@ -46,16 +45,19 @@ impl Pushes {
     }
 
     /// Reads one dataset's bytes again and answers what came of it. One that cannot be read is answered too.
-    pub async fn read_again(
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut` if the client took nothing for `idle_max`, `Unavailable` if it left: the others are not worth reading.
+    pub(crate) async fn read_again(
         &self,
         dataset: DatasetId,
         request: &v1::RenormalizeRequest,
-        answers: &mpsc::Sender<Result<v1::RenormalizeResponse, Status>>,
-    ) {
-        let mut telling = Telling::new(&dataset, answers);
+        answers: &Answers,
+    ) -> Result<()> {
+        let mut telling = Telling::new(&dataset, answers, self.idle_max);
         let answer = Box::pin(self.answer(dataset, request, &mut telling)).await;
-        // A client that left does not hear it.
-        let _ = telling.send(answer.unwrap_or_else(|error| Answer::Failure(error.to_string()))).await;
+        telling.send(answer.unwrap_or_else(|error| Answer::Failure(error.to_string()))).await
     }
 
     async fn answer(

@@ -5,19 +5,21 @@ mod header;
 use crate::api::body::incident;
 use crate::ingest::{Ingest, Ingested};
 use crate::metrics::Metrics;
+use crate::renormalize::Answers as RenormalizeAnswers;
 use crate::staging::{Staging, Upload};
-use futures::FutureExt;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use header::push_header;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status, Streaming};
-use ukimet_model::{Error, ErrorKind, Result, Sha256};
+use ukimet_model::{DatasetId, Error, ErrorKind, Result, Sha256};
 use ukimet_proto::status::to_status;
 use ukimet_proto::v1;
 use ukimet_proto::v1::ingest_service_server::IngestService;
@@ -69,7 +71,7 @@ impl IngestService for Pushes {
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
-    type RenormalizeStream = ReceiverStream<Result<v1::RenormalizeResponse, Status>>;
+    type RenormalizeStream = BoxStream<'static, Result<v1::RenormalizeResponse, Status>>;
 
     async fn renormalize(
         &self,
@@ -79,18 +81,22 @@ impl IngestService for Pushes {
         let request = request.into_inner();
         let datasets = self.renormalizable(&request).map_err(|e| to_status(&e))?;
         let (answers, stream) = mpsc::channel(1);
+        // Beside the answers: there is no room among them for why a client that takes none of them was cut.
+        let (cut, was_cut) = oneshot::channel();
         let pushes = self.clone();
         tokio::spawn(async move {
-            for dataset in datasets {
-                tokio::select! {
-                    () = pushes.read_again(dataset, &request, &answers) => (),
-                    () = answers.closed() => return,
-                    () = pushes.draining.cancelled() => return,
-                }
-            }
+            let told = tokio::select! {
+                told = pushes.read_all_again(datasets, &request, &answers) => told,
+                () = answers.closed() => Ok(()),
+                () = pushes.draining.cancelled() => Ok(()),
+            };
             drop(permit);
+            if let Err(error) = told {
+                let _ = cut.send(Err(to_status(&error)));
+            }
         });
-        Ok(Response::new(ReceiverStream::new(stream)))
+        let last = futures::stream::once(was_cut).filter_map(|cut| std::future::ready(cut.ok()));
+        Ok(Response::new(ReceiverStream::new(stream).chain(last).boxed()))
     }
 }
 
@@ -117,6 +123,19 @@ impl Pushes {
         Arc::clone(&self.room).try_acquire_owned().map_err(|_| {
             Error::limit_reached("as many pushes are being received as pushes-max allows, try again shortly")
         })
+    }
+
+    /// Reads datasets again, one after the other, as long as the client takes the answers.
+    async fn read_all_again(
+        &self,
+        datasets: Vec<DatasetId>,
+        request: &v1::RenormalizeRequest,
+        answers: &RenormalizeAnswers,
+    ) -> Result<()> {
+        for dataset in datasets {
+            self.read_again(dataset, request, answers).await?;
+        }
+        Ok(())
     }
 
     /// Waits for a push, by gRPC or by Flight, to end, and counts it; a panic in it becomes an incident.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 use ukimet_catalog::{Catalog, PushIntent, Transaction};
 use ukimet_model::error::quoted;
@@ -55,7 +55,14 @@ struct Counts {
 }
 
 impl Writer {
-    pub(super) fn write(self, intent: PushIntent, mut messages: mpsc::Receiver<Message>) -> Result<Written> {
+    /// Writes to the end of the messages. `job` is the reading's place among the running jobs; it is given back before
+    /// anyone is told what would differ, since whoever is told may be slow.
+    pub(super) fn write(
+        self,
+        intent: PushIntent,
+        mut messages: mpsc::Receiver<Message>,
+        job: Arc<OwnedSemaphorePermit>,
+    ) -> Result<Written> {
         let mut transaction = self.catalog.begin(intent)?;
         let mut layer = None;
         let (mut counts, mut layers) = (Counts::default(), BTreeMap::new());
@@ -86,7 +93,7 @@ impl Writer {
                     check_summary(&counts, &summary)?;
                     self.check_wanted()?;
                     let found = found.filter(|_| counts.layers == 1);
-                    return self.end(transaction, found, misfits);
+                    return self.end(transaction, (found, misfits), job);
                 }
             }
         }
@@ -97,14 +104,15 @@ impl Writer {
     fn end(
         &self,
         transaction: Transaction,
-        found: Option<Found>,
-        misfits: BTreeMap<String, Misfit>,
+        (found, misfits): (Option<Found>, BTreeMap<String, Misfit>),
+        job: Arc<OwnedSemaphorePermit>,
     ) -> Result<Written> {
         let breaks = transaction.breaks();
         if !breaks.is_empty() || (!self.kept.is_empty() && !misfits.is_empty()) {
             return Ok(Written::Broken(Box::new(Broken { breaks, found, misfits })));
         }
         if let Some(comparing) = &self.comparing {
+            drop(job);
             comparing.tell(&transaction, &self.dataset)?;
         }
         if self.dry_run {

@@ -3,7 +3,10 @@
 use super::blocking;
 use super::difference::Tally;
 use crate::ingest::{Compared, ComparedVersions};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tonic::Status;
 use ukimet_model::{DatasetId, Error, Result};
 use ukimet_proto::ipc;
@@ -19,22 +22,46 @@ const ROW_BYTES_MAX: usize = 63 << 20;
 pub(super) struct Telling<'a> {
     /// What every answer begins with.
     pub(super) head: v1::RenormalizeResponse,
-    answers: &'a mpsc::Sender<Result<v1::RenormalizeResponse, Status>>,
+    answers: &'a Answers,
+    /// How long an answer waits to be taken.
+    idle_max: Duration,
+    /// Whether one waited too long; nothing more is told then.
+    is_cut: AtomicBool,
 }
 
+/// Where answers go.
+pub(crate) type Answers = mpsc::Sender<Result<v1::RenormalizeResponse, Status>>;
+
 impl<'a> Telling<'a> {
-    pub(super) fn new(dataset: &DatasetId, answers: &'a mpsc::Sender<Result<v1::RenormalizeResponse, Status>>) -> Self {
+    pub(super) fn new(dataset: &DatasetId, answers: &'a Answers, idle_max: Duration) -> Self {
         let head = v1::RenormalizeResponse { dataset: dataset.to_string(), ..v1::RenormalizeResponse::default() };
-        Self { head, answers }
+        Self { head, answers, idle_max, is_cut: AtomicBool::new(false) }
     }
 
     /// # Errors
     ///
-    /// `Unavailable` if nobody listens any more.
+    /// `Unavailable` if nobody listens any more; `TimedOut` if an answer waited too long, and for every further one.
     pub(super) async fn send(&self, answer: Answer) -> Result<()> {
+        if self.is_cut.load(Ordering::Relaxed) {
+            return Err(self.too_slow());
+        }
         let answer = v1::RenormalizeResponse { result: Some(answer), ..self.head.clone() };
-        let sent = self.answers.send(Ok(answer)).await;
-        sent.map_err(|_| Error::unavailable("nobody waits any more for what would differ"))
+        match self.answers.send_timeout(Ok(answer), self.idle_max).await {
+            Ok(()) => Ok(()),
+            Err(SendTimeoutError::Closed(_)) => Err(Error::unavailable("nobody waits any more for what would differ")),
+            Err(SendTimeoutError::Timeout(_)) => {
+                self.is_cut.store(true, Ordering::Relaxed);
+                Err(self.too_slow())
+            }
+        }
+    }
+
+    fn too_slow(&self) -> Error {
+        Error::timed_out(format!(
+            "the client took nothing of the answer about {} for {} s; ask again",
+            self.head.dataset,
+            self.idle_max.as_secs()
+        ))
     }
 }
 

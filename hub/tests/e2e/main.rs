@@ -30,6 +30,7 @@ mod registers;
 mod renormalizing;
 mod reports;
 mod root_hashes;
+mod slow_readers;
 mod stores;
 mod valid;
 mod versions;

@@ -2,6 +2,7 @@
 
 use super::*;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+use tokio::sync::Semaphore;
 use ukimet_catalog::CatalogOptions;
 use ukimet_model::{Asset, Declarations, LayerReport, MappingChange, SystemClock};
 
@@ -59,7 +60,8 @@ fn write(stop: CancellationToken, messages: Vec<Message>) -> (Result<PushOutcome
         sender.try_send(message).expect("room");
     }
     drop(sender);
-    let written = writer.write(intent, received).map(|written| match written {
+    let job = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
+    let written = writer.write(intent, received, Arc::new(job)).map(|written| match written {
         Written::Outcome(outcome) => outcome,
         Written::Broken(_) => panic!("a first version breaks nothing"),
     });
