@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::hashing::Hasher;
 use bundled::{Bundled, beside_this_program};
 use choice::{Chosen, Said};
-use remote::{Remote, bytes_requests};
+use remote::{Remote, bytes_requests, described};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,16 +78,17 @@ impl Adapters {
     ///
     /// # Errors
     ///
-    /// `Unavailable` naming the adapter that does not answer, `InvalidRequest` naming the one that lacks a certificate.
+    /// `Unavailable` naming the adapter that does not answer, `InvalidRequest` naming the one that lacks a certificate; one
+    /// beside those that serve pushes is left out instead.
     pub async fn open(config: &Config, scratch: &Path) -> Result<Self> {
         let program = config.adapter_program.clone().map_or_else(beside_this_program, Ok)?;
         let certified = Certified::open(config, &program)?.map(Arc::new);
-        let (remote, beside) = (connected(&config.adapters).await?, connected(&config.adapters_beside).await?);
+        let remote = connected(&config.adapters).await?;
         let mut adapters = Self {
             bundled: Arc::new(Bundled::new(program, config, scratch)),
             bundled_said: Said::default(),
             remote: Arc::new(remote),
-            beside: Arc::new(beside),
+            beside: Arc::default(),
             jobs: Arc::new(Semaphore::new(config.adapter_jobs_max.max(1))),
             time_max: config.adapter_time_max,
             certified,
@@ -95,9 +96,10 @@ impl Adapters {
         let described = adapters.describe().await?;
         adapters.check_bundled(&described)?;
         adapters.bundled_said = Said::of(&described);
-        for remote in adapters.remote.iter().chain(adapters.beside.iter()) {
+        for remote in adapters.remote.iter() {
             adapters.check_remote(remote, false).await?;
         }
+        adapters.beside = Arc::new(adapters.those_beside(&config.adapters_beside).await);
         tracing::info!(adapter = described.name, version = described.version, libraries = ?described.libraries, "adapter answers");
         if let Some(missing) = described.libraries.get("not confined by") {
             tracing::warn!(adapter = described.name, missing, "the adapter is not confined in full");
@@ -132,23 +134,39 @@ impl Adapters {
         certified.certificates.check(described, Some(certified.program_sha256))
     }
 
+    /// The adapters beside those that serve pushes. One that does not answer or lacks a certificate is left out, since no
+    /// push needs it.
+    async fn those_beside(&self, urls: &[String]) -> Vec<Remote> {
+        let mut found = Vec::with_capacity(urls.len());
+        for url in urls {
+            match self.connected_beside(url).await {
+                Ok(remote) => found.push(remote),
+                Err(error) => tracing::warn!(%error, url, "an adapter beside is left out until the hub starts again"),
+            }
+        }
+        found
+    }
+
+    async fn connected_beside(&self, url: &str) -> Result<Remote> {
+        let remote = Remote::connect(url).await?;
+        self.check_remote(&remote, false).await?;
+        Ok(remote)
+    }
+
     /// Asks again who is there, where it was chosen for its rules or needs a certificate: behind an address another
     /// adapter may stand than before.
     async fn check_remote(&self, remote: &Remote, is_chosen_for_rules: bool) -> Result<()> {
         if self.certified.is_none() && !is_chosen_for_rules {
             return Ok(());
         }
-        let described = client(remote.channel.clone()).describe(v1::DescribeRequest {}).await;
+        let described = described(&remote.channel).await;
         let described =
             described.map_err(|status| from_status(&status).context(format_args!("adapter {}", remote.url)))?;
         if is_chosen_for_rules {
-            remote.check_rules(described.get_ref())?;
+            remote.check_rules(&described)?;
         }
         let Some(certified) = &self.certified else { return Ok(()) };
-        certified
-            .certificates
-            .check(described.get_ref(), None)
-            .map_err(|e| e.context(format_args!("adapter {}", remote.url)))
+        certified.certificates.check(&described, None).map_err(|e| e.context(format_args!("adapter {}", remote.url)))
     }
 
     /// Begins to cut a window out of a kept raster, which the bundled adapter wrote.

@@ -93,7 +93,7 @@ pub struct Config {
     pub adapters: Vec<String>,
 
     /// An adapter that serves no pushes: `ukimet renormalize --rules VERSION` alone asks it, such as for the next rules before
-    /// the switch. May be repeated.
+    /// the switch. May be repeated. One that does not answer when the hub starts is left out with a warning.
     #[arg(long = "adapter-beside", value_name = "URL")]
     pub adapters_beside: Vec<String>,
 

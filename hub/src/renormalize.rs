@@ -71,7 +71,7 @@ impl Pushes {
         let subject = blocking(move || Subject::find(snapshot, &dataset)).await?;
         telling.head.version = subject.version.number.0;
         telling.head.rules_before.clone_from(&subject.rules_before);
-        let rules = self.ingest.adapters.rules_for(&subject.reading(asked.clone()))?;
+        let rules = self.ingest.adapters.rules_for(&subject.reading(asked.clone())).await?;
         telling.head.rules_now.clone_from(&rules);
         let header = PushHeader { new_major: request.new_major, rules: asked, ..subject.header(&rules)? };
         if request.dry_run {

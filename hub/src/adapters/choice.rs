@@ -20,14 +20,19 @@ pub(super) enum Chosen<'a> {
 
 impl Adapters {
     /// The version of the rules that a file is read with: those asked for, else those of the adapter that serves pushes.
+    /// An adapter at an address is asked whether it still applies them.
     ///
     /// # Errors
     ///
-    /// `Conflict` if no adapter applies those asked for to such a file, naming the rules that there are.
-    pub fn rules_for(&self, reading: &Reading) -> Result<String> {
+    /// `Conflict` if no adapter applies those asked for to such a file, naming the rules that there are, or if the one that
+    /// would read it applies others than when the hub started; what an adapter says that does not answer.
+    pub async fn rules_for(&self, reading: &Reading) -> Result<String> {
         Ok(match self.choose(reading)? {
             Chosen::Bundled => self.bundled_said.rules.clone(),
-            Chosen::Remote(remote) => remote.said.rules.clone(),
+            Chosen::Remote(remote) => {
+                self.check_remote(remote, true).await?;
+                remote.said.rules.clone()
+            }
         })
     }
 

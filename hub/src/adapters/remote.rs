@@ -6,6 +6,7 @@ use futures::Stream;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Response, Status};
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, Result};
 use ukimet_proto::v1;
@@ -19,18 +20,20 @@ pub(super) struct Remote {
 
 /// How much of a file goes in one message to an adapter that has no path to it, bytes.
 const CHUNK_BYTES: usize = 1 << 20;
+/// How long an adapter may take to be reached, and then to say what it is.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 impl Remote {
     pub(super) async fn connect(url: &str) -> Result<Self> {
         let unreachable = |e: &dyn std::fmt::Display| Error::unavailable(format!("adapter {url} does not answer: {e}"));
         let channel = Endpoint::from_shared(url.to_owned())
             .map_err(|e| unreachable(&e))?
-            .connect_timeout(Duration::from_secs(10))
+            .connect_timeout(ANSWER_MAX)
             .connect()
             .await
             .map_err(|e| unreachable(&e))?;
-        let described = client(channel.clone()).describe(v1::DescribeRequest {}).await.map_err(|e| unreachable(&e))?;
-        Ok(Self { url: url.to_owned(), channel, said: Said::of(described.get_ref()) })
+        let described = described(&channel).await.map_err(|e| unreachable(&e))?;
+        Ok(Self { url: url.to_owned(), channel, said: Said::of(&described) })
     }
 
     /// # Errors
@@ -46,6 +49,19 @@ impl Remote {
             quoted(&self.said.rules),
             quoted(&described.rules_version)
         )))
+    }
+}
+
+/// What the adapter behind a channel says of itself now.
+///
+/// # Errors
+///
+/// What it says, `UNAVAILABLE` if it says nothing in time.
+pub(super) async fn described(channel: &Channel) -> Result<v1::DescribeResponse, Status> {
+    let mut client = client(channel.clone());
+    match tokio::time::timeout(ANSWER_MAX, client.describe(v1::DescribeRequest {})).await {
+        Ok(described) => described.map(Response::into_inner),
+        Err(_) => Err(Status::unavailable(format!("nothing came for {} s", ANSWER_MAX.as_secs()))),
     }
 }
 

@@ -40,6 +40,11 @@ pub fn error(error: &Error) {
     eprintln!("error: {error}");
 }
 
+/// Prints one line to standard error, beside a file on standard output.
+pub fn remark(text: &str) {
+    eprintln!("{text}");
+}
+
 /// An error as scripts see it.
 pub fn error_json(error: &Error) -> Value {
     json!({ "code": code_name(error), "number": code(error.kind()) as i32, "message": error.to_string() })

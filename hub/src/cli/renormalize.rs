@@ -96,7 +96,7 @@ impl Renormalize {
                 Answer::DifferenceBegin(begin) => open = Some(Differing::begin(&answer, begin, &shown)?),
                 Answer::DifferenceRows(rows) => open.as_mut().ok_or_else(out_of_order)?.take(&rows)?,
                 Answer::Difference(difference) => {
-                    open.take().ok_or_else(out_of_order)?.end(&answer, &difference)?;
+                    open.take().ok_or_else(without_rows)?.end(&answer, &difference)?;
                 }
                 Answer::Outcome(outcome) => self.tell_outcome(&answer, outcome)?,
                 Answer::Failure(why) => {
@@ -171,6 +171,12 @@ fn name_of(answer: &v1::RenormalizeResponse) -> String {
 
 fn out_of_order() -> Error {
     Error::invalid_data("the hub sent a part of a difference before its beginning")
+}
+
+fn without_rows() -> Error {
+    Error::conflict(
+        "the hub is older than this ukimet: it tells what would differ in numbers only; ask it with the ukimet of its version",
+    )
 }
 
 fn json_of(answer: &v1::RenormalizeResponse, result: &Value) -> Value {

@@ -14,6 +14,7 @@ mod containment;
 mod delta;
 mod differences;
 mod erasure;
+mod exchanged_adapters;
 mod filters;
 mod fixes;
 mod hub;

@@ -12,7 +12,7 @@ use arrow_select::filter::filter_record_batch;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_stream::StreamExt;
@@ -33,7 +33,11 @@ pub struct NextAdapter {
     pub url: String,
     bundled: Child,
     runtime: Option<Runtime>,
+    rules: Rules,
 }
+
+/// The version of the rules, which another adapter at the same address may change.
+type Rules = Arc<Mutex<String>>;
 
 impl NextAdapter {
     /// Starts it with rules of this version.
@@ -49,17 +53,23 @@ impl NextAdapter {
         BufReader::new(bundled.stdout.take().expect("piped")).read_line(&mut ready).expect("a line");
         let address = ready.split_whitespace().last().expect("an address").trim_start_matches("http://").to_owned();
         let runtime = Runtime::new().expect("a runtime");
-        let rules = rules.to_owned();
+        let rules: Rules = Arc::new(Mutex::new(rules.to_owned()));
+        let served = Arc::clone(&rules);
         let url = runtime.block_on(async {
             let channel = Channel::from_shared(format!("http://{address}")).expect("an address");
             let inner = AdapterServiceClient::new(channel.connect().await.expect("it answers"));
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let url = format!("http://{}", listener.local_addr().expect("bound"));
-            let service = AdapterServiceServer::new(NextRules { inner, rules });
+            let service = AdapterServiceServer::new(NextRules { inner, rules: served });
             tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
             url
         });
-        Self { url, bundled, runtime: Some(runtime) }
+        Self { url, bundled, runtime: Some(runtime), rules }
+    }
+
+    /// As if another stood at its address.
+    pub fn exchange(&self, rules: &str) {
+        rules.clone_into(&mut self.rules.lock().expect("not poisoned"));
     }
 }
 
@@ -74,7 +84,13 @@ impl Drop for NextAdapter {
 #[derive(Clone)]
 struct NextRules {
     inner: AdapterServiceClient<Channel>,
-    rules: String,
+    rules: Rules,
+}
+
+impl NextRules {
+    fn rules(&self) -> String {
+        self.rules.lock().expect("not poisoned").clone()
+    }
 }
 
 #[tonic::async_trait]
@@ -82,7 +98,7 @@ impl AdapterService for NextRules {
     async fn describe(&self, _: Request<v1::DescribeRequest>) -> Result<Response<v1::DescribeResponse>, Status> {
         let mut described = self.inner.clone().describe(v1::DescribeRequest {}).await?.into_inner();
         "next".clone_into(&mut described.name);
-        described.rules_version.clone_from(&self.rules);
+        described.rules_version = self.rules();
         described.formats.retain(|format| format.name == "GeoJSON");
         Ok(Response::new(described))
     }
@@ -101,7 +117,7 @@ impl AdapterService for NextRules {
         let requests = requests.into_inner().filter_map(Result::ok);
         let mut read = self.inner.clone().read(requests).await?.into_inner();
         let (messages, stream) = tokio::sync::mpsc::channel(4);
-        let mut applying = Applying { rules: self.rules.clone(), ..Applying::default() };
+        let mut applying = Applying { rules: self.rules(), ..Applying::default() };
         tokio::spawn(async move {
             while let Some(response) = read.next().await {
                 let taken = match response {

@@ -144,7 +144,12 @@ impl<'a> Differing<'a> {
             Target::Printed(rows, mut printed) => {
                 rows.finish()?;
                 printed.rewind().map_err(|e| Error::unavailable("reading a difference").caused_by(e))?;
-                return output::copy(printed);
+                output::copy(printed)?;
+                // Standard output is the file's alone.
+                if let Some(refusal) = &difference.refusal {
+                    output::remark(&refused(refusal));
+                }
+                return Ok(());
             }
         }
         if self.shown.json {
@@ -223,8 +228,12 @@ fn print_numbers(heading: &DiffHeading, difference: &v1::Difference) {
         }
     }
     if let Some(refusal) = &difference.refusal {
-        output::line(&format!("  the switch would be refused without --new-major: {refusal}"));
+        output::line(&format!("  {}", refused(refusal)));
     }
+}
+
+fn refused(refusal: &str) -> String {
+    format!("the switch would be refused without --new-major: {refusal}")
 }
 
 fn numbers_json(heading: &DiffHeading, difference: &v1::Difference) -> Value {
