@@ -1,6 +1,7 @@
 //! A hub that asks for certificates uses no adapter that lacks one.
 
 use crate::hub::{Hub, points, root, ukimet, wait_until};
+use crate::next_adapter::NextAdapter;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -113,7 +114,13 @@ fn a_hub_that_asks_for_certificates_starts_only_with_one_that_counts() {
     assert!(refusal(dir.path(), &empty, &[]).contains("none of its name"));
     let folder = folder_of(dir.path(), "good", &good.sign(&SECRET));
     let flags = ["--adapter-certificates", folder.to_str().expect("text"), "--adapter-authority", &authority(&SECRET)];
-    let hub = Hub::start(&dir.path().join("data"), &flags);
+    // One beside that none is for is left out, and does not keep the hub from starting.
+    let next = NextAdapter::start(dir.path(), "3");
+    let hub = Hub::start(&dir.path().join("data"), &[&flags[..], &["--adapter-beside", &next.url]].concat());
+    let asked = ["renormalize", "--all", "--dry-run", "--rules", "3", "--hub", &hub.url];
+    let Output { stderr, .. } = ukimet().args(asked).output().expect("runs");
+    let told = String::from_utf8_lossy(&stderr);
+    assert!(told.contains("rules \"3\" were asked for, the adapters of this hub apply \"2\""), "{told}");
     let file = dir.path().join("points.csv");
     fs::write(&file, points(5)).expect("written");
     hub.publish(&file, "a/b", &[]);
