@@ -30,6 +30,8 @@ pub(super) struct Found {
     pub(super) last_erasure: u64,
     /// The files of these versions, by hash: those without such a row, too.
     pub(super) files: BTreeMap<Sha256, FileRows>,
+    /// The columns by which keys were looked for in these files.
+    looked: HashSet<(Sha256, Vec<usize>)>,
     /// Numbers of the keys that some row has.
     pub(super) met: BTreeSet<usize>,
     /// Key hashes of the rows, and of the keys that were named if it is by the dataset's own key columns.
@@ -75,6 +77,7 @@ pub(super) fn find(shared: &Shared, intent: &ErasureIntent) -> Result<Found> {
         versions,
         last_erasure,
         files: BTreeMap::new(),
+        looked: HashSet::new(),
         met: BTreeSet::new(),
         key_hashes: BTreeSet::new(),
         hashes: HashSet::new(),
@@ -152,6 +155,8 @@ impl Found {
         Ok(())
     }
 
+    /// Looks for the keys in a file: once by each choice of columns, since versions that share it may have other names of the
+    /// source.
     fn look_at(
         &mut self,
         shared: &Shared,
@@ -159,15 +164,12 @@ impl Found {
         schema: &SchemaRef,
         wanted: Option<&Wanted>,
     ) -> Result<()> {
-        if self.files.contains_key(&segment.parquet) {
-            return Ok(());
+        let none = || FileRows { schema: Arc::clone(schema), rows: RoaringBitmap::new() };
+        let file = self.files.entry(segment.parquet).or_insert_with(none);
+        let Some(wanted) = wanted else { return Ok(()) };
+        if self.looked.insert((segment.parquet, wanted.columns.clone())) {
+            file.rows |= rows_of(shared, &self.dataset.uuid, segment, wanted, &mut self.met)?;
         }
-        let rows = match wanted {
-            Some(wanted) => rows_of(shared, &self.dataset.uuid, segment, wanted, &mut self.met)?,
-            None => RoaringBitmap::new(),
-        };
-        let file = FileRows { schema: Arc::clone(schema), rows };
-        self.files.insert(segment.parquet, file);
         Ok(())
     }
 }

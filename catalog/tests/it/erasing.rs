@@ -33,10 +33,10 @@ pub(crate) fn people(numbers: std::ops::Range<i64>) -> Vec<Person> {
     numbers.map(person).collect()
 }
 
-fn batch(rows: &[Person]) -> Batch {
+fn batch(rows: &[Person], [code, name]: [&str; 2]) -> Batch {
     let schema = Schema::new(vec![
-        attribute_field("code", "Коды", DataType::Utf8),
-        attribute_field("name", "Аты", DataType::Utf8),
+        attribute_field("code", code, DataType::Utf8),
+        attribute_field("name", name, DataType::Utf8),
         Arc::new(geometry_field()),
     ]);
     let place = |(_, _, x): &Person| Place::Point(70.0 + *x as f64 / 100.0, 43.0).to_wkb();
@@ -56,6 +56,8 @@ pub(crate) struct Push {
     pub(crate) mode: PushMode,
     pub(crate) key: Option<&'static str>,
     pub(crate) rows: Vec<Person>,
+    /// What the source calls the columns of codes and names.
+    pub(crate) columns: [&'static str; 2],
     /// Codes of refused rows; each has a verdict, too, and an example.
     pub(crate) refused: Vec<String>,
     /// Another text in the bytes as sent.
@@ -72,6 +74,7 @@ impl Push {
             mode: PushMode::Replace,
             key: Some("code"),
             rows,
+            columns: ["Коды", "Аты"],
             refused: Vec::new(),
             salt: String::new(),
             file: None,
@@ -115,7 +118,7 @@ impl Push {
     pub(crate) fn prepare(&self, catalog: &Catalog, raw: &mut tempfile::NamedTempFile) -> Result<Transaction> {
         raw.write_all(&self.bytes()).expect("room");
         let mut transaction = catalog.begin(self.intent(raw.path()))?;
-        let rows = batch(&self.rows);
+        let rows = batch(&self.rows, self.columns);
         let mut layer = transaction.begin_layer(self.dataset.parse()?, rows.rows().schema())?;
         layer.append(rows)?;
         if let Some(bytes) = self.file.as_ref().map(String::as_bytes) {
@@ -129,7 +132,7 @@ impl Push {
             examples.push(example.clone());
             layer.add_verdict(&Verdict::new("test.rule", Severity::Error, "a test", example))?;
             let values = vec![Some(code.clone()), None];
-            layer.add_quarantined(&["Коды".to_owned(), "Аты".to_owned()], &QuarantinedRow { row, values })?;
+            layer.add_quarantined(&self.columns.map(str::to_owned), &QuarantinedRow { row, values })?;
         }
         let rows = layer.rows();
         let (rule, message, count) = ("test.rule".to_owned(), "a test".to_owned(), examples.len() as u64);

@@ -6,6 +6,7 @@ mod changes;
 mod commits;
 mod compaction;
 mod damage;
+mod erased_by_source;
 mod erased_layouts;
 mod erasing;
 mod erasure;
