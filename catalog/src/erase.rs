@@ -169,13 +169,29 @@ impl Catalog {
     pub fn would_erase(&self, intent: &ErasureIntent) -> Result<Erasure> {
         let shared = self.shared();
         check_keys(intent, shared.options.erase_keys_max)?;
+        look_through(shared, &intent.dataset, || foresee(shared, intent))
+    }
+}
+
+/// What a look through a dataset's files tells: another look, if another erasure took files away meanwhile.
+fn look_through<T>(shared: &Arc<Shared>, dataset: &DatasetId, mut look: impl FnMut() -> Result<T>) -> Result<T> {
+    loop {
         shared.follow()?;
         let _pin = shared.snapshot();
-        let found = find(shared, intent)?;
-        let lost = lost_rows(shared, &found)?;
-        let holders = Holding { shared, intent, found: &found, lost: &lost }.find()?;
-        Ok(erasure(intent, &found, &lost, holders, Sha256([0; 32])))
+        let last = shared.last_erasure(dataset)?;
+        match look() {
+            Err(_) if last_erasure_now(shared, dataset)? != last => (),
+            told => return told,
+        }
     }
+}
+
+/// What an erasure does to the dataset as it is, if nothing comes between.
+fn foresee(shared: &Shared, intent: &ErasureIntent) -> Result<Erasure> {
+    let found = find(shared, intent)?;
+    let lost = lost_rows(shared, &found)?;
+    let holders = Holding { shared, intent, found: &found, lost: &lost }.find()?;
+    Ok(erasure(intent, &found, &lost, holders, Sha256([0; 32])))
 }
 
 /// The commit of a dataset's last erasure by now, whoever made it; 0 for none.
