@@ -115,7 +115,7 @@ impl Erasure {
 
     /// Whether a push of the dataset's agency that was recorded before names an object no more. Bytes as sent go from all
     /// that brought them; tables and receipts from those that held the rows, since others may have equal ones.
-    fn took(&self, record: &PushRecord, key: &str) -> bool {
+    pub(crate) fn took(&self, record: &PushRecord, key: &str) -> bool {
         let is_shared_loss = self.bytes_gone_elsewhere.is_none() || key == paths::raw(&record.asset.sha256);
         record.outcome.snapshot < self.snapshot
             && self.objects.iter().any(|gone| gone == key)

@@ -31,8 +31,8 @@ use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 use ukimet_model::{
-    Asset, Dataset, DatasetId, DatasetQuery, DerivedAsset, Error, LayerReport, Note, OperationId, PushId, PushOutcome,
-    Removal, Result, RetentionRule, RowQuery, SegmentRef, Sha256, SnapshotId, TableRef, Tag, Version, VersionNumber,
+    Asset, Dataset, DatasetId, DatasetQuery, DerivedAsset, Error, LayerReport, Note, OperationId, PushId, Removal,
+    Result, RetentionRule, RowQuery, SegmentRef, Sha256, SnapshotId, TableRef, Tag, Version, VersionNumber,
     VersionSelector,
 };
 
@@ -307,15 +307,17 @@ impl Snapshot {
     /// What became of a push; `None` if no such push was committed.
     pub fn push(&self, agency: &str, push_id: &PushId) -> Result<Option<PushRecord>> {
         let record = self.read(|view| view.push(agency, push_id))?;
-        Ok(record.map(|record| PushRecord { outcome: self.with_reports(record.outcome.clone()), ..record }))
+        record.map(|record| self.with_reports(record)).transpose()
     }
 
-    /// An outcome with the whole reports: a commit keeps them without examples. Where a receipt is gone, so are these.
-    pub(crate) fn with_reports(&self, mut outcome: PushOutcome) -> PushOutcome {
-        for layer in &mut outcome.layers {
+    /// A push with the whole reports: a commit keeps them without examples. Where a receipt is gone, so are these.
+    fn with_reports(&self, mut record: PushRecord) -> Result<PushRecord> {
+        let erasures = self.erasures_since(&record)?;
+        let mut layers = std::mem::take(&mut record.outcome.layers);
+        for layer in &mut layers {
             let is_erased = |receipt: &Sha256| {
                 let key = paths::receipt(receipt);
-                !matches!(erased_object(&self.sources.objects, &self.sources.state, &key), Ok(None))
+                erasures.iter().any(|erasure| erasure.took(&record, &key))
             };
             let receipt = layer.receipt.filter(|receipt| !is_erased(receipt));
             let whole = receipt.map(|receipt| read_receipt(&self.sources.objects, &receipt));
@@ -323,7 +325,12 @@ impl Snapshot {
                 layer.report = report;
             }
         }
-        outcome
+        record.outcome.layers = layers;
+        Ok(record)
+    }
+
+    fn erasures_since(&self, record: &PushRecord) -> Result<Vec<Erasure>> {
+        self.sources.state.read_pairs(|pairs| View::new(pairs, u64::MAX).erasures_since(record))
     }
 
     /// What was erased from a dataset, the oldest first, whatever snapshot is looked from.
@@ -333,12 +340,6 @@ impl Snapshot {
     /// `Internal` if the state cannot be read.
     pub fn erasures(&self, id: &DatasetId) -> Result<Vec<Erasure>> {
         self.read(|view| Ok(view.erasures(id)?.to_vec()))
-    }
-
-    /// The error for an object that went with erased rows; `None` if it is there, or went otherwise.
-    fn erased(&self, key: &str, what: &str) -> Result<Option<Error>> {
-        let erasure = erased_object(&self.sources.objects, &self.sources.state, key)?;
-        Ok(erasure.map(|erasure| erasure.refusal(what)))
     }
 
     /// The receipt of a version: what was done to its data.
@@ -352,7 +353,8 @@ impl Snapshot {
     ///
     /// `NotFound` saying when and why they went.
     pub fn check_raw(&self, asset: &Asset) -> Result<()> {
-        self.erased(&paths::raw(&asset.sha256), "the bytes as they were sent")?.map_or(Ok(()), Err)
+        let erasure = erased_object(&self.sources.objects, &self.sources.state, &paths::raw(&asset.sha256))?;
+        erasure.map_or(Ok(()), |erasure| Err(erasure.refusal("the bytes as they were sent")))
     }
 
     /// Writes the bytes of a push as they were sent.
@@ -404,13 +406,24 @@ impl Snapshot {
         }
     }
 
-    /// What took a table that was kept with a push, because it held erased rows or may have; `None` if it is there.
+    /// The last erasure that took a push's bytes as sent and tables, because it held the rows or may have; `None` if none did.
     ///
     /// # Errors
     ///
     /// `Internal` if the state cannot be read.
-    pub fn erasure_of_table(&self, table: &TableRef) -> Result<Option<Erasure>> {
-        erased_object(&self.sources.objects, &self.sources.state, &paths::receipt(&table.sha256))
+    pub fn erasure_of_push(&self, record: &PushRecord) -> Result<Option<Erasure>> {
+        let erasures = self.erasures_since(record)?;
+        Ok(erasures.into_iter().rfind(|erasure| erasure.pushes.contains(&record.push_id)))
+    }
+
+    /// What took a table that was kept with a push; `None` if the push still has it. Another push may have an equal one.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if the state cannot be read.
+    pub fn erasure_of_table(&self, record: &PushRecord, table: &TableRef) -> Result<Option<Erasure>> {
+        let key = paths::receipt(&table.sha256);
+        Ok(self.erasures_since(record)?.into_iter().rfind(|erasure| erasure.took(record, &key)))
     }
 
     /// A table that is kept with a push.
@@ -418,11 +431,11 @@ impl Snapshot {
     /// # Errors
     ///
     /// `NotFound` if it went with rows that were erased, `Internal` naming the object if it is damaged.
-    pub fn table(&self, table: &TableRef) -> Result<Table> {
-        let key = paths::receipt(&table.sha256);
-        if let Some(erased) = self.erased(&key, "the table of the push")? {
-            return Err(erased);
+    pub fn table(&self, record: &PushRecord, table: &TableRef) -> Result<Table> {
+        if let Some(erasure) = self.erasure_of_table(record, table)? {
+            return Err(erasure.refusal("the table of the push"));
         }
+        let key = paths::receipt(&table.sha256);
         Table::open(&self.sources.segments.open(&key, &table.sha256)?)
     }
 

@@ -343,7 +343,9 @@ impl Transaction {
             let proposal = Proposal { push: self.push.clone(), layers: layers.clone() };
             match self.shared.committer.commit(&self.shared, proposal)? {
                 Answer::Replayed(outcome, snapshot) => {
-                    return Ok((snapshot.with_reports(outcome.of_push()?), snapshot));
+                    // With the reports, which a commit keeps without examples.
+                    let record = snapshot.push(&self.push.agency, &self.push.push_id)?;
+                    return Ok((record.map_or_else(|| outcome.of_push(), |record| Ok(record.outcome))?, snapshot));
                 }
                 Answer::Recorded(outcome, snapshot) => {
                     // An unchanged layer names no object of its own; what it wrote goes with its claims.

@@ -14,7 +14,7 @@ use std::io::Seek;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use ukimet_catalog::{Catalog, Diff, Snapshot};
+use ukimet_catalog::{Catalog, Diff, PushRecord, Snapshot};
 use ukimet_model::error::quoted;
 use ukimet_model::{Dataset, ErasedRows, Error, Result, RowQuery, SnapshotId, TableRef, Version, VersionNumber};
 
@@ -46,7 +46,8 @@ pub struct Bound {
     /// What was erased last from the version, or from the one that it is compared with.
     pub erased: Option<(VersionNumber, ErasedRows)>,
     snapshot: Snapshot,
-    table: Option<TableRef>,
+    /// A table, and the push that it is kept with.
+    table: Option<(PushRecord, TableRef)>,
     /// The version that is compared with, and the rows that differ.
     diff: Option<Box<(Version, Diff)>>,
 }
@@ -159,7 +160,8 @@ fn send_batches(bound: Bound, sender: &mpsc::Sender<Result<RecordBatch>>, _permi
         return send_all(diff.1, sender);
     }
     if bound.request.table.is_some() {
-        return bound.table.map_or(Ok(()), |table| send_all(bound.snapshot.table(&table)?, sender));
+        let Some((record, table)) = bound.table else { return Ok(()) };
+        return send_all(bound.snapshot.table(&record, &table)?, sender);
     }
     let segments = segments(&bound)?;
     send_all(bound.snapshot.scan(&bound.dataset, &bound.version, &bound.query, segments)?, sender)
@@ -182,10 +184,12 @@ fn send_all(
 fn bind_table(snapshot: Snapshot, request: ExportRequest, table: ReportTable) -> Result<Bound> {
     let subject = find(&snapshot, &request.selector(), request.push_id.as_ref())?;
     let (table, empty) = table_of(&subject.layer, table);
-    let schema = table.map(|table| snapshot.table(&table)).transpose()?.map_or(empty, |table| table.schema());
-    let (version, push_id) = (Some(subject.version.number.into()), Some(subject.record.push_id));
+    let kept = table.map(|table| snapshot.table(&subject.record, &table)).transpose()?;
+    let schema = kept.map_or(empty, |table| table.schema());
+    let (version, push_id) = (Some(subject.version.number.into()), Some(subject.record.push_id.clone()));
     let request = ExportRequest { version, push_id, snapshot: None, ..request };
     let rows = Some(table.map_or(0, |table| table.rows));
+    let table = table.map(|table| (subject.record, table));
     let (dataset, version) = (subject.dataset, subject.version);
     let erased = erased_last([&version]);
     let query = RowQuery::default();

@@ -148,7 +148,7 @@ pub fn write_report(snapshot: &Snapshot, request: &ReportRequest, scratch: &Path
     let subject = find(snapshot, &request.dataset, request.push_id.as_ref())?;
     let subject = match request.format {
         // One table alone is there or not.
-        ReportFormat::Csv | ReportFormat::Arrow => subject,
+        ReportFormat::Csv | ReportFormat::Arrow => subject.check_examples(snapshot).map(|()| subject)?,
         _ => subject.without_erased(snapshot)?,
     };
     let mut out = BufWriter::new(file);

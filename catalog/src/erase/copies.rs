@@ -97,7 +97,8 @@ impl Catalog {
     }
 }
 
-/// The erasure that took an object from the pushes that named it; `None` if it is there, or went otherwise.
+/// The erasure that took an object from all pushes that named it, as bytes as sent; `None` if it is there, or went otherwise.
+/// What went with a push is there for another that has the same: [`View::erasures_since`] tells of one push.
 ///
 /// In a directory it is gone with the commit. In a shared store it goes later, and must not be read until then: only a
 /// push that brought the same again, or one of another agency, still has it.

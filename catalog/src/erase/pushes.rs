@@ -75,7 +75,7 @@ impl Holding<'_> {
         for layer in record.outcome.layers.iter().filter(|layer| layer.dataset == self.intent.dataset) {
             held = held.max(self.rows_held(record, layer)?);
             if held < Held::Yes {
-                held = held.max(values.are_in_tables_of(self.shared, layer)?);
+                held = held.max(values.are_in_tables_of(self.shared, record, layer)?);
             }
         }
         Ok(held)

@@ -1,11 +1,12 @@
 //! Whether verdicts and refused rows that are kept with a push have the values of keys.
 
 use super::ErasureIntent;
-use super::copies::erased_object;
 use super::doubt::Held;
 use super::find::Found;
 use crate::catalog::Shared;
 use crate::paths;
+use crate::push::PushRecord;
+use crate::state::View;
 use crate::tables::Table;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
@@ -27,12 +28,13 @@ impl Values {
     }
 
     /// Whether a verdict or a refused row of a layer has one of the keys.
-    pub(super) fn are_in_tables_of(&self, shared: &Shared, layer: &LayerOutcome) -> Result<Held> {
-        let refused = held_by(shared, layer.quarantine, &|rows| self.are_in_refused(rows))?;
+    pub(super) fn are_in_tables_of(&self, shared: &Shared, record: &PushRecord, layer: &LayerOutcome) -> Result<Held> {
+        let held_by = |table, held: &dyn Fn(&RecordBatch) -> Held| held_by(shared, record, table, held);
+        let refused = held_by(layer.quarantine, &|rows| self.are_in_refused(rows))?;
         if refused == Held::Yes {
             return Ok(refused);
         }
-        Ok(refused.max(held_by(shared, layer.verdicts, &|verdicts| self.are_in_verdicts(verdicts))?))
+        Ok(refused.max(held_by(layer.verdicts, &|verdicts| self.are_in_verdicts(verdicts))?))
     }
 
     /// Whether a refused row has one of the keys. A table that has not all of the columns may.
@@ -71,10 +73,16 @@ impl Values {
 }
 
 /// What the batches of a table tell together.
-fn held_by(shared: &Shared, table: Option<TableRef>, held: &dyn Fn(&RecordBatch) -> Held) -> Result<Held> {
+fn held_by(
+    shared: &Shared,
+    record: &PushRecord,
+    table: Option<TableRef>,
+    held: &dyn Fn(&RecordBatch) -> Held,
+) -> Result<Held> {
     let Some(table) = table else { return Ok(Held::No) };
     let key = paths::receipt(&table.sha256);
-    if erased_object(&shared.objects, &shared.state, &key)?.is_some() || !shared.objects.exists(&key)? {
+    let erasures = shared.state.read_pairs(|pairs| View::new(pairs, u64::MAX).erasures_since(record))?;
+    if erasures.iter().any(|erasure| erasure.took(record, &key)) || !shared.objects.exists(&key)? {
         // An earlier erasure took it.
         return Ok(Held::No);
     }
@@ -93,6 +101,9 @@ fn held_by(shared: &Shared, table: Option<TableRef>, held: &dyn Fn(&RecordBatch)
 fn plain(text: &str) -> String {
     let text: String = text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect();
     let rest = text.trim_start_matches('0');
+    if rest.is_empty() && !text.is_empty() {
+        return "0".to_owned();
+    }
     if rest.starts_with(|c: char| c.is_ascii_digit()) { rest.to_owned() } else { text }
 }
 
@@ -104,7 +115,7 @@ mod tests {
 
     fn values() -> Values {
         let names = ["code", "city"].map(|name| BTreeSet::from([name.to_owned()]));
-        let keys = [["7", "almaty"], ["8", "astana"]].map(|key| key.map(str::to_owned).to_vec());
+        let keys = [["7", "almaty"], ["8", "astana"], ["0", "aral"]].map(|key| key.map(str::to_owned).to_vec());
         Values { names: names.to_vec(), keys: keys.to_vec(), met: BTreeSet::from([1]) }
     }
 
@@ -118,6 +129,8 @@ mod tests {
     fn a_refused_row_tells_if_it_has_all_columns_of_a_key() {
         let values = values();
         assert_eq!(values.are_in_refused(&rows(&[("code", " 007 "), ("city", "ALMATY")])), Held::Yes);
+        assert_eq!(values.are_in_refused(&rows(&[("code", "00"), ("city", "Aral")])), Held::Yes);
+        assert_eq!(values.are_in_refused(&rows(&[("code", ""), ("city", "Aral")])), Held::No);
         assert_eq!(values.are_in_refused(&rows(&[("code", "7"), ("city", "astana")])), Held::No);
         assert_eq!(values.are_in_refused(&rows(&[("code", "7")])), Held::Perhaps);
     }

@@ -95,6 +95,16 @@ impl<'a> View<'a> {
         Ok(self.erasures(id)?.last().map_or(0, |erasure| erasure.snapshot.0))
     }
 
+    /// Erasures since a push of rows of its agency, whatever commit is looked from, the oldest first.
+    pub(crate) fn erasures_since(&self, record: &PushRecord) -> Result<Vec<Erasure>, Damage> {
+        let from = [b"e/", record.agency.as_bytes(), b"/"].concat();
+        let to = [from.as_slice(), &[0xff]].concat();
+        let mut erasures: Vec<Erasure> = self.values(from, &to)?;
+        erasures.retain(|erasure| erasure.snapshot > record.outcome.snapshot);
+        erasures.sort_by_key(|erasure| erasure.snapshot);
+        Ok(erasures)
+    }
+
     /// The last erasure of any dataset that took an object.
     pub(crate) fn erasure_of(&self, object: &str) -> Result<Option<Erasure>, Damage> {
         let (mut from, mut found) = (b"e/".to_vec(), None);
@@ -206,11 +216,16 @@ impl<'a> View<'a> {
 
     /// All values of a kind whose keys go on with `rest` after the dataset, and then with bytes below `ff`.
     fn walk<T: serde::de::DeserializeOwned>(&self, kind: &str, id: &str, rest: &[u8]) -> Result<Vec<T>, Damage> {
-        let mut from = key(kind, id, rest);
+        let from = key(kind, id, rest);
         let to = [from.as_slice(), &[0xff; 32]].concat();
+        self.values(from, &to)
+    }
+
+    /// All values whose keys are from one up to another.
+    fn values<T: serde::de::DeserializeOwned>(&self, mut from: Vec<u8>, to: &[u8]) -> Result<Vec<T>, Damage> {
         let mut values = Vec::new();
         loop {
-            let page: Vec<Pair> = self.pairs.page(&from, &to, PAGE)?;
+            let page: Vec<Pair> = self.pairs.page(&from, to, PAGE)?;
             for (_, value) in &page {
                 values.push(decode(value)?);
             }

@@ -213,7 +213,7 @@ fn bytes_and_tables_of_pushes_say_that_they_went_with_the_rows() {
         let record = snapshot.push("almaty", &push.parse().expect("valid")).expect("read").expect("there");
         let copied = snapshot.copy_raw(&record.asset, &mut Vec::new());
         assert_eq!(copied.is_ok(), is_kept, "{push}");
-        let table = record.outcome.layers[0].quarantine.map(|table| snapshot.table(&table).map(drop));
+        let table = record.outcome.layers[0].quarantine.map(|table| snapshot.table(&record, &table).map(drop));
         for error in [copied.err(), table.and_then(Result::err)].into_iter().flatten() {
             assert_eq!(error.kind(), ErrorKind::NotFound);
             assert!(

@@ -48,8 +48,9 @@ fn a_key_that_no_version_has_takes_no_bytes_of_removed_versions_unless_that_is_a
     let sent = catalog.snapshot().push("almaty", &"p1".parse().expect("valid")).expect("read").expect("there").asset;
     let message = refused(&catalog, &of_codes("e1", &["code-1", &code()])).message().to_owned();
     for part in [
-        format!("has 1 of 2 keys: code=\"{}\"", code()),
-        format!("1 pushes, {} bytes", sent.size_bytes),
+        "has 1 of 2 keys: nothing was erased; ".to_owned(),
+        format!("not found: code=\"{}\"\n", code()),
+        format!("1 pushes, {} bytes as sent", sent.size_bytes),
         format!("p1 ({} bytes)", sent.size_bytes),
         "bytes_in_doubt".to_owned(),
     ] {
@@ -67,6 +68,23 @@ fn a_key_that_no_version_has_takes_no_bytes_of_removed_versions_unless_that_is_a
     assert_eq!(newest(&catalog), codes_of((0..50).filter(|n| *n != 1)));
     assert_eq!(holders(dir.path(), code().as_bytes()), Vec::<String>::new());
     checked(dir.path());
+}
+
+#[test]
+fn a_push_in_doubt_of_which_tables_alone_are_left_counts_no_bytes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let catalog = open(dir.path());
+    let push = Push { refused: vec!["code-77".to_owned()], ..Push::replace("p1", vec![forgotten()]) };
+    push.send(&catalog).expect("taken");
+    let other = Push { id: "p2".to_owned(), dataset: "almaty/clients".to_owned(), ..push };
+    other.send(&catalog).expect("taken");
+    assert_eq!(names(&erase(&catalog, "e1", &[&code()]).bytes_gone_elsewhere.expect("told")), ["p2"]);
+    // A verdict has the value, of another column.
+    let mut intent = of_codes("e2", &["code-77"]);
+    (intent.dataset, intent.columns) = ("almaty/clients".parse().expect("valid"), vec!["name".to_owned()]);
+    let message = refused(&catalog, &intent).message().to_owned();
+    assert!(message.contains("what is kept of 1 pushes, 0 bytes as sent, may hold them"), "{message}");
+    assert!(message.ends_with(": p2 (tables only)"), "{message}");
 }
 
 #[test]
@@ -116,7 +134,7 @@ fn readable(catalog: &Catalog, agency: &str, push: &str) -> (bool, Vec<bool>) {
     let record = snapshot.push(agency, &push.parse().expect("valid")).expect("read").expect("there");
     let layer = &record.outcome.layers[0];
     let tables = [layer.verdicts, layer.quarantine].into_iter().flatten();
-    let tables = tables.map(|table| snapshot.table(&table).is_ok()).collect();
+    let tables = tables.map(|table| snapshot.table(&record, &table).is_ok()).collect();
     (snapshot.copy_raw(&record.asset, &mut Vec::new()).is_ok(), tables)
 }
 
@@ -173,7 +191,15 @@ fn equal_tables_of_pushes_that_held_no_such_row_stay_and_are_no_equal_bytes() {
         assert_eq!(erasure.same_bytes_elsewhere, Vec::<String>::new());
         assert_eq!(erasure.bytes_gone_elsewhere, Some(vec![]));
         assert_eq!(readable(&catalog, agency, "q2"), (true, vec![true, true]), "{other}");
-        assert!(!readable(&catalog, "almaty", "q1").0);
+        assert_eq!(readable(&catalog, "almaty", "q1"), (false, vec![false, false]), "{other}");
+        let record = |agency: &str, push: &str| {
+            catalog.snapshot().push(agency, &push.parse().expect("valid")).expect("read").expect("there")
+        };
+        let has_examples = |agency: &str, push| record(agency, push).outcome.layers[0].report.has_examples();
+        assert!(has_examples(agency, "q2") && !has_examples("almaty", "q1"), "{other}");
+        let erasure_of = |agency: &str, push| catalog.snapshot().erasure_of_push(&record(agency, push)).expect("read");
+        assert_eq!(erasure_of("almaty", "q1").map(|erasure| erasure.operation), Some(erasure.operation));
+        assert_eq!(erasure_of(agency, "q2"), None, "{other}");
         checked(dir.path());
         assert_eq!(holders(dir.path(), code().as_bytes()), Vec::<String>::new());
     }

@@ -71,7 +71,7 @@ fn an_unchanged_push_keeps_its_own_tables_and_they_survive() {
     let record = snapshot.push("almaty", &"p2".parse().expect("valid")).expect("whole").expect("committed");
     let layer = &record.outcome.layers[0];
     assert_eq!(*layer, outcome);
-    let table = snapshot.table(&layer.quarantine.expect("refused rows")).expect("whole");
+    let table = snapshot.table(&record, &layer.quarantine.expect("refused rows")).expect("whole");
     assert_eq!(table.schema().metadata()[SOURCE_COLUMNS_KEY], r#"["N","N"]"#);
     let batches: Vec<_> = table.collect::<Result<_>>().expect("whole");
     let rows: Vec<u64> =
@@ -82,7 +82,7 @@ fn an_unchanged_push_keeps_its_own_tables_and_they_survive() {
     assert_eq!(text.value(text.len() - 1), "09999");
     assert!(last.column_by_name("N_2").expect("second").is_null(0));
     let verdicts: usize = snapshot
-        .table(&layer.verdicts.expect("verdicts"))
+        .table(&record, &layer.verdicts.expect("verdicts"))
         .expect("whole")
         .map(|batch| batch.expect("whole").num_rows())
         .sum();
@@ -108,7 +108,9 @@ fn a_damaged_table_is_found_and_not_served() {
     let at = bytes.len() / 2;
     bytes[at] ^= 1;
     std::fs::write(&path, bytes).expect("room");
-    let error = catalog.snapshot().table(&table).err().expect("damaged");
+    let snapshot = catalog.snapshot();
+    let record = snapshot.push("almaty", &"p1".parse().expect("valid")).expect("read").expect("committed");
+    let error = snapshot.table(&record, &table).err().expect("damaged");
     assert!(error.message().contains(&table.sha256.to_string()), "{error}");
     let report = verify(dir.path(), &VerifyOptions::default(), &mut |_| ()).expect("a store");
     assert!(report.findings.iter().any(|f| f.object.contains(&table.sha256.to_string())), "{report:?}");

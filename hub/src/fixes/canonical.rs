@@ -39,7 +39,7 @@ pub(super) struct Corrected {
 
 impl Corrected {
     pub(super) fn of(base: &Base, sheet: Sheet) -> Result<Self> {
-        let (columns, source_columns) = quarantine_columns(&base.snapshot, &base.quarantine)?;
+        let (columns, source_columns) = quarantine_columns(&base.snapshot, &base.first.record, &base.quarantine)?;
         let Sheet { names, rows, rows_skipped, verdicts, report, is_book } = sheet;
         let numbers = rows.iter().map(|row| row_number(&names, row)).collect::<Result<Vec<_>>>()?;
         let order = column_order(&columns, &names, &rows)?;
@@ -144,7 +144,7 @@ fn columns_grouped_by_points(base: &Base) -> Result<Vec<usize>> {
 /// mean two.
 fn restore(base: &Base, corrected: &mut BTreeMap<u64, Cells>, columns: &[String], doubtful: &[usize]) -> Result<()> {
     let mut known = HashSet::new();
-    each_quarantined(&base.snapshot, &base.quarantine, &mut |refused| {
+    each_quarantined(&base.snapshot, &base.first.record, &base.quarantine, &mut |refused| {
         if let Some(cells) = corrected.get_mut(&refused.row) {
             known.insert(refused.row);
             for (at, (cell, before)) in cells.iter_mut().zip(refused.values).enumerate() {

@@ -150,7 +150,7 @@ impl FixWriter {
 /// Keeps what is still refused: rows of the sheet as they stand there, the others as they were, and why.
 fn keep_refused(base: &Base, corrected: &Corrected, taken: &BTreeSet<u64>, layer: &mut LayerWriter) -> Result<()> {
     let mut left = BTreeSet::new();
-    each_quarantined(&base.snapshot, &base.quarantine, &mut |row| {
+    each_quarantined(&base.snapshot, &base.first.record, &base.quarantine, &mut |row| {
         if taken.contains(&row.row) {
             return Ok(());
         }
@@ -161,7 +161,7 @@ fn keep_refused(base: &Base, corrected: &Corrected, taken: &BTreeSet<u64>, layer
         let row = QuarantinedRow { row: row.row, values: values.unwrap_or(row.values) };
         layer.add_quarantined(&corrected.source_columns, &row)
     })?;
-    crate::report::each_verdict(&base.snapshot, &base.first.layer, &mut |verdict| {
+    crate::report::each_verdict(&base.snapshot, &base.first, &mut |verdict| {
         let is_left = verdict.severity == Severity::Error && verdict.row.is_some_and(|row| left.contains(&row));
         if is_left { layer.add_verdict(&verdict) } else { Ok(()) }
     })

@@ -124,7 +124,7 @@ fn write_rows(
     sheet.set_freeze_panes(1, 0).map_err(failed)?;
     sheet.set_column_width(width as u16 + 1, 60).map_err(failed)?;
     let mut line = 0;
-    each_quarantined(snapshot, table, &mut |row| {
+    each_quarantined(snapshot, &subject.record, table, &mut |row| {
         line += 1;
         for (column, value) in row.values.iter().enumerate() {
             let format = if why.is_damaged(row.row, column) { &formats.damaged } else { &formats.text };
@@ -149,7 +149,7 @@ fn write_verdicts(
     sheet.set_freeze_panes(1, 0).map_err(failed)?;
     sheet.set_column_width(6, 80).map_err(failed)?;
     let mut line = 0;
-    each_verdict(snapshot, &subject.layer, &mut |verdict| {
+    each_verdict(snapshot, subject, &mut |verdict| {
         if !request.filter.takes_verdict(&verdict) {
             return Ok(());
         }

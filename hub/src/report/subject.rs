@@ -17,7 +17,7 @@ pub struct Subject {
     pub record: PushRecord,
     /// What it did to the dataset.
     pub layer: LayerOutcome,
-    /// What took tables of the push, which are left out then; see [`Subject::without_erased`].
+    /// What took the bytes of the push and its tables, which are left out then; see [`Subject::without_erased`].
     pub erased: Option<Erasure>,
 }
 
@@ -43,15 +43,17 @@ pub fn find(snapshot: &Snapshot, selector: &VersionSelector, push_id: Option<&Pu
 }
 
 impl Subject {
-    /// What is left of the push if tables of it went because rows were erased: the numbers, without places and values.
+    /// What is left of the push if it held rows that were erased, or its tables went with them: the numbers, without places
+    /// and values.
     ///
     /// # Errors
     ///
     /// `Internal` if the catalog's state cannot be read.
     pub(super) fn without_erased(mut self, snapshot: &Snapshot) -> Result<Self> {
+        self.erased = snapshot.erasure_of_push(&self.record)?;
         for table in [&mut self.layer.verdicts, &mut self.layer.quarantine] {
             let Some(kept) = table else { continue };
-            if let Some(erasure) = snapshot.erasure_of_table(kept)? {
+            if let Some(erasure) = snapshot.erasure_of_table(&self.record, kept)? {
                 *table = None;
                 self.erased = Some(erasure);
             }
@@ -61,6 +63,24 @@ impl Subject {
             self.layer.report = self.layer.report.without_examples();
         }
         Ok(self)
+    }
+
+    /// Checks that the findings of the push, of which an earlier release kept examples only, did not go with erased rows.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` saying when and why they went, `Internal` if the catalog's state cannot be read.
+    pub(super) fn check_examples(&self, snapshot: &Snapshot) -> Result<()> {
+        if self.layer.verdicts.is_some() || !self.layer.report.has_examples() {
+            return Ok(());
+        }
+        match snapshot.erasure_of_push(&self.record)? {
+            Some(erasure) => Err(Error::not_found(format!(
+                "the examples of the push went with rows that were erased on {}: {}",
+                erasure.erased, erasure.why
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// When the push published the version; `None` if another push did.

@@ -38,7 +38,7 @@ pub(super) fn findings(snapshot: &Snapshot, subject: &Subject, filter: &Filter) 
         })
         .collect();
     let by_rule: HashMap<String, usize> = found.iter().enumerate().map(|(i, f)| (f.rule.clone(), i)).collect();
-    each_verdict(snapshot, &subject.layer, &mut |verdict: Verdict| {
+    each_verdict(snapshot, subject, &mut |verdict: Verdict| {
         if let Some(found) = by_rule.get(&verdict.rule).and_then(|i| found.get_mut(*i)) {
             found.listed += 1;
             if found.places.len() < PLACES_MAX {

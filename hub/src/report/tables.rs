@@ -12,7 +12,7 @@ use arrow_schema::SchemaRef;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::io::Write;
-use ukimet_catalog::{SOURCE_COLUMNS_KEY, Snapshot, quarantine_schema, severity_name, verdict_schema};
+use ukimet_catalog::{PushRecord, SOURCE_COLUMNS_KEY, Snapshot, quarantine_schema, severity_name, verdict_schema};
 use ukimet_model::{Error, LayerOutcome, QuarantinedRow, Result, TableRef, Verdict};
 
 fn text(batch: &RecordBatch, column: usize, row: usize) -> Option<&str> {
@@ -38,26 +38,26 @@ fn verdict(batch: &RecordBatch, i: usize) -> Result<Verdict> {
     })
 }
 
-/// Calls `visit` with every verdict on a layer, as they were told; for pushes from before verdicts were kept, with the
+/// Calls `visit` with every verdict on the layer of a push, as they were told; for pushes from before verdicts were kept, with the
 /// examples of the findings.
 ///
 /// # Errors
 ///
-/// `Internal` naming the object if it is damaged, and what `visit` says.
+/// `NotFound` if the table went with erased rows, `Internal` naming the object if it is damaged, and what `visit` says.
 pub fn each_verdict(
     snapshot: &Snapshot,
-    layer: &LayerOutcome,
+    subject: &Subject,
     visit: &mut dyn FnMut(Verdict) -> Result<()>,
 ) -> Result<()> {
-    let Some(table) = &layer.verdicts else {
-        for found in &layer.report.diagnostics {
+    let Some(table) = &subject.layer.verdicts else {
+        for found in &subject.layer.report.diagnostics {
             for example in &found.examples {
                 visit(Verdict::new(&found.rule, found.severity, &found.message, example.clone()))?;
             }
         }
         return Ok(());
     };
-    for batch in snapshot.table(table)? {
+    for batch in snapshot.table(&subject.record, table)? {
         let batch = batch?;
         for i in 0..batch.num_rows() {
             visit(verdict(&batch, i)?)?;
@@ -66,30 +66,35 @@ pub fn each_verdict(
     Ok(())
 }
 
-/// The columns of a table of refused rows: unique names, and the names that the source has. `row` is left out.
+/// The columns of a push's table of refused rows: unique names, and the names that the source has. `row` is left out.
 ///
 /// # Errors
 ///
-/// `Internal` naming the object if it is damaged.
-pub fn quarantine_columns(snapshot: &Snapshot, table: &TableRef) -> Result<(Vec<String>, Vec<String>)> {
-    let schema = snapshot.table(table)?.schema();
+/// `NotFound` if the table went with erased rows, `Internal` naming the object if it is damaged.
+pub fn quarantine_columns(
+    snapshot: &Snapshot,
+    record: &PushRecord,
+    table: &TableRef,
+) -> Result<(Vec<String>, Vec<String>)> {
+    let schema = snapshot.table(record, table)?.schema();
     let unique: Vec<String> = schema.fields().iter().skip(1).map(|field| field.name().clone()).collect();
     let source = schema.metadata().get(SOURCE_COLUMNS_KEY).and_then(|names| serde_json::from_str(names).ok());
     let source = source.filter(|names: &Vec<String>| names.len() == unique.len());
     Ok((unique, source.ok_or_else(|| Error::internal("a table of refused rows does not name its columns"))?))
 }
 
-/// Calls `visit` with every refused row of a table, in the order in which they were told.
+/// Calls `visit` with every refused row of a push's table, in the order in which they were told.
 ///
 /// # Errors
 ///
-/// `Internal` naming the object if it is damaged, and what `visit` says.
+/// `NotFound` if the table went with erased rows, `Internal` naming the object if it is damaged, and what `visit` says.
 pub fn each_quarantined(
     snapshot: &Snapshot,
+    record: &PushRecord,
     table: &TableRef,
     visit: &mut dyn FnMut(QuarantinedRow) -> Result<()>,
 ) -> Result<()> {
-    for batch in snapshot.table(table)? {
+    for batch in snapshot.table(record, table)? {
         let batch = batch?;
         for i in 0..batch.num_rows() {
             let values = (1..batch.num_columns()).map(|column| text(&batch, column, i).map(str::to_owned)).collect();
@@ -130,7 +135,7 @@ pub(super) fn write_json(
     }
     write!(out, "\"verdicts\":[").map_err(write_failed)?;
     let mut is_first = true;
-    each_verdict(snapshot, &subject.layer, &mut |verdict| {
+    each_verdict(snapshot, subject, &mut |verdict| {
         if request.filter.takes_verdict(&verdict) {
             write_line(out, &mut is_first, &json!(verdict))?;
         }
@@ -139,8 +144,8 @@ pub(super) fn write_json(
     write!(out, "],\n\"quarantine\":[").map_err(write_failed)?;
     let mut is_first = true;
     if let Some(table) = &subject.layer.quarantine {
-        let (names, _) = quarantine_columns(snapshot, table)?;
-        each_quarantined(snapshot, table, &mut |row| {
+        let (names, _) = quarantine_columns(snapshot, record, table)?;
+        each_quarantined(snapshot, record, table, &mut |row| {
             let values = row.values.into_iter().map(Value::from);
             let values: Map<String, Value> = names.iter().cloned().zip(values).collect();
             write_line(out, &mut is_first, &json!({ "row": row.row, "values": values }))
@@ -163,7 +168,7 @@ pub(super) fn write_csv(
         ReportTable::Verdicts => {
             let names = verdict_schema();
             csv_record(&mut out, names.fields().iter().map(|field| field.name().as_str()))?;
-            each_verdict(snapshot, &subject.layer, &mut |verdict| {
+            each_verdict(snapshot, subject, &mut |verdict| {
                 if !request.filter.takes_verdict(&verdict) {
                     return Ok(());
                 }
@@ -189,7 +194,7 @@ fn write_refused_rows<W: Write>(
     let why = Why::read(snapshot, subject, table)?;
     let names = why.columns.iter().map(|name| guarded(name));
     csv_record(out, names.chain([ROW_COLUMN.into(), WHY_COLUMN.into()]))?;
-    each_quarantined(snapshot, table, &mut |row| {
+    each_quarantined(snapshot, &subject.record, table, &mut |row| {
         let cells = row.values.iter().map(|value| guarded(value.as_deref().unwrap_or_default()));
         let own = [(row.row + 1).to_string(), why.sentence(row.row, request.language)];
         csv_record(out, cells.chain(own.map(Cow::from)))
@@ -211,7 +216,7 @@ pub(super) fn write_arrow(
 ) -> Result<()> {
     let failed = |e| Error::unavailable("writing a report failed").caused_by(e);
     let (table, empty) = table_of(&subject.layer, request.table);
-    let batches = table.map(|table| snapshot.table(&table)).transpose()?;
+    let batches = table.map(|table| snapshot.table(&subject.record, &table)).transpose()?;
     let schema = batches.as_ref().map_or(empty, ukimet_catalog::Table::schema);
     let mut writer = FileWriter::try_new(out, &schema).map_err(failed)?;
     for batch in batches.into_iter().flatten() {

@@ -18,10 +18,10 @@ pub(super) struct Why {
 
 impl Why {
     pub(super) fn read(snapshot: &Snapshot, subject: &Subject, table: &TableRef) -> Result<Self> {
-        let (columns, source) = quarantine_columns(snapshot, table)?;
+        let (columns, source) = quarantine_columns(snapshot, &subject.record, table)?;
         let geometry = geometry_column(subject, &source);
         let (mut rules, mut rows) = (Vec::<(String, String)>::new(), HashMap::<u64, Vec<_>>::new());
-        each_verdict(snapshot, &subject.layer, &mut |verdict| {
+        each_verdict(snapshot, subject, &mut |verdict| {
             let (Some(row), Severity::Error) = (verdict.row, verdict.severity) else { return Ok(()) };
             let known = rules.iter().position(|(name, _)| *name == verdict.rule);
             let at = known.unwrap_or_else(|| {

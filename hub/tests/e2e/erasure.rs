@@ -193,6 +193,49 @@ async fn an_erased_person_is_in_none_of_the_files_that_a_compaction_wrote_or_lef
 }
 
 /// Erases the person, whose key comes as CSV on standard input.
+/// What a report on a push says in a format; the command's error if it is refused.
+fn reported(hub: &Hub, push: &str, format: &str) -> String {
+    let (dataset, push) = push.split_once(' ').expect("a dataset and a push");
+    let which = ["report", dataset, "--push", push, "--table", "quarantine"];
+    let output = ukimet().args(which).args(["--format", format, "--hub", &hub.url]).output().expect("runs");
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+#[test]
+fn a_report_on_an_erased_push_says_so_though_another_push_has_equal_tables_or_it_has_none() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(&dir.path().join("data"), &[]);
+    let file = dir.path().join("people.csv");
+    let refused = format!("{MARKER};x;500;900\n");
+    people(&file, 3, &refused);
+    for (dataset, push) in [("a/people", "p1"), ("a/clients", "p2")] {
+        let (_, answer) = hub.push(&file, dataset, &["--key", "Коды", "--push-id", push]);
+        assert_eq!(answer["layers"][0]["rows_refused"], 1, "{answer:#}");
+    }
+    let file = dir.path().join("clean.geojson");
+    let person = |code: &str| {
+        let place = json!({ "type": "Point", "coordinates": [76.5, 43.2] });
+        json!({ "type": "Feature", "properties": { "Коды": code, "Аты": "a name" }, "geometry": place })
+    };
+    let all = json!({ "type": "FeatureCollection", "features": [person("x1"), person("x2")] });
+    fs::write(&file, all.to_string()).expect("written");
+    let clean = hub.publish(&file, "a/clean", &["--key", "Коды", "--push-id", "p3"]);
+    assert_eq!((&clean["layers"][0]["verdicts"], &clean["layers"][0]["quarantine"]), (&Value::Null, &Value::Null));
+    let erased = |dataset: &str, key: &str| {
+        done(&hub, &["erase", dataset, "--key", &format!("Коды={key}"), "--why", "asked to"])
+    };
+    assert_eq!(erased("a/people", MARKER)["pushes"], json!(["p1"]));
+    for format in ["text", "json", "csv", "arrow"] {
+        let said = ["a/people p1", "a/clients p2"].map(|push| reported(&hub, push, format));
+        assert!(!said[0].contains(MARKER) && said[0].contains("asked to"), "{format}: {}", said[0]);
+        assert!(format == "text" || said[1].contains(MARKER), "{format}: {}", said[1]);
+    }
+    assert!(!reported(&hub, "a/clean p3", "text").contains("were erased on"));
+    assert_eq!(erased("a/clean", "x2")["pushes"], json!(["p3"]));
+    let said = reported(&hub, "a/clean p3", "text");
+    assert!(said.contains("Rows of this push were erased on") && said.contains("asked to"), "{said}");
+}
+
 fn erase_keys_of_csv(hub: &Hub, arguments: &[&str]) -> Value {
     let mut command = ukimet();
     command.args(arguments).args(["--keys", "-", "--hub", &hub.url, "--json"]);

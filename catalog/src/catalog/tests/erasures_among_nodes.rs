@@ -288,7 +288,7 @@ fn bytes_and_tables_that_are_about_to_go_are_given_to_nobody() {
         assert!(error.message().contains("were erased on"), "{error}");
         let record = snapshot.push("almaty", &push).expect("read").expect("there");
         let table = record.outcome.layers[0].verdicts.expect("one verdict");
-        let error = snapshot.table(&table).map(drop).expect_err("erased");
+        let error = snapshot.table(&record, &table).map(drop).expect_err("erased");
         assert!(error.message().contains("were erased on"), "{error}");
         assert_eq!(copies(second.dir.path(), 2), Vec::<PathBuf>::new());
         erasing.join().expect("ended");
