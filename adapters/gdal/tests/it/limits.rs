@@ -3,6 +3,7 @@
 use crate::adapter::{Adapter, Ask, read};
 use crate::cases::{geojson, zip};
 use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
 use ukimet_model::ErrorKind;
 
 async fn check(flags: &[&str], name: &str, bytes: &[u8], part: &str) {
@@ -125,7 +126,9 @@ async fn open_files_have_a_limit() {
     // Each count hits another of the files that a job opens.
     for open_files in 13..=24 {
         let adapter = Adapter::start(&["--open-files", &open_files.to_string()]).await;
-        match read(&adapter, &Ask::named("a.zip"), &shapefile).await {
+        let ask = Ask::named("a.zip");
+        let ended = tokio::time::timeout(Duration::from_mins(1), read(&adapter, &ask, &shapefile)).await;
+        match ended.unwrap_or_else(|_| panic!("with {open_files} open files the job does not end")) {
             Ok(layers) => assert_eq!(layers[0].rows(), 3),
             Err(error) => refused.push((error.kind(), error.to_string())),
         }
