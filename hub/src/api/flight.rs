@@ -1,6 +1,7 @@
 //! Arrow Flight: lists, describes and streams versions; takes batches into the same `ingest`.
 
 mod info;
+mod ticket;
 
 use crate::api::body::{catch_incident, incident};
 use crate::api::push::Pushes;
@@ -25,6 +26,7 @@ pub use info::EndpointLimits;
 use info::info_of;
 use serde::Deserialize;
 use std::sync::Arc;
+use ticket::{TicketRequest, resumed};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +53,8 @@ pub struct Flight {
 
 /// Largest message that goes out, bytes: below the 4 MiB that clients take by default.
 const MESSAGE_OUT_BYTES_MAX: usize = 2 << 20;
+/// The action that gives a ticket for the rest of a flight.
+const RESUME: &str = "resume";
 /// Media type of a stream of batches.
 const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 
@@ -313,12 +317,12 @@ fn put_result(ingested: &Ingested) -> PutResult {
     PutResult { app_metadata: serde_json::to_vec(&ingested.outcome).expect("an outcome is plain data").into() }
 }
 
-fn encode(schema: SchemaRef, batches: Batches, metrics: Arc<Metrics>) -> Stream<FlightData> {
+/// The messages of a flight. The first `batches_there` batches are left out; those behind them are the same bytes as with
+/// them.
+fn encode(schema: SchemaRef, batches: Batches, batches_there: u64, metrics: Arc<Metrics>) -> Stream<FlightData> {
     metrics.export_began();
-    let batches = ReceiverStream::new(batches)
-        .inspect_ok(move |batch| metrics.rows_went_out(batch.num_rows()))
-        .map_err(|error| FlightError::Tonic(Box::new(to_status(&error))));
-    FlightDataEncoderBuilder::new()
+    let batches = ReceiverStream::new(batches).map_err(|error| FlightError::Tonic(Box::new(to_status(&error))));
+    let messages = FlightDataEncoderBuilder::new()
         .with_schema(schema)
         .with_max_flight_data_size(MESSAGE_OUT_BYTES_MAX)
         .build(batches)
@@ -326,7 +330,30 @@ fn encode(schema: SchemaRef, batches: Batches, metrics: Arc<Metrics>) -> Stream<
             FlightError::Tonic(status) => *status,
             other => Status::internal(other.to_string()),
         })
-        .boxed()
+        .boxed();
+    futures::stream::try_unfold((messages, batches_there), move |(mut messages, mut left)| {
+        let metrics = Arc::clone(&metrics);
+        async move {
+            while let Some(message) = messages.try_next().await? {
+                let Some(rows) = rows_of(&message) else { return Ok(Some((message, (messages, left)))) };
+                if left == 0 {
+                    metrics.rows_went_out(rows);
+                    return Ok(Some((message, (messages, left))));
+                }
+                left -= 1;
+            }
+            let has = batches_there - left;
+            let behind = format!("the flight has {has} batches, asked to go on behind {batches_there}");
+            if left == 0 { Ok(None) } else { Err(Status::invalid_argument(behind)) }
+        }
+    })
+    .boxed()
+}
+
+/// Rows of a message; `None` if it is no batch.
+fn rows_of(message: &FlightData) -> Option<usize> {
+    let header = arrow_ipc::root_as_message(&message.data_header).ok()?;
+    header.header_as_record_batch().and_then(|batch| usize::try_from(batch.length()).ok())
 }
 
 #[tonic::async_trait]
@@ -370,13 +397,14 @@ impl FlightService for Flight {
 
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
         let client = Client::of(&request);
-        let request = ExportRequest::from_json(&request.into_inner().ticket).map_err(|e| to_status(&e))?;
+        let TicketRequest { request, batches_there } =
+            TicketRequest::open(&request.into_inner().ticket).map_err(|e| to_status(&e))?;
         let bound = self.bind(request).await?;
         bound.check_ticket().map_err(|e| to_status(&e))?;
         self.note(&bound, client);
         let schema = Arc::clone(&bound.schema);
         let batches = self.export.read(bound).map_err(|e| to_status(&e))?;
-        Ok(Response::new(encode(schema, batches, Arc::clone(&self.metrics))))
+        Ok(Response::new(encode(schema, batches, batches_there, Arc::clone(&self.metrics))))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
@@ -400,12 +428,22 @@ impl FlightService for Flight {
         Err(Status::unimplemented("every flight is ready at once: call GetFlightInfo"))
     }
 
-    async fn do_action(&self, _: Request<Action>) -> Answer<Self::DoActionStream> {
-        Err(Status::unimplemented("this hub has no actions"))
+    async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
+        let Action { r#type, body } = request.into_inner();
+        if r#type != RESUME {
+            let found = ukimet_model::error::quoted(&r#type);
+            return Err(Status::invalid_argument(format!("this hub has the action {RESUME}, found {found}")));
+        }
+        let body = resumed(&body).map_err(|e| to_status(&e))?.into();
+        let answer = arrow_flight::Result { body };
+        Ok(Response::new(futures::stream::once(async { Ok(answer) }).boxed()))
     }
 
     async fn list_actions(&self, _: Request<Empty>) -> Answer<Self::ListActionsStream> {
-        Ok(Response::new(futures::stream::empty().boxed()))
+        let description =
+            "a ticket for what follows the batches that came: {\"ticket\": \"<base64>\", \"batches\": 12}";
+        let resume = ActionType { r#type: RESUME.to_owned(), description: description.to_owned() };
+        Ok(Response::new(futures::stream::once(async { Ok(resume) }).boxed()))
     }
 
     async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Answer<Self::DoExchangeStream> {

@@ -1,5 +1,6 @@
 //! What a flight consists of: its schema, and where its parts are fetched.
 
+use super::ticket::TicketRequest;
 use crate::config::parse_bytes;
 use crate::export::{Bound, ExportRequest};
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
@@ -56,7 +57,8 @@ pub(super) fn info_of(bound: &Bound, limits: &EndpointLimits, descriptor: Flight
         .with_app_metadata(about(bound).to_string());
     for range in ranges {
         let ticket = ExportRequest { segments: range, erased_in: bound.erased_in(), ..bound.request.clone() };
-        info = info.with_endpoint(FlightEndpoint::new().with_ticket(Ticket::new(ticket.to_json())));
+        let ticket = TicketRequest::all(ticket).seal();
+        info = info.with_endpoint(FlightEndpoint::new().with_ticket(Ticket::new(ticket)));
     }
     Ok(info)
 }
