@@ -7,6 +7,8 @@ use std::collections::HashSet;
 
 /// Bytes of the shapes of one column.
 const SHAPES_BYTES_MAX: usize = 2 << 20;
+/// What keeping one costs beside its letters.
+const SHAPE_BYTES: usize = 64;
 
 /// Shapes of values; a shape stands for all values that differ only in numbers which no letter touches.
 #[derive(Clone, Debug, Default)]
@@ -26,11 +28,12 @@ impl Unremarkable {
 
     /// Keeps the shape that was asked for last. When there is no more room, it begins anew with it.
     pub(super) fn keep(&mut self) {
-        if self.size_bytes + self.shape.len() > SHAPES_BYTES_MAX {
+        let size_bytes = self.shape.len() + SHAPE_BYTES;
+        if self.size_bytes + size_bytes > SHAPES_BYTES_MAX {
             self.shapes.clear();
             self.size_bytes = 0;
         }
-        self.size_bytes += self.shape.len();
+        self.size_bytes += size_bytes;
         self.shapes.insert(self.shape.as_str().into());
     }
 }
