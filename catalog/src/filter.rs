@@ -12,7 +12,7 @@ use crate::segments::OpenSegment;
 use arrow_arith::boolean::{and_kleene, not, or_kleene};
 use arrow_array::{ArrayRef, BooleanArray};
 use arrow_schema::Schema;
-use column::{ColumnTest, compared_columns, literals_compare};
+use column::{ColumnTest, TextList, compared_columns, literals_compare};
 use place::PlaceTest;
 use roaring::RoaringBitmap;
 use std::collections::BTreeSet;
@@ -21,6 +21,8 @@ use ukimet_model::{Comparison, Error, Filter, Folding, Result, Term};
 
 /// Rows of the columns of a condition that are read at once.
 const READ_ROWS: usize = 65_536;
+/// The same where few rows are wanted, or geometries are read, which may be large.
+const READ_ROWS_FEW: usize = 4096;
 
 /// A condition bound to the columns of a version.
 pub(crate) struct RowFilter {
@@ -53,7 +55,7 @@ impl RowFilter {
     /// `InvalidRequest` naming the column if it is not there, or holds nothing that compares with what is asked.
     pub(crate) fn bind(filter: &Filter, schema: &Schema) -> Result<Self> {
         let parts = match filter.clone().pushed_down() {
-            Filter::All(parts) => parts,
+            Filter::All(parts) if TextList::of(&parts, Comparison::NotEqual).is_none() => parts,
             one => vec![one],
         };
         let tests = parts.iter().map(|part| Test::bind(part, schema)).collect::<Result<Vec<_>>>()?;
@@ -76,16 +78,25 @@ impl RowFilter {
         Ok(rows)
     }
 
-    /// The wanted ones of some sorted rows of a segment, at most `limit`.
-    pub(crate) fn among(&self, open: &OpenSegment, rows: &[u32], of: u64, limit: u64) -> Result<Vec<u32>> {
+    /// The wanted ones of some sorted rows of a segment that has `of` rows, at most `limit`. It stops when nobody waits for
+    /// them any more.
+    pub(crate) fn among(
+        &self,
+        (open, of): (&OpenSegment, u64),
+        rows: &[u32],
+        limit: u64,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Vec<u32>> {
+        let reads_places = self.stages.iter().any(|stage| stage.test.asks_place());
+        let is_few = reads_places || limit <= READ_ROWS_FEW as u64;
         let mut wanted = Vec::new();
-        for rows in rows.chunks(READ_ROWS) {
+        for rows in rows.chunks(if is_few { READ_ROWS_FEW } else { READ_ROWS }) {
             let mut left = rows.to_vec();
             for stage in &self.stages {
                 left = stage.among(open, &left, of)?;
             }
             wanted.extend(left);
-            if wanted.len() as u64 >= limit {
+            if wanted.len() as u64 >= limit || !is_wanted() {
                 break;
             }
         }
@@ -135,8 +146,14 @@ impl Test {
     fn bind(filter: &Filter, schema: &Schema) -> Result<Self> {
         let each = |filters: &[Filter]| filters.iter().map(|filter| Self::bind(filter, schema)).collect::<Result<_>>();
         match filter {
-            Filter::All(filters) => each(filters).map(Self::All),
-            Filter::Any(filters) => each(filters).map(Self::Any),
+            Filter::All(filters) => match TextList::of(filters, Comparison::NotEqual) {
+                Some(list) => Self::bind_list(&list, schema).map(|test| Self::Not(Box::new(test))),
+                None => each(filters).map(Self::All),
+            },
+            Filter::Any(filters) => match TextList::of(filters, Comparison::Equal) {
+                Some(list) => Self::bind_list(&list, schema),
+                None => each(filters).map(Self::Any),
+            },
             Filter::Not(filter) => Self::bind(filter, schema).map(|test| Self::Not(Box::new(test))),
             Filter::Constant(is_true) => Ok(Self::Constant(*is_true)),
             Filter::IsNull(column) => position(schema, column).map(Self::IsNull),
@@ -154,11 +171,18 @@ impl Test {
         }
     }
 
+    fn bind_list(list: &TextList<'_>, schema: &Schema) -> Result<Self> {
+        let column = position(schema, list.column)?;
+        ColumnTest::one_of(schema.field(column), list).map(|test| Self::Column(column, test))
+    }
+
     fn bind_comparison(left: &Term, comparison: Comparison, right: &Term, schema: &Schema) -> Result<Self> {
         match (left, right) {
             (Term::Column(left, folded_left), Term::Column(right, folded_right)) => {
                 let (left, right) = (position(schema, left)?, position(schema, right)?);
                 column::check_same_type(schema.field(left), schema.field(right))?;
+                column::check_folding(schema.field(left), *folded_left)?;
+                column::check_folding(schema.field(right), *folded_right)?;
                 Ok(Self::Columns { left: (left, *folded_left), comparison, right: (right, *folded_right) })
             }
             (Term::Column(name, folding), literal) => {
@@ -228,12 +252,26 @@ impl Test {
     fn of<'a>(&self, rows: usize, column: &impl Fn(usize) -> Result<&'a ArrayRef>) -> Result<BooleanArray> {
         let constant = |is_true: bool| BooleanArray::from(vec![is_true; rows]);
         match self {
-            Self::All(tests) => tests
-                .iter()
-                .try_fold(constant(true), |all, test| and_kleene(&all, &test.of(rows, column)?).map_err(read_error)),
-            Self::Any(tests) => tests
-                .iter()
-                .try_fold(constant(false), |any, test| or_kleene(&any, &test.of(rows, column)?).map_err(read_error)),
+            Self::All(tests) => {
+                let mut all = constant(true);
+                for test in tests {
+                    if is_settled(&all, false) {
+                        break;
+                    }
+                    all = and_kleene(&all, &test.of(rows, column)?).map_err(read_error)?;
+                }
+                Ok(all)
+            }
+            Self::Any(tests) => {
+                let mut any = constant(false);
+                for test in tests {
+                    if is_settled(&any, true) {
+                        break;
+                    }
+                    any = or_kleene(&any, &test.of(rows, column)?).map_err(read_error)?;
+                }
+                Ok(any)
+            }
             Self::Not(test) => not(&test.of(rows, column)?).map_err(read_error),
             Self::Constant(is_true) => Ok(constant(*is_true)),
             Self::IsNull(position) => column::is_null(column(*position)?),
@@ -244,6 +282,12 @@ impl Test {
             Self::Place(position, test) => Ok(test.of(column(*position)?)),
         }
     }
+}
+
+/// Whether every answer is this one, so that further conditions change none.
+fn is_settled(answers: &BooleanArray, is_true: bool) -> bool {
+    let count = if is_true { answers.true_count() } else { answers.false_count() };
+    !answers.is_empty() && count == answers.len()
 }
 
 fn position(schema: &Schema, name: &str) -> Result<usize> {

@@ -48,6 +48,8 @@ pub struct Scan {
     valid: Option<ValidFilter>,
     filter: Option<RowFilter>,
     rows_left: u64,
+    /// Whether somebody still waits for rows.
+    is_wanted: Box<dyn Fn() -> bool + Send>,
     reader: Option<SegmentReader>,
     /// Keeps what is read; `None` if nothing is removed meanwhile.
     pin: Option<Pin>,
@@ -117,6 +119,7 @@ impl Scan {
             valid,
             filter,
             rows_left: query.limit.unwrap_or(u64::MAX),
+            is_wanted: Box::new(|| true),
             reader: None,
             pin: None,
         })
@@ -128,13 +131,19 @@ impl Scan {
         self
     }
 
+    /// The same, which ends early once nobody waits for rows: a filter may read long and find nothing.
+    #[must_use]
+    pub fn while_wanted(self, is_wanted: impl Fn() -> bool + Send + 'static) -> Self {
+        Self { is_wanted: Box::new(is_wanted), ..self }
+    }
+
     /// The columns of every batch, in the order that was asked for.
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        while self.rows_left > 0 {
+        while self.rows_left > 0 && (self.is_wanted)() {
             self.cache.check_reading(&self.dataset, self.reading)?;
             if let Some(reader) = &mut self.reader {
                 if let Some(batch) = reader.next()? {
@@ -189,7 +198,7 @@ impl Scan {
             rows = valid.among(&open, &rows, segment.rows, left_after(self.filter.is_none()))?;
         }
         match &self.filter {
-            Some(filter) => filter.among(&open, &rows, segment.rows, self.rows_left),
+            Some(filter) => filter.among((&open, segment.rows), &rows, self.rows_left, &self.is_wanted),
             None => Ok(rows),
         }
     }

@@ -11,7 +11,7 @@ use filter::{FilterLimits, WrittenFilter};
 use libfuzzer_sys::fuzz_target;
 use ukimet_model::Filter;
 
-const LIMITS: FilterLimits = FilterLimits { bytes_max: 64 << 10, depth_max: 32, terms_max: 1000 };
+const LIMITS: FilterLimits = FilterLimits { bytes_max: 64 << 10, depth_max: 32, terms_max: 1000, positions_max: 2000 };
 
 /// Whether a negation stands before something that has another way to say it.
 fn has_plain_negation(filter: &Filter) -> bool {

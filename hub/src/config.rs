@@ -228,9 +228,13 @@ pub struct Config {
     #[arg(long, value_name = "COUNT", default_value_t = 32)]
     pub filter_depth_max: usize,
 
-    /// Comparisons, patterns and relations of one filter, and values of its lists, together.
+    /// Comparisons and patterns of one filter, and values of its lists, together; a relation to a geometry counts as fifty.
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     pub filter_terms_max: usize,
+
+    /// Positions of one geometry of a filter.
+    #[arg(long, value_name = "COUNT", default_value_t = 2000)]
+    pub filter_positions_max: usize,
 
     /// How often versions that the rules of their datasets do not keep, and files that nobody needs, are removed; 0s for
     /// never.
@@ -307,6 +311,7 @@ impl Config {
             bytes_max: usize::try_from(self.filter_bytes_max).unwrap_or(usize::MAX),
             depth_max: self.filter_depth_max,
             terms_max: self.filter_terms_max,
+            positions_max: self.filter_positions_max,
         }
     }
 
@@ -322,6 +327,7 @@ impl Config {
         if self.store_poll.is_zero() || self.store_options.request_max.is_zero() {
             return Err(Error::invalid_request("store-poll and store-request-max are 1s or more, found 0s"));
         }
+        self.filters().check()?;
         self.bucket().map(drop)
     }
 

@@ -164,7 +164,9 @@ fn send_batches(bound: Bound, sender: &mpsc::Sender<Result<RecordBatch>>, _permi
         return send_all(bound.snapshot.table(&record, &table)?, sender);
     }
     let segments = segments(&bound)?;
-    send_all(bound.snapshot.scan(&bound.dataset, &bound.version, &bound.query, segments)?, sender)
+    let listener = sender.clone();
+    let scan = bound.snapshot.scan(&bound.dataset, &bound.version, &bound.query, segments)?;
+    send_all(scan.while_wanted(move || !listener.is_closed()), sender)
 }
 
 /// Sends batches until there are no more, or nobody listens.

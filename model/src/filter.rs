@@ -80,13 +80,18 @@ impl Folding {
         } else {
             Cow::Borrowed(text)
         };
-        if self.case { Cow::Owned(text.to_lowercase()) } else { text }
+        if self.case { Cow::Owned(text.chars().flat_map(small).collect()) } else { text }
     }
 
     /// Whether a text stays as it is.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// The small forms of a letter wherever it stands: a sigma at the end of a word is one as well.
+fn small(letter: char) -> impl Iterator<Item = char> {
+    letter.to_lowercase().map(|small| if small == 'ς' { 'σ' } else { small })
 }
 
 /// How two values compare.
@@ -170,7 +175,7 @@ impl SpatialRelation {
 }
 
 impl Filter {
-    /// The same condition with no `Not` but before what has no other negation: a pattern and a relation.
+    /// The same condition with no `Not` but before what has no other negation: a missing value, a pattern, a relation.
     #[must_use]
     pub fn pushed_down(self) -> Self {
         self.that_is(true)

@@ -125,6 +125,20 @@ def test_nearness_is_measured_along_the_ellipsoid(flight_client, buildings, ever
     assert metres < 5_000 or len(surely) > 30
 
 
+def test_nearness_to_a_road_is_measured_along_the_ellipsoid(flight_client, buildings, everything):
+    """On a map around the middle of a short road, ways of some kilometres are true to a centimetre."""
+    road, metres = shapely.LineString([(76.48, 43.49), (76.53, 43.52)]), 2_000
+    found = pull(flight_client, dataset=buildings, filter=f"S_DWITHIN(geometry, {road.wkt}, {metres})", columns=["code"])
+    flat = pyproj.Transformer.from_crs("OGC:CRS84", "+proj=aeqd +lon_0=76.505 +lat_0=43.505", always_xy=True)
+    draw = lambda shape: shapely.transform(shapely.segmentize(shape, 0.0005), flat.transform, interleaved=False)
+    road = draw(road)
+    rows = zip(everything.column("code").to_pylist(), everything.column("geometry").to_pylist())
+    away = {code: draw(shapely.from_wkb(wkb)).distance(road) for code, wkb in rows if wkb}
+    surely = {code for code, distance in away.items() if distance <= metres - 0.05}
+    assert len(surely) > 30
+    assert surely <= set(codes(found)) <= {code for code, distance in away.items() if distance <= metres + 0.05}
+
+
 def test_filters_go_with_boxes_versions_limits_and_differences(hub, flight_client, buildings, everything):
     box = [76.2, 43.2, 76.7, 43.7]
     command = dict(dataset=buildings, bbox=box, filter="floors > 10")

@@ -121,12 +121,13 @@ impl Values {
         let batch = self.batch(&before, &after, StringArray::from(operations), Arc::new(names_differing.finish()))?;
         let were_wanted = self.before.are_wanted(&before, &self.query)?;
         let are_wanted = self.after.are_wanted(&after, &self.query)?;
-        let is_wanted = |i: usize| were_wanted[i] || are_wanted[i];
-        let are_kept: BooleanArray = are_kept
-            .into_iter()
-            .enumerate()
-            .map(|(i, kept)| Some(kept && is_wanted(i) && self.is_inside(&before, &after, i)))
-            .collect();
+        // A side counts if it is inside of the box and meets the rest: not one of them before and the other after.
+        let is_wanted = |i: usize| {
+            (were_wanted[i] && self.is_inside(&self.before, &before, i))
+                || (are_wanted[i] && self.is_inside(&self.after, &after, i))
+        };
+        let are_kept: BooleanArray =
+            are_kept.into_iter().enumerate().map(|(i, kept)| Some(kept && is_wanted(i))).collect();
         filter_record_batch(&batch, &are_kept).map_err(failed)
     }
 
@@ -169,13 +170,10 @@ impl Values {
     }
 
     /// Whether the row lies in the window that was asked for, before or after.
-    fn is_inside(&self, before: &Rows, after: &Rows, row: usize) -> bool {
+    fn is_inside(&self, side: &Side, rows: &Rows, row: usize) -> bool {
         let Some(window) = &self.window else { return true };
-        let meets = |column: Option<&ArrayRef>| {
-            let column = column.and_then(|column| column.as_binary_opt::<i32>());
-            column.is_some_and(|column| column.is_valid(row) && window.meets(column.value(row)))
-        };
-        meets(self.before.column(before, GEOMETRY_COLUMN)) || meets(self.after.column(after, GEOMETRY_COLUMN))
+        let column = side.column(rows, GEOMETRY_COLUMN).and_then(|column| column.as_binary_opt::<i32>());
+        column.is_some_and(|column| column.is_valid(row) && window.meets(column.value(row)))
     }
 
     fn batch(&self, before: &Rows, after: &Rows, operations: StringArray, changed: ArrayRef) -> Result<RecordBatch> {

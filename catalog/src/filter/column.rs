@@ -21,10 +21,12 @@ use jiff::tz::TimeZone;
 use roaring::RoaringBitmap;
 use std::sync::Arc;
 use ukimet_model::error::quoted;
-use ukimet_model::{Comparison, Error, Folding, Result, Term};
+use ukimet_model::{Comparison, Error, Filter, Folding, Result, Term};
 
-/// Numbers from here on have neighbors that a filter cannot tell from them.
-const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+/// Numbers of filters have up to 15 digits, all of which count.
+const EXACT_MAX: f64 = 1e15;
+/// What of a pattern stands for other letters.
+const WILDCARDS_MAX: usize = 100;
 
 /// What the values of a column have to be.
 pub(super) enum ColumnTest {
@@ -34,6 +36,8 @@ pub(super) enum ColumnTest {
     Float(Comparison, f64),
     /// Compared with a text that is folded already.
     Text(Comparison, String, Folding),
+    /// One of some texts that are folded already, sorted.
+    OneOf(Vec<String>, Folding),
     /// As a pattern that is folded already.
     Like(String, Folding),
     /// The same for every value that is not missing.
@@ -59,14 +63,14 @@ impl ColumnTest {
                     let value = Decimal128Array::from(vec![value]).with_precision_and_scale(*precision, *scale).ok()?;
                     Some(Arc::new(value) as ArrayRef)
                 };
-                Ok(Self::on_line(comparison, place(exact(*number)?, *scale), typed))
+                Ok(Self::on_line(comparison, place(exact(*number, *scale)?, *scale), typed))
             }
             (data_type, Term::Number(number)) if data_type.is_integer() => {
                 let typed = |value| {
                     let value = Decimal128Array::from(vec![value]).with_precision_and_scale(38, 0).ok()?;
                     cast(&value, data_type).ok().filter(|value| value.is_valid(0))
                 };
-                Ok(Self::on_line(comparison, place(exact(*number)?, 0), typed))
+                Ok(Self::on_line(comparison, place(exact(*number, 0)?, 0), typed))
             }
             (DataType::Date32, Term::Day(day)) => {
                 let days = day.duration_since(Date::constant(1970, 1, 1)).as_hours() / 24;
@@ -80,10 +84,30 @@ impl ColumnTest {
         }
     }
 
+    /// Equality with one of several texts.
+    ///
     /// # Errors
     ///
-    /// `InvalidRequest` if the column holds no text.
+    /// As [`ColumnTest::compare`] with the first of them.
+    pub(super) fn one_of(field: &Field, list: &TextList<'_>) -> Result<Self> {
+        let mut texts: Vec<String> = list.texts.iter().map(|text| (*text).to_owned()).collect();
+        if let Some(text) = texts.first() {
+            Self::compare(field, list.folding, Comparison::Equal, &Term::Text(text.clone()))?;
+        }
+        texts.sort_unstable();
+        Ok(Self::OneOf(texts, list.folding))
+    }
+
+    /// # Errors
+    ///
+    /// `InvalidRequest` if the column holds no text, or the pattern stands for more than may be looked for.
     pub(super) fn like(field: &Field, folding: Folding, pattern: &str) -> Result<Self> {
+        let wildcards = pattern.matches(['%', '_']).count();
+        if wildcards > WILDCARDS_MAX {
+            return Err(Error::invalid_request(format!(
+                "a pattern has at most {WILDCARDS_MAX} of % and _, found {wildcards}"
+            )));
+        }
         if *field.data_type() != DataType::Utf8 {
             let (name, found) = (field.name(), field.data_type());
             return Err(Error::invalid_request(format!("only text has a pattern, column {name} has type {found}")));
@@ -125,6 +149,11 @@ impl ColumnTest {
                 *comparison,
                 &(Arc::new(StringArray::from(vec![text.as_str()])) as _),
             ),
+            Self::OneOf(texts, folding) => {
+                let is_one = |text: &str| texts.binary_search_by(|one| one.as_str().cmp(text)).is_ok();
+                let column = folded(column, *folding);
+                Ok(column.as_string::<i32>().iter().map(|text| text.map(is_one)).collect())
+            }
             Self::Like(pattern, folding) => {
                 let pattern = Scalar::new(StringArray::from(vec![pattern.as_str()]));
                 like(&folded(column, *folding).as_string::<i32>(), &pattern).map_err(read_error)
@@ -148,7 +177,8 @@ impl ColumnTest {
             Self::Value(comparison, _) | Self::Float(comparison, _) => *comparison,
             Self::Text(comparison, _, folding) if folding.is_none() => *comparison,
             Self::Known(is_so) => return Ok(Some(BooleanArray::from(vec![*is_so; pages.count()]))),
-            Self::Text(..) | Self::Like(..) => return Ok(None),
+            Self::OneOf(texts, folding) if folding.is_none() => return Ok(Some(one_between(texts, pages))),
+            Self::Text(..) | Self::OneOf(..) | Self::Like(..) => return Ok(None),
         };
         let least = |comparison| self.with(comparison).of(&pages.least);
         let greatest = |comparison| self.with(comparison).of(&pages.greatest);
@@ -169,13 +199,56 @@ impl ColumnTest {
             Self::Value(_, value) => Self::Value(comparison, Arc::clone(value)),
             Self::Float(_, number) => Self::Float(comparison, *number),
             Self::Text(_, text, folding) => Self::Text(comparison, text.clone(), *folding),
+            Self::OneOf(texts, folding) => Self::OneOf(texts.clone(), *folding),
             Self::Like(pattern, folding) => Self::Like(pattern.clone(), *folding),
             Self::Known(is_so) => Self::Known(*is_so),
         }
     }
 }
 
-fn check_folding(field: &Field, folding: Folding) -> Result<()> {
+/// For each page whether one of some sorted texts lies between its bounds; null where they are not known.
+fn one_between(texts: &[String], pages: &Pages) -> BooleanArray {
+    let (least, greatest) = (pages.least.as_string::<i32>(), pages.greatest.as_string::<i32>());
+    let bounds = least.iter().zip(greatest);
+    bounds
+        .map(|bounds| {
+            let (least, greatest) = (bounds.0?, bounds.1?);
+            let first = texts.partition_point(|text| text.as_str() < least);
+            Some(texts.get(first).is_some_and(|text| text.as_str() <= greatest))
+        })
+        .collect()
+}
+
+/// Texts of which a column, folded alike each time, is to be one.
+pub(super) struct TextList<'a> {
+    pub(super) column: &'a str,
+    folding: Folding,
+    texts: Vec<&'a str>,
+}
+
+impl<'a> TextList<'a> {
+    /// What several conditions mean together, if each of them compares one column with a text by this sign.
+    pub(super) fn of(filters: &'a [Filter], sign: Comparison) -> Option<Self> {
+        let mut list: Option<Self> = None;
+        for filter in filters {
+            let Filter::Compare { left: Term::Column(column, folding), comparison, right: Term::Text(text) } = filter
+            else {
+                return None;
+            };
+            let list = list.get_or_insert(Self { column, folding: *folding, texts: Vec::new() });
+            if (list.column, list.folding, sign) != (column, *folding, *comparison) {
+                return None;
+            }
+            list.texts.push(text);
+        }
+        list
+    }
+}
+
+/// # Errors
+///
+/// `InvalidRequest` if a column that holds no text is to be folded.
+pub(super) fn check_folding(field: &Field, folding: Folding) -> Result<()> {
     if folding.is_none() || *field.data_type() == DataType::Utf8 {
         return Ok(());
     }
@@ -183,11 +256,11 @@ fn check_folding(field: &Field, folding: Folding) -> Result<()> {
     Err(Error::invalid_request(format!("only text is folded (CASEI, ACCENTI), column {name} has type {found}")))
 }
 
-/// A number that a filter means exactly.
-fn exact(number: f64) -> Result<f64> {
-    if number.abs() > EXACT_MAX && number.is_finite() {
+/// A number that a filter means exactly, counted with `scale` digits behind the point.
+fn exact(number: f64, scale: i8) -> Result<f64> {
+    if number.abs() * 10_f64.powi(i32::from(scale.max(0))) >= EXACT_MAX && number.is_finite() {
         return Err(Error::invalid_request(format!(
-            "numbers of filters are exact up to 9007199254740992 (2^53), found {number}"
+            "numbers of filters have at most 15 digits, those of the column behind the point included, found {number}"
         )));
     }
     Ok(number)

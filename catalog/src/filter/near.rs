@@ -17,7 +17,10 @@ const MARGIN: f64 = 1.01;
 /// How exactly the nearest place of a side is found, as a share of the side.
 const NEAREST_SHARE: f64 = 1e-9;
 
-/// The sides of a filter's geometry, and how close others are to come.
+/// Pieces of the sides of one filter.
+const PIECES_MAX: usize = 100_000;
+
+/// The sides of a filter's geometry in pieces, and how close others are to come.
 pub(super) struct Nearness {
     distance_m: f64,
     sides: Vec<Line>,
@@ -34,7 +37,12 @@ impl Nearness {
                 "S_DWITHIN takes a distance of 0 to {DISTANCE_MAX_M} metres, found {distance_m}"
             )));
         }
-        let sides = sides_of(geometry);
+        let sides: Vec<Line> = sides_of(geometry).into_iter().flat_map(pieces_of).take(PIECES_MAX + 1).collect();
+        if sides.len() > PIECES_MAX {
+            return Err(Error::invalid_request(format!(
+                "the geometry of S_DWITHIN has too many or too long sides: at most {PIECES_MAX} pieces of {PIECE_DEGREES} degrees"
+            )));
+        }
         let mut builder = RTreeBuilder::<f64>::new(u32::try_from(sides.len()).unwrap_or(u32::MAX));
         for side in &sides {
             let bounds = side.bounding_rect();
@@ -92,15 +100,7 @@ impl Nearness {
     }
 
     fn is_near(&self, place: Point, side: Line) -> bool {
-        let pieces = (side.dx().abs().max(side.dy().abs()) / PIECE_DEGREES).ceil().max(1.0);
-        let at = |share: f64| Point::new(side.start.x + side.dx() * share, side.start.y + side.dy() * share);
-        let mut ends = (0..=pieces as u32).map(|piece| at(f64::from(piece) / pieces));
-        let Some(mut from) = ends.next() else { return false };
-        ends.any(|to| {
-            let is_near = self.is_near_piece(place, from, to);
-            from = to;
-            is_near
-        })
+        pieces_of(side).any(|piece| self.is_near_piece(place, piece.start.into(), piece.end.into()))
     }
 
     fn is_near_piece(&self, place: Point, from: Point, to: Point) -> bool {
@@ -126,6 +126,16 @@ fn shortest(value: impl Fn(f64) -> f64) -> f64 {
         if value(high - step) < value(low + step) { high = low + step } else { low = high - step }
     }
     value(f64::midpoint(low, high))
+}
+
+/// A side, cut where it is longer than what is measured at once.
+fn pieces_of(side: Line) -> impl Iterator<Item = Line> {
+    let pieces = (side.dx().abs().max(side.dy().abs()) / PIECE_DEGREES).ceil().max(1.0);
+    let at = move |piece: u32| {
+        let share = f64::from(piece) / pieces;
+        Coord { x: side.start.x + side.dx() * share, y: side.start.y + side.dy() * share }
+    };
+    (0..pieces as u32).map(move |piece| Line::new(at(piece), at(piece + 1)))
 }
 
 /// Lines and borders of a geometry side by side; a point is a side without length.

@@ -7,6 +7,7 @@ use arrow_schema::Field;
 use geo::{Intersects, PreparedGeometry, Relate, Validation};
 use geo_traits::to_geo::ToGeoGeometry;
 use geo_types::Geometry;
+use std::cell::OnceCell;
 use ukimet_model::batch::is_geometry;
 use ukimet_model::{BoundingBox, Error, Result, SpatialRelation};
 
@@ -30,8 +31,24 @@ impl PlaceTest {
             let found = field.data_type();
             return Err(Error::invalid_request(format!("column {name} holds no geometries, its type is {found}")));
         }
+        let is_out =
+            |[west, south, east, north]: [f64; 4]| west < -180.0 || south < -90.0 || east > 180.0 || north > 90.0;
+        if bounds(wkb).map(<[f64; 4]>::from).is_some_and(is_out) {
+            return Err(Error::invalid_request(
+                "the geometry of the filter lies outside of ±180 degrees of longitude and ±90 of latitude, which comes second",
+            ));
+        }
         let unreadable = || Error::invalid_request("the geometry of the filter is none that a row could have");
         let geometry = geometry(wkb).ok_or_else(unreadable)?;
+        let asks_matrix = !matches!(
+            relation,
+            SpatialRelation::Intersects | SpatialRelation::Disjoint | SpatialRelation::WithinDistance(_)
+        );
+        if asks_matrix && matches!(geometry, Geometry::GeometryCollection(_)) {
+            return Err(Error::invalid_request(
+                "a collection of geometries only goes with S_INTERSECTS, S_DISJOINT and S_DWITHIN",
+            ));
+        }
         if let Err(why) = geometry.check_validation() {
             return Err(Error::invalid_request(format!("the geometry of the filter is not valid: {why}")));
         }
@@ -50,13 +67,14 @@ impl PlaceTest {
 
     /// For each geometry of a column whether it relates so.
     pub(super) fn of(&self, column: &ArrayRef) -> BooleanArray {
-        let prepared = PreparedGeometry::from(&self.geometry);
+        // What the matrix of a relation needs of this side is made once, if any row needs one.
+        let prepared = OnceCell::new();
         let column = column.as_binary::<i32>();
         let relates = |row: usize| column.is_valid(row).then(|| self.relates(&prepared, column.value(row)));
         (0..column.len()).map(relates).collect()
     }
 
-    fn relates<'a>(&self, prepared: &PreparedGeometry<'a, &'a Geometry>, wkb: &[u8]) -> bool {
+    fn relates<'a>(&'a self, prepared: &OnceCell<PreparedGeometry<'a, &'a Geometry>>, wkb: &[u8]) -> bool {
         let is_apart = self.relation == SpatialRelation::Disjoint;
         let is_near = self.bounds.zip(bounds(wkb)).is_some_and(|(mine, theirs)| mine.intersects(&theirs));
         let Some(other) = is_near.then(|| geometry(wkb)).flatten() else { return is_apart };
@@ -67,7 +85,7 @@ impl PlaceTest {
             return self.geometry.intersects(&other) || nearness.reaches(&other);
         }
         // The geometry of the filter comes first here, so what is asked is turned round.
-        let matrix = prepared.relate(&other);
+        let matrix = prepared.get_or_init(|| PreparedGeometry::from(&self.geometry)).relate(&other);
         match self.relation {
             SpatialRelation::Intersects | SpatialRelation::Disjoint | SpatialRelation::WithinDistance(_) => false,
             SpatialRelation::Equals => matrix.is_equal_topo(),

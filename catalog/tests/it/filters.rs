@@ -13,6 +13,7 @@ use geo_types::{Geometry, Point, Rect};
 use proptest::prelude::*;
 use std::cmp::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use ukimet_catalog::{Catalog, CatalogOptions, Snapshot};
 use ukimet_model::batch::{attribute_field, geometry_field};
 use ukimet_model::{
@@ -157,6 +158,15 @@ fn filter() -> impl Strategy<Value = Filter> {
             Filter::Compare { left, comparison, right }
         }),
         1 => proptest::sample::select(&PATTERNS[..]).prop_map(|pattern| Filter::Like { term: column("text"), pattern: pattern.to_owned() }),
+        1 => (proptest::sample::subsequence(&TEXTS[..], 0..4), any::<bool>()).prop_map(|(texts, folded)| {
+            let folding = Folding { case: folded, accents: false };
+            let is = |text: &&str| Filter::Compare {
+                left: Term::Column("text".to_owned(), folding),
+                comparison: Comparison::Equal,
+                right: Term::Text(folding.of(text).into_owned()),
+            };
+            Filter::Any(texts.iter().map(is).collect())
+        }),
         1 => proptest::sample::select(&COLUMNS[..]).prop_map(|name| Filter::IsNull(name.to_owned())),
         1 => any::<bool>().prop_map(Filter::Constant),
         2 => spatial(),
@@ -220,7 +230,7 @@ fn ordering(left: &Term, right: &Term, row: &Row, n: i64) -> Option<Ordering> {
     if !matches!(left, Term::Column(..)) {
         return ordering(right, left, row, n).map(Ordering::reverse);
     }
-    let Term::Column(name, _) = left else { unreachable!() };
+    let Term::Column(name, folding) = left else { unreachable!() };
     let same_column = left == right;
     let number = |value: f64| match right {
         Term::Number(right) => value.partial_cmp(right),
@@ -234,7 +244,7 @@ fn ordering(left: &Term, right: &Term, row: &Row, n: i64) -> Option<Ordering> {
         "fraction" => number(row.fraction?),
         "hundredths" => number(row.hundredths? as f64 / 100.0),
         "text" => Some(match right {
-            Term::Text(text) => row.text?.cmp(text.as_str()),
+            Term::Text(text) => folding.of(row.text?).as_ref().cmp(text.as_str()),
             _ => row.text.map(|_| Ordering::Equal)?,
         }),
         "flag" => match right {
@@ -322,6 +332,23 @@ proptest! {
 }
 
 #[test]
+fn a_scan_ends_once_nobody_waits_for_its_rows() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let catalog = Catalog::open(dir.path(), small(), Arc::new(SystemClock)).expect("a new store");
+    let (_, snapshot) = Push::new("p1", "a/rows", &points(0..500)).send(&catalog).expect("taken");
+    let (dataset, version) = snapshot.dataset(&"a/rows".parse().expect("an id")).expect("is there");
+    let all = Filter::Compare { left: column("n"), comparison: Comparison::GreaterOrEqual, right: Term::Number(0.0) };
+    let read = |patience: u32| {
+        let left = AtomicU32::new(patience);
+        let scan = snapshot.scan(&dataset, &version, &asked(&all), 0..version.segments.len()).expect("begins");
+        let scan = scan.while_wanted(move || left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok());
+        scan.map(|batch| batch.expect("read").num_rows()).sum::<usize>()
+    };
+    assert_eq!((read(0), read(u32::MAX)), (0, 500));
+    assert!((1..500).contains(&read(4)), "it ended on the way");
+}
+
+#[test]
 fn a_filter_that_does_not_fit_the_columns_is_refused_with_what_would() {
     let dir = tempfile::tempdir().expect("a directory");
     let catalog = Catalog::open(dir.path(), small(), Arc::new(SystemClock)).expect("a new store");
@@ -340,12 +367,15 @@ fn a_filter_that_does_not_fit_the_columns_is_refused_with_what_would() {
         (compare(column("n"), Term::Text("5".to_owned())), "type Int64, with the text \"5\""),
         (compare(column("name"), Term::Number(5.0)), "type Utf8, with the number 5"),
         (compare(column("n"), column("name")), "only equal ones compare"),
-        (compare(folded, Term::Text("a".to_owned())), "only text is folded"),
-        (compare(column("n"), Term::Number(1e17)), "2^53"),
+        (compare(folded.clone(), Term::Text("a".to_owned())), "only text is folded"),
+        (compare(column("n"), Term::Number(1e15)), "at most 15 digits"),
+        (compare(folded.clone(), column("n")), "only text is folded"),
+        (Filter::Like { term: column("name"), pattern: "%_".repeat(51) }, "at most 100 of % and _, found 102"),
         (Filter::Like { term: column("n"), pattern: "%".to_owned() }, "only text has a pattern"),
         (place("name", &point), "holds no geometries"),
         (place("geometry", &[1, 2, 3]), "none that a row could have"),
         (place("geometry", &point), "0 to 1000000 metres, found 2000000"),
+        (place("geometry", &wkb(&Point::new(43.0, 176.0).into())), "90 of latitude"),
     ] {
         let error = ask(&snapshot, &version, asked(&filter)).expect_err(part);
         assert!(error.kind() == ErrorKind::InvalidRequest && error.message().contains(part), "{part}: {error}");

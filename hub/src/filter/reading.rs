@@ -5,6 +5,7 @@ use super::times::{self, Span};
 use cql2::Expr;
 use ukimet_model::error::quoted;
 use ukimet_model::{BoundingBox, Comparison, Error, Filter, Folding, Result, SpatialRelation, Term};
+use unicode_normalization::UnicodeNormalization;
 use wkb::writer::{WriteOptions, write_geometry};
 
 /// Reads one filter within its limits.
@@ -13,6 +14,8 @@ pub(super) struct Reading {
     terms: usize,
 }
 
+/// What a relation to a geometry counts as.
+const RELATION_TERMS: usize = 50;
 /// What is served, for whoever asked for something else.
 const SERVED: &str = "served are AND, OR, NOT, comparisons, BETWEEN, IN, LIKE, IS NULL, CASEI, ACCENTI, \
                       spatial (S_…) and temporal (T_…) functions";
@@ -67,7 +70,7 @@ impl Reading {
             return Ok(Filter::Compare { left: term(left)?, comparison, right: term(right)? });
         }
         if let Some(relation) = relation_of(name) {
-            return spatial(name, relation, exactly(name, arguments)?);
+            return self.spatial(name, relation, exactly(name, arguments)?);
         }
         if name.eq_ignore_ascii_case("s_dwithin") {
             let [left, right, distance] = exactly(name, arguments)?;
@@ -76,7 +79,7 @@ impl Reading {
                     "S_DWITHIN takes a distance in metres, a number, as its third argument",
                 ));
             };
-            return spatial(name, SpatialRelation::WithinDistance(distance_m), &[left.clone(), right.clone()]);
+            return self.spatial(name, SpatialRelation::WithinDistance(distance_m), &[left.clone(), right.clone()]);
         }
         if name.starts_with("t_") {
             let [left, right] = exactly(name, arguments)?;
@@ -121,6 +124,41 @@ impl Reading {
             Ok(Filter::Compare { left: left.clone(), comparison: Comparison::Equal, right: term(value)? })
         };
         values.iter().map(|value| is(value)).collect::<Result<_>>().map(Filter::Any)
+    }
+
+    /// A relation, which costs as much as some fifty comparisons.
+    fn spatial(&mut self, name: &str, relation: SpatialRelation, [left, right]: &[Box<Expr>; 2]) -> Result<Filter> {
+        self.count(RELATION_TERMS - 1)?;
+        let (column, relation, geometry) = match (&**left, &**right) {
+            (Expr::Property { property }, geometry) => (property, relation, geometry),
+            (geometry, Expr::Property { property }) => (property, relation.reversed(), geometry),
+            _ => return Err(Error::invalid_request(format!("{} relates a column to a geometry", name.to_uppercase()))),
+        };
+        Ok(Filter::Spatial { column: column.clone(), relation, geometry: self.geometry_of(geometry)? })
+    }
+
+    /// A geometry of the filter as WKB.
+    fn geometry_of(&self, expression: &Expr) -> Result<Vec<u8>> {
+        let geometry = match expression {
+            Expr::BBox { bbox } => box_of(bbox)?,
+            Expr::Geometry(_) => expression
+                .clone()
+                .try_into()
+                .map_err(|e| Error::invalid_request(format!("a geometry of the filter does not read: {e}")))?,
+            _ => return Err(Error::invalid_request("a geometry is WKT, GeoJSON or BBOX(west, south, east, north)")),
+        };
+        let mut bytes = Vec::new();
+        write_geometry(&mut bytes, &geometry, &WriteOptions::default())
+            .map_err(|e| Error::invalid_request("a geometry of the filter cannot be written").caused_by(e))?;
+        let shape = ukimet_model::wkb::inspect(&bytes)
+            .map_err(|e| Error::invalid_request(format!("a geometry of the filter does not read: {e}")))?;
+        let (found, max) = (shape.vertices, self.limits.positions_max as u64);
+        if found > max {
+            return Err(Error::limit_reached(format!(
+                "a geometry of the filter has {found} positions, filter-positions-max is {max}"
+            )));
+        }
+        Ok(bytes)
     }
 
     fn count(&mut self, terms: usize) -> Result<()> {
@@ -173,7 +211,8 @@ pub(super) fn term(expression: &Expr) -> Result<Term> {
     match expression {
         Expr::Property { property } => Ok(Term::Column(property.clone(), Folding::default())),
         Expr::Float(number) => Ok(Term::Number(*number)),
-        Expr::Literal(text) => Ok(Term::Text(text.clone())),
+        // Published texts are composed.
+        Expr::Literal(text) => Ok(Term::Text(text.nfc().collect())),
         Expr::Bool(flag) => Ok(Term::Flag(*flag)),
         Expr::Date { date } => times::day(date),
         Expr::Timestamp { timestamp } => times::instant(timestamp),
@@ -199,31 +238,6 @@ fn fold(term: Term, folding: Folding) -> Result<Term> {
         Term::Text(text) => Ok(Term::Text(folding.of(&text).into_owned())),
         _ => Err(Error::invalid_request("CASEI and ACCENTI fold a column or a text")),
     }
-}
-
-fn spatial(name: &str, relation: SpatialRelation, [left, right]: &[Box<Expr>; 2]) -> Result<Filter> {
-    let (column, relation, geometry) = match (&**left, &**right) {
-        (Expr::Property { property }, geometry) => (property, relation, geometry),
-        (geometry, Expr::Property { property }) => (property, relation.reversed(), geometry),
-        _ => return Err(Error::invalid_request(format!("{} relates a column to a geometry", name.to_uppercase()))),
-    };
-    Ok(Filter::Spatial { column: column.clone(), relation, geometry: geometry_of(geometry)? })
-}
-
-/// A geometry of the filter as WKB.
-fn geometry_of(expression: &Expr) -> Result<Vec<u8>> {
-    let geometry = match expression {
-        Expr::BBox { bbox } => box_of(bbox)?,
-        Expr::Geometry(_) => expression
-            .clone()
-            .try_into()
-            .map_err(|e| Error::invalid_request(format!("a geometry of the filter does not read: {e}")))?,
-        _ => return Err(Error::invalid_request("a geometry is WKT, GeoJSON or BBOX(west, south, east, north)")),
-    };
-    let mut bytes = Vec::new();
-    write_geometry(&mut bytes, &geometry, &WriteOptions::default())
-        .map_err(|e| Error::invalid_request("a geometry of the filter cannot be written").caused_by(e))?;
-    Ok(bytes)
 }
 
 /// A box as one polygon, or as two where it crosses the antimeridian.

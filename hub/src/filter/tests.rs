@@ -3,7 +3,7 @@
 use super::*;
 use ukimet_model::{Comparison, ErrorKind, Filter, Folding, Result, SpatialRelation, Term};
 
-const LIMITS: FilterLimits = FilterLimits { bytes_max: 64 << 10, depth_max: 8, terms_max: 20 };
+const LIMITS: FilterLimits = FilterLimits { bytes_max: 64 << 10, depth_max: 8, terms_max: 120, positions_max: 6 };
 
 fn read(written: &str) -> Result<Filter> {
     written.parse::<WrittenFilter>()?.read(LIMITS)
@@ -82,9 +82,15 @@ fn spans_of_time_are_comparisons_of_their_ends() {
         read(&format!("T_INTERSECTS(INTERVAL(t, '..'), TIMESTAMP('{first}'))")).expect("reads"),
         Filter::All(vec![compare("t", Comparison::LessOrEqual, instant(first)), Filter::Constant(true)])
     );
+    // Whenever it was, it must be known that it was.
+    let whenever = compare("t", Comparison::Equal, column("t"));
+    assert_eq!(
+        read("T_INTERSECTS(t, INTERVAL('..', '..'))").expect("reads"),
+        Filter::All(vec![whenever.clone(), whenever])
+    );
     assert_eq!(
         read(&format!("T_AFTER(t, INTERVAL('{first}', '..'))")).expect("reads"),
-        Filter::All(vec![Filter::Constant(false)])
+        Filter::All(vec![compare("t", Comparison::NotEqual, column("t"))])
     );
 }
 
@@ -105,6 +111,9 @@ fn what_is_not_served_or_does_not_read_is_told() {
         ("S_WITHIN(geometry, BBOX(1,2,3))", "four sides"),
         ("S_WITHIN(BBOX(1,2,3,4), BBOX(1,2,3,4))", "relates a column to a geometry"),
         ("S_WITHIN(geometry)", "takes 2 arguments, found 1"),
+        (&"a = ".repeat(70), "more than 64 signs"),
+        (&format!("a = {}1", "-".repeat(70)), "more than 64 signs"),
+        ("t < TIMESTAMP('2026-03-01T10:00:00.0000005Z')", "exact to the microsecond"),
         ("S_DWITHIN(geometry, POINT(1 2))", "takes 3 arguments, found 2"),
         ("S_DWITHIN(geometry, POINT(1 2), 'near')", "a distance in metres"),
         (r#"{"op":"="#, "does not read as JSON"),
@@ -120,8 +129,8 @@ fn a_filter_that_is_too_much_is_refused_and_not_suffered() {
     let deep = |depth: usize| format!("{}a = 1{}", "(".repeat(depth), ")".repeat(depth));
     assert!(read(&deep(8)).is_ok());
     let nested = format!("{}true{}", r#"{"op":"not","args":["#.repeat(9), "]}".repeat(9));
-    let many = vec!["a = 1"; 21].join(" OR ");
-    let listed = format!("a IN ({})", vec!["1"; 21].join(","));
+    let many = vec!["a = 1"; 121].join(" OR ");
+    let listed = format!("a IN ({})", vec!["1"; 121].join(","));
     let long = format!("a = '{}'", "x".repeat(64 << 10));
     for (written, part) in [
         (deep(9).as_str(), "filter-depth-max"),
@@ -129,17 +138,28 @@ fn a_filter_that_is_too_much_is_refused_and_not_suffered() {
         (&many, "filter-terms-max"),
         (&listed, "filter-terms-max"),
         (&long, "filter-bytes-max"),
+        ("S_WITHIN(g, LINESTRING(1 1, 2 2, 3 3, 4 4, 5 5, 6 6, 7 7))", "filter-positions-max"),
+        ("S_WITHIN(g, POINT(1 1)) OR S_WITHIN(g, POINT(1 1)) OR S_WITHIN(g, POINT(1 1))", "filter-terms-max"),
     ] {
         let error = read(written).expect_err(part);
         assert!(error.kind() == ErrorKind::LimitReached && error.message().contains(part), "{part}: {error}");
     }
     // What would take the parser's stack or a long time.
-    let wide = FilterLimits { bytes_max: 1 << 20, depth_max: 100, terms_max: 1_000_000 };
+    let wide = FilterLimits {
+        bytes_max: FilterLimits::BYTES_MAX,
+        depth_max: FilterLimits::DEPTH_MAX,
+        terms_max: 1_000_000,
+        positions_max: 6,
+    };
     for written in [
         format!("{}a = 1 1{}", "(".repeat(60), ")".repeat(60)),
-        vec!["a = 1"; 20_000].join(" AND "),
-        format!("{} a = 1", "NOT ".repeat(5_000)),
-        format!("a = {}1", "- ".repeat(5_000)),
+        format!("{}a = 1{}", format!("({}", "- ".repeat(60)).repeat(99), ")".repeat(99)),
+        format!("{}a = 1{}", format!("({}", "NOT ".repeat(60)).repeat(99), ")".repeat(99)),
+        vec!["a = 1"; 40_000].join(" AND "),
+        vec!["a"; 100_000].join("="),
+        format!("{} a = 1", "NOT ".repeat(60_000)),
+        format!("a = {}1", "-".repeat(250_000)),
+        format!("a = 1 {}", "'".repeat(200_000)),
     ] {
         let _ = WrittenFilter::Text(written).read(wide);
     }

@@ -45,7 +45,11 @@ pub(super) fn day(written: &Expr) -> Result<Term> {
 
 /// An instant as it is written: `2026-03-01T10:00:00Z`.
 pub(super) fn instant(written: &Expr) -> Result<Term> {
-    read::<Timestamp>(written, "a time such as 2026-03-01T10:00:00Z").map(Term::Instant)
+    let instant = read::<Timestamp>(written, "a time such as 2026-03-01T10:00:00Z")?;
+    if instant.subsec_nanosecond() % 1000 != 0 {
+        return Err(Error::invalid_request(format!("times are exact to the microsecond, found {instant}")));
+    }
+    Ok(Term::Instant(instant))
 }
 
 fn read<T: std::str::FromStr>(written: &Expr, expected: &str) -> Result<T> {
@@ -131,12 +135,20 @@ fn compared(sides: &(Side<'_>, Side<'_>), comparison: Comparison) -> Filter {
         return Filter::Compare { left: left.clone(), comparison, right: right.clone() };
     }
     let (left, right) = (place(&sides.0), place(&sides.1));
-    Filter::Constant(match comparison {
+    let is_so = match comparison {
         Comparison::Equal => left == right,
         Comparison::NotEqual => left != right,
         Comparison::Less => left < right,
         Comparison::LessOrEqual => left <= right,
         Comparison::Greater => left > right,
         Comparison::GreaterOrEqual => left >= right,
-    })
+    };
+    match sides {
+        // Of a time that is missing it is unknown all the same.
+        (Side::At(term @ Term::Column(..)), _) | (_, Side::At(term @ Term::Column(..))) => {
+            let comparison = if is_so { Comparison::Equal } else { Comparison::NotEqual };
+            Filter::Compare { left: (*term).clone(), comparison, right: (*term).clone() }
+        }
+        _ => Filter::Constant(is_so),
+    }
 }

@@ -25,13 +25,36 @@ pub struct FilterLimits {
     pub bytes_max: usize,
     /// Conditions within conditions, and parentheses within parentheses.
     pub depth_max: usize,
-    /// Comparisons, patterns and relations together; each value of a list counts.
+    /// Comparisons and patterns together; each value of a list counts, and a relation to a geometry as fifty.
     pub terms_max: usize,
+    /// Positions of one geometry.
+    pub positions_max: usize,
+}
+
+impl FilterLimits {
+    /// The longest and the deepest filters that the parser's stack is large enough for.
+    pub const BYTES_MAX: usize = 256 << 10;
+    /// See [`FilterLimits::BYTES_MAX`].
+    pub const DEPTH_MAX: usize = 100;
+
+    /// # Errors
+    ///
+    /// `InvalidRequest` if a filter may be more than can be parsed.
+    pub fn check(&self) -> Result<()> {
+        let of = |name: &str, found: usize, max: usize| {
+            let told = || Error::invalid_request(format!("{name} is at most {max}, found {found}"));
+            if found <= max { Ok(()) } else { Err(told()) }
+        };
+        of("filter-bytes-max", self.bytes_max, Self::BYTES_MAX)?;
+        of("filter-depth-max", self.depth_max, Self::DEPTH_MAX)
+    }
 }
 
 /// What the parser may do for one filter: a grammar that tries again costs time, and no more of it than this.
 const PARSER_CALLS_MAX: usize = 5_000_000;
-/// Stack of the thread that parses, bytes: recursion is bounded by the length of the text.
+/// Signs in a row: each costs the parser another call within itself.
+const SIGNS_MAX: usize = 64;
+/// Stack of the thread that parses, bytes: several times what the deepest text needs, by length, parentheses and signs.
 const PARSER_STACK_BYTES: usize = 256 << 20;
 
 impl FromStr for WrittenFilter {
@@ -72,6 +95,7 @@ impl WrittenFilter {
         let is_text = matches!(self, Self::Text(_));
         if is_text {
             check_parentheses(&written, limits.depth_max)?;
+            check_signs(&written)?;
         }
         // What the parser makes is as deep as the text is long, so it comes and goes on a stack that is deep enough.
         let read = move || {
@@ -116,6 +140,37 @@ fn located(drawn: &str) -> String {
     }
     let near = drawn.lines().find_map(|line| line.split_once(" | ")).map(|(_, text)| text.trim());
     near.map_or(place.clone(), |text| format!("{place}: {}", ukimet_model::error::quoted(text)))
+}
+
+/// Looks for signs one behind the other, which the parser takes for as many expressions within each other. Parentheses, commas and
+/// words that join conditions begin anew.
+fn check_signs(text: &str) -> Result<()> {
+    let (mut signs, mut quote, mut word) = (0_usize, None, String::new());
+    for c in text.chars().chain([' ']) {
+        if quote.is_none() && c.is_alphanumeric() {
+            word.push(c.to_ascii_uppercase());
+            continue;
+        }
+        match word.as_str() {
+            "AND" | "OR" => signs = 0,
+            "NOT" => signs += 1,
+            _ => (),
+        }
+        word.clear();
+        match (quote, c) {
+            (Some(open), c) if open == c => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '(' | ')' | ',') => signs = 0,
+            (None, '-' | '+' | '*' | '/' | '%' | '^' | '=' | '<' | '>' | '!') => signs += 1,
+            _ => (),
+        }
+        if signs > SIGNS_MAX {
+            return Err(Error::invalid_request(format!(
+                "the filter has more than {SIGNS_MAX} signs (- + = NOT …) without AND, OR or a parenthesis between"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Looks for parentheses that are too deep or do not match, outside of quotes.
