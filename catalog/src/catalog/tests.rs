@@ -7,6 +7,7 @@ mod differences;
 mod erasures;
 mod erasures_among_nodes;
 mod failing;
+mod filters;
 mod flips;
 mod model;
 mod nodes;

@@ -35,13 +35,13 @@ const CORNERS: u64 = 12;
 
 /// A parcel: its number, what was added to its price, by how many metres it moved, about.
 #[derive(Clone, Copy)]
-struct Parcel {
+pub(super) struct Parcel {
     number: u64,
     raise: i64,
     moved_m: u64,
 }
 
-fn parcel(number: u64) -> Parcel {
+pub(super) fn parcel(number: u64) -> Parcel {
     Parcel { number, raise: 0, moved_m: 0 }
 }
 
@@ -52,7 +52,7 @@ fn chance(number: u64, kind: u64) -> u64 {
     (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 33
 }
 
-fn outline(Parcel { number, moved_m, .. }: Parcel) -> Vec<u8> {
+pub(super) fn outline(Parcel { number, moved_m, .. }: Parcel) -> Vec<u8> {
     let (x, y) = (70.0 + (number % WIDTH) as f64 / 1000.0, 43.0 + (number / WIDTH) as f64 / 1000.0);
     let mut wkb = vec![1];
     for count in [3, 1, CORNERS as u32 + 1] {
@@ -127,7 +127,7 @@ fn intent(id: &str, raw: &Path, mode: PushMode) -> PushIntent {
 
 /// Publishes parcels as the first version or a new state, or changes and deletes some of those that are there. Answers
 /// the processor time beyond that of making the rows.
-fn publish(catalog: &Catalog, id: &str, mode: PushMode, parcels: &[Parcel], deleted: &[Parcel]) -> Duration {
+pub(super) fn publish(catalog: &Catalog, id: &str, mode: PushMode, parcels: &[Parcel], deleted: &[Parcel]) -> Duration {
     let (begin, mut rows_made) = (processor_time(), Duration::ZERO);
     let raw = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(raw.path(), id).expect("room");
@@ -161,11 +161,11 @@ fn stored_bytes(dir: &Path) -> u64 {
 /// Rows in a page.
 const PAGE_ROWS: usize = 128;
 
-fn small_pages() -> CatalogOptions {
+pub(super) fn small_pages() -> CatalogOptions {
     CatalogOptions { page_rows: PAGE_ROWS, ..CatalogOptions::default() }
 }
 
-fn open(dir: &Path, options: &CatalogOptions) -> (Catalog, CountingDisk) {
+pub(super) fn open(dir: &Path, options: &CatalogOptions) -> (Catalog, CountingDisk) {
     let disk = CountingDisk::new(Arc::new(RealDisk::new(dir)));
     let options = CatalogOptions { disk_reserve_bytes: 0, ..options.clone() };
     let (objects, scratch) = (Objects::new(Arc::new(disk.clone())), dir.join("scratch"));
