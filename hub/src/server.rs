@@ -24,10 +24,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use ukimet_catalog::Catalog;
 use ukimet_model::{Error, Result, SystemClock};
 use ukimet_proto::ipc::IpcLimits;
@@ -41,7 +41,7 @@ pub struct Hub {
     /// Where it can be reached.
     pub address: SocketAddr,
     catalog: Catalog,
-    listener: TcpListener,
+    incoming: TcpIncoming,
     routes: Routes,
     draining: CancellationToken,
     drain_max: Duration,
@@ -109,7 +109,7 @@ impl Hub {
         Ok(Self {
             address,
             catalog,
-            listener,
+            incoming: connections(listener),
             routes,
             draining,
             drain_max: config.drain_max,
@@ -132,12 +132,10 @@ impl Hub {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
             .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER_MAX))
-            .tcp_nodelay(true)
             .layer(GuardLayer);
         let stopping = self.draining.clone();
-        let serving = server
-            .add_routes(self.routes)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(self.listener), stopping.cancelled_owned());
+        let serving =
+            server.add_routes(self.routes).serve_with_incoming_shutdown(self.incoming, stopping.cancelled_owned());
         tokio::pin!(serving);
         tokio::select! {
             ended = &mut serving => return ended.map_err(|e| Error::internal("serving").caused_by(e)),
@@ -167,6 +165,12 @@ impl Hub {
             .await
             .map_err(|e| Error::internal("closing the catalog").caused_by(e))?
     }
+}
+
+/// The connections that come in. What is written goes out at once: an answer of several small writes would wait for the
+/// client's delayed acknowledgment of the first, 40 ms.
+fn connections(listener: TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true))
 }
 
 /// Drops, now and then, pushes that nobody came back for. Does not end.
@@ -371,4 +375,20 @@ async fn routes(
         .add_service(reflection)
         .add_service(reflection_alpha);
     Ok((health, routes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::StreamExt;
+    use tokio::net::TcpStream;
+
+    #[tokio::test]
+    async fn answers_do_not_wait_for_acknowledgments() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let mut incoming = connections(listener);
+        let _client = TcpStream::connect(incoming.local_addr().expect("bound")).await.expect("connects");
+        let connection = incoming.next().await.expect("a connection").expect("accepted");
+        assert!(connection.nodelay().expect("an option of every connection"));
+    }
 }

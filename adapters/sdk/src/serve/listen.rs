@@ -12,8 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::oneshot;
 use tokio_stream::StreamExt;
-use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
-use tonic::transport::server::{Connected, Router};
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::server::{Connected, Router, TcpIncoming};
 use ukimet_model::error::quoted;
 use ukimet_model::{Error, Result};
 
@@ -133,7 +133,11 @@ impl Listener {
                 let _ = std::fs::remove_file(path);
                 served
             }
-            Self::Tcp(listener, _) => router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), end).await,
+            Self::Tcp(listener, _) => {
+                // What is written goes out at once: it would wait for a delayed acknowledgment, 40 ms an answer.
+                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                router.serve_with_incoming_shutdown(incoming, end).await
+            }
             Self::Stdin(connection) => {
                 let (connection, gone) = Inherited::new(connection);
                 // There is one connection and there will be no other: its end is the server's.
