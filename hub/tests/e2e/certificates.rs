@@ -1,6 +1,6 @@
 //! A hub that asks for certificates uses no adapter that lacks one.
 
-use crate::hub::{Hub, points, root, ukimet, wait_until};
+use crate::hub::{Hub, RULES, points, root, ukimet, wait_until};
 use crate::next_adapter::NextAdapter;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -115,12 +115,13 @@ fn a_hub_that_asks_for_certificates_starts_only_with_one_that_counts() {
     let folder = folder_of(dir.path(), "good", &good.sign(&SECRET));
     let flags = ["--adapter-certificates", folder.to_str().expect("text"), "--adapter-authority", &authority(&SECRET)];
     // One beside that none is for is left out, and does not keep the hub from starting.
-    let next = NextAdapter::start(dir.path(), "3");
+    let next = NextAdapter::start(dir.path(), "7");
     let hub = Hub::start(&dir.path().join("data"), &[&flags[..], &["--adapter-beside", &next.url]].concat());
-    let asked = ["renormalize", "--all", "--dry-run", "--rules", "3", "--hub", &hub.url];
+    let asked = ["renormalize", "--all", "--dry-run", "--rules", "7", "--hub", &hub.url];
     let Output { stderr, .. } = ukimet().args(asked).output().expect("runs");
     let told = String::from_utf8_lossy(&stderr);
-    assert!(told.contains("rules \"3\" were asked for, the adapters of this hub apply \"2\""), "{told}");
+    let expected = format!("rules \"7\" were asked for, the adapters of this hub apply \"{RULES}\"");
+    assert!(told.contains(&expected), "{told}");
     let file = dir.path().join("points.csv");
     fs::write(&file, points(5)).expect("written");
     hub.publish(&file, "a/b", &[]);

@@ -38,28 +38,28 @@ fn an_adapter_beside_that_does_not_answer_is_left_out_and_pushes_are_served() {
     // Nobody listens at the one, and at the other nobody speaks.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let silent = (format!("http://{}", silent.local_addr().expect("bound")), silent);
-    let next = NextAdapter::start(dir.path(), "3");
+    let next = NextAdapter::start(dir.path(), "7");
     let flags =
         ["--adapter-beside", "http://127.0.0.1:1", "--adapter-beside", &silent.0, "--adapter-beside", &next.url];
     let hub = Hub::start(&dir.path().join("data"), &flags);
     let file = dir.path().join("points.csv");
     fs::write(&file, points(3)).expect("written");
     hub.publish(&file, "a/points", &[]);
-    let told = stderr(&dry_run(&hub.url, &["--rules", "4"]));
-    assert!(told.contains("rules \"4\" were asked for") && told.contains("\"3\""), "{told}");
+    let told = stderr(&dry_run(&hub.url, &["--rules", "8"]));
+    assert!(told.contains("rules \"8\" were asked for") && told.contains("\"7\""), "{told}");
 }
 
 #[test]
 fn an_adapter_that_was_exchanged_for_one_with_other_rules_is_noticed_before_a_dry_run() {
     let dir = tempfile::tempdir().expect("a folder");
-    let next = NextAdapter::start(dir.path(), "3");
+    let next = NextAdapter::start(dir.path(), "7");
     let hub = Hub::start(&dir.path().join("data"), &["--adapter", &next.url]);
     publish_feature(&hub, dir.path());
     assert!(dry_run(&hub.url, &[]).status.success());
-    next.exchange("4");
+    next.exchange("8");
     let output = dry_run(&hub.url, &[]);
     let told = String::from_utf8_lossy(&output.stdout);
-    let why = "applied rules \"3\" when the hub started and applies rules \"4\" now; start the hub again";
+    let why = "applied rules \"7\" when the hub started and applies rules \"8\" now; start the hub again";
     assert!(!output.status.success() && told.contains(why), "{told}");
 }
 

@@ -16,16 +16,7 @@ fn push(hub: &Hub, dir: &Path, text: &str) -> Value {
 
 /// The keys of an export, or why there is none.
 fn exported(hub: &Hub, dir: &Path, filter: &str, arguments: &[&str]) -> Result<String, String> {
-    let out = dir.join("out.csv");
-    let fixed = ["export", "a/houses", "--columns", "code", "--hub", &hub.url, "-o", out.to_str().expect("text")];
-    let output = ukimet().args(fixed).args(["--filter", filter]).args(arguments).output().expect("runs");
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
-    let text = fs::read_to_string(out).expect("read");
-    let mut keys: Vec<&str> = text.lines().skip(1).collect();
-    keys.sort_unstable();
-    Ok(keys.join(""))
+    hub.exported(dir, &[&["a/houses", "--columns", "code", "--filter", filter], arguments].concat())
 }
 
 #[test]

@@ -14,6 +14,9 @@ pub struct Hub {
     pub url: String,
 }
 
+/// The rules of the bundled adapter.
+pub const RULES: &str = "3";
+
 pub fn ukimet() -> Command {
     Command::new(env!("CARGO_BIN_EXE_ukimet"))
 }
@@ -94,6 +97,20 @@ impl Hub {
     pub fn ask(&self, arguments: &[&str]) -> (i32, Value) {
         let output = ukimet().args(arguments).args(["--hub", &self.url, "--json"]).output().expect("the command runs");
         json_of(&output)
+    }
+
+    /// The one column of an export, its cells sorted and joined, or why there is none.
+    pub fn exported(&self, dir: &Path, arguments: &[&str]) -> Result<String, String> {
+        let out = dir.join("out.csv");
+        let fixed = ["export", "--hub", &self.url, "-o", out.to_str().expect("text")];
+        let output = ukimet().args(fixed).args(arguments).output().expect("runs");
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+        let text = fs::read_to_string(out).expect("read");
+        let mut cells: Vec<&str> = text.lines().skip(1).collect();
+        cells.sort_unstable();
+        Ok(cells.concat())
     }
 
     /// Ids of every dataset.

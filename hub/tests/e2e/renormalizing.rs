@@ -1,6 +1,6 @@
 //! Stored bytes are read again: the difference first, then a version.
 
-use crate::hub::Hub;
+use crate::hub::{Hub, RULES};
 use crate::next_adapter::NextAdapter;
 use serde_json::Value;
 use std::fs;
@@ -192,7 +192,7 @@ fn parcels() -> String {
     serde_json::json!({ "type": "FeatureCollection", "features": features }).to_string()
 }
 
-/// A hub with parcels, beside whose adapter one with the rules "3" stands.
+/// A hub with parcels, beside whose adapter one with the rules "7" stands.
 struct Switch {
     hub: Hub,
     _next: NextAdapter,
@@ -202,7 +202,7 @@ struct Switch {
 impl Switch {
     fn open() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let next = NextAdapter::start(dir.path(), "3");
+        let next = NextAdapter::start(dir.path(), "7");
         let hub = Hub::start(&dir.path().join("data"), &["--adapter-beside", &next.url]);
         let file = write(dir.path(), "parcels.geojson", &parcels());
         hub.publish(&file, "almaty/parcels", &["--key", "kad"]);
@@ -223,7 +223,7 @@ impl Switch {
     }
 
     fn dry(&self, more: &[&str]) -> String {
-        let asked = ["renormalize", "almaty/parcels", "--rules", "3", "--dry-run"];
+        let asked = ["renormalize", "almaty/parcels", "--rules", "7", "--dry-run"];
         said(&self.hub, &[&asked[..], more].concat())
     }
 }
@@ -234,7 +234,8 @@ fn next_rules_are_shown_row_by_row_before_the_switch_and_change_just_that() {
     let before = office.truth();
     let text = office.dry(&[]);
     let lines: Vec<String> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-    assert_eq!(lines[0], "almaty/parcels v1 read again, rules 2 → 3: 0 added, 1 removed, 3 changed (key kad)");
+    let expected = format!("almaty/parcels v1 read again, rules {RULES} → 7: 0 added, 1 removed, 3 changed (key kad)");
+    assert_eq!(lines[0], expected);
     assert_eq!(lines[1], "rows that stay as they are: 1 of 5");
     let has = |line: &str| assert!(lines.iter().any(|found| found == line), "{line:?} in {text}");
     has("name differs in 1 row");
@@ -252,15 +253,15 @@ fn next_rules_are_shown_row_by_row_before_the_switch_and_change_just_that() {
     let snapshot = |hub: &Hub| hub.ask(&["versions", "almaty/parcels"]).1;
     assert_eq!(snapshot(&office.hub)["versions"].as_array().map(Vec::len), Some(1));
 
-    let (code, done) = renormalized(&office.hub, &["almaty/parcels", "--rules", "3"]);
+    let (code, done) = renormalized(&office.hub, &["almaty/parcels", "--rules", "7"]);
     assert_eq!((code, &done[0]["result"]["status"]), (0, &"published".into()), "{done:?}");
     let (_, differs) = office.hub.ask(&["diff", "almaty/parcels"]);
     assert_eq!(planned["result"]["rows"], differs["rows"], "the switch does what was shown");
     assert_eq!(differs["rows"].as_array().map(Vec::len), Some(4));
-    let (_, same) = renormalized(&office.hub, &["almaty/parcels", "--rules", "3", "--dry-run"]);
-    assert_eq!((&same[0]["rules_before"], &same[0]["result"]["rows_same"]), (&"3".into(), &4.into()), "{same:?}");
+    let (_, same) = renormalized(&office.hub, &["almaty/parcels", "--rules", "7", "--dry-run"]);
+    assert_eq!((&same[0]["rules_before"], &same[0]["result"]["rows_same"]), (&"7".into(), &4.into()), "{same:?}");
     let (_, back) = renormalized(&office.hub, &["almaty/parcels", "--dry-run"]);
-    assert_eq!((&back[0]["rules_now"], &back[0]["result"]["rows_added"]), (&"2".into(), &1.into()), "{back:?}");
+    assert_eq!((&back[0]["rules_now"], &back[0]["result"]["rows_added"]), (&RULES.into(), &1.into()), "{back:?}");
     let Switch { hub, dir, .. } = office;
     drop(hub);
     crate::hub::verified(&dir.path().join("data"));
@@ -275,8 +276,9 @@ fn what_next_rules_would_change_is_written_as_a_page_and_as_files() {
         fs::read(path(name)).expect("a file")
     };
     let page = String::from_utf8(file("parcels.html")).expect("text");
-    assert!(page.contains("almaty/parcels: what rules 3 would change in version 1"), "{page}");
-    assert!(page.contains("made with rules 2. Its file was read again with rules 3; nothing of that is published."));
+    assert!(page.contains("almaty/parcels: what rules 7 would change in version 1"), "{page}");
+    let made = format!("made with rules {RULES}. Its file was read again with rules 7; nothing of that is published.");
+    assert!(page.contains(&made));
     let drawing = page.split_once("id=\"drawing\">").expect("a drawing").1;
     let drawing: Value = serde_json::from_str(drawing.split_once("</script>").expect("its end").0).expect("JSON");
     let shapes = drawing["shapes"].as_array().expect("shapes");
@@ -290,7 +292,7 @@ fn what_next_rules_would_change_is_written_as_a_page_and_as_files() {
     }
     assert!(!page.contains("http-equiv=\"refresh\"") && !page.contains("src=\""), "one file, no network");
     let russian = office.dry(&["--format", "html", "--lang", "ru"]);
-    assert!(russian.contains("что правила 3 изменили бы в версии 1"), "{russian}");
+    assert!(russian.contains("что правила 7 изменили бы в версии 1"), "{russian}");
     let features = String::from_utf8(file("parcels.ndjson")).expect("text");
     let features: Vec<Value> = features.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(features.len(), 4);
@@ -315,16 +317,15 @@ fn next_rules_are_shown_for_the_whole_catalog_and_what_they_do_not_read_is_told(
     office.hub.publish(&other, "kz/other", &["--key", "kad"]);
     let folder = office.dir.path().join("pages");
     let folder_name = folder.to_str().expect("text");
-    let all = ["--all", "--rules", "3", "--dry-run", "--format", "html", "-o", folder_name];
+    let all = ["--all", "--rules", "7", "--dry-run", "--format", "html", "-o", folder_name];
     let (code, found) = renormalized(&office.hub, &all);
     assert_eq!((code, found.len()), (1, 3), "{found:?}");
     let of = |name: &str| found.iter().find(|answer| answer["dataset"] == name).expect("an answer");
     assert_eq!(of("almaty/parcels")["result"]["rows_changed"], 3);
     assert_eq!(of("kz/other")["result"]["rows_changed"], 2);
     let why = of("kz/table")["result"]["failure"].as_str().expect("a failure");
-    let expected =
-        "no adapter of this hub applies rules \"3\" to \"table.csv\"; those that read it apply \"2\" (the bundled one)";
-    assert!(why.contains(expected), "{why}");
+    let expected = "no adapter of this hub applies rules \"7\" to \"table.csv\"; those that read it apply";
+    assert!(why.contains(&format!("{expected} \"{RULES}\" (the bundled one)")), "{why}");
     for (dataset, word) in [("almaty/parcels", "«Алатау»"), ("kz/other", "0002")] {
         let page = fs::read_to_string(folder.join(format!("{dataset}.html"))).expect("a page");
         assert!(page.contains(word), "{dataset}");
@@ -340,7 +341,7 @@ fn next_rules_are_shown_for_the_whole_catalog_and_what_they_do_not_read_is_told(
 #[test]
 fn the_first_adapter_named_for_a_format_serves_its_pushes_and_one_beside_never_does() {
     let dir = tempfile::tempdir().expect("a folder");
-    let adapters = ["3", "4", "5"].map(|rules| NextAdapter::start(dir.path(), rules));
+    let adapters = ["7", "8", "9"].map(|rules| NextAdapter::start(dir.path(), rules));
     let [first, second, beside] = adapters.each_ref().map(|adapter| adapter.url.as_str());
     let flags = ["--adapter-beside", beside, "--adapter", first, "--adapter", second];
     let hub = Hub::start(&dir.path().join("data"), &flags);
@@ -351,10 +352,10 @@ fn the_first_adapter_named_for_a_format_serves_its_pushes_and_one_beside_never_d
         assert_eq!(code, 0, "{found:?}");
         (found[0]["rules_before"].clone(), found[0]["rules_now"].clone(), found[0]["result"]["rows_added"].clone())
     };
-    assert_eq!(rules(&[]), ("3".into(), "3".into(), 0.into()));
-    assert_eq!(rules(&["--rules", "4"]), ("3".into(), "4".into(), 0.into()));
-    assert_eq!(rules(&["--rules", "5"]), ("3".into(), "5".into(), 0.into()));
-    assert_eq!(rules(&["--rules", "2"]), ("3".into(), "2".into(), 1.into()), "the bundled one reads it, too");
+    assert_eq!(rules(&[]), ("7".into(), "7".into(), 0.into()));
+    assert_eq!(rules(&["--rules", "8"]), ("7".into(), "8".into(), 0.into()));
+    assert_eq!(rules(&["--rules", "9"]), ("7".into(), "9".into(), 0.into()));
+    assert_eq!(rules(&["--rules", RULES]), ("7".into(), RULES.into(), 1.into()), "the bundled one reads it, too");
 }
 
 #[test]

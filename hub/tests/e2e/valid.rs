@@ -1,6 +1,6 @@
 //! Valid time beside system time, through the doors.
 
-use crate::hub::{Hub, ukimet};
+use crate::hub::Hub;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightClient, FlightDescriptor};
 use futures::TryStreamExt;
@@ -19,17 +19,7 @@ fn push(hub: &Hub, dir: &Path, text: &str, flags: &[&str]) -> Value {
 
 /// The keys of an export, or why there is none.
 fn exported(hub: &Hub, dir: &Path, arguments: &[&str]) -> Result<String, String> {
-    let out = dir.join("out.csv");
-    let all =
-        [&["export", "--columns", "kad", "--hub", &hub.url, "-o", out.to_str().expect("text")], arguments].concat();
-    let output = ukimet().args(all).output().expect("runs");
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
-    let text = fs::read_to_string(out).expect("read");
-    let mut keys: Vec<&str> = text.lines().skip(1).collect();
-    keys.sort_unstable();
-    Ok(keys.join(""))
+    hub.exported(dir, &[&["--columns", "kad"], arguments].concat())
 }
 
 #[tokio::test(flavor = "multi_thread")]
