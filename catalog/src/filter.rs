@@ -218,9 +218,10 @@ impl Test {
     }
 
     fn candidates(&self, open: &OpenSegment, tree: Option<&Tree>) -> Result<RoaringBitmap> {
-        let mut rows = all_rows(open);
+        let all = || Ok(all_rows(open));
         match self {
             Self::All(tests) => {
+                let mut rows = all_rows(open);
                 for test in tests {
                     rows &= test.candidates(open, tree)?;
                 }
@@ -237,14 +238,14 @@ impl Test {
             Self::IsNull(column) => column::null_candidates(open, *column, true),
             Self::Not(test) => match &**test {
                 Self::IsNull(column) => column::null_candidates(open, *column, false),
-                _ => Ok(rows),
+                _ => all(),
             },
             Self::Column(column, test) => test.candidates(open, *column),
             Self::Place(_, test) => match tree.zip(test.window()) {
                 Some((tree, window)) => Ok(tree.candidates(&window)?.into_iter().map(|found| found.row).collect()),
-                None => Ok(rows),
+                None => all(),
             },
-            Self::Constant(true) | Self::Columns { .. } => Ok(rows),
+            Self::Constant(true) | Self::Columns { .. } => all(),
         }
     }
 

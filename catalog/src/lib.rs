@@ -64,6 +64,7 @@ mod search;
 mod segment;
 mod segments;
 mod selecting;
+mod shape;
 mod snapshot;
 mod sort;
 mod state;

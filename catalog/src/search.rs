@@ -182,15 +182,12 @@ impl Scan {
     /// The rows of a segment that the window, the valid time and the filter take, sorted, no more than are still wanted.
     fn wanted_rows(&self, segment: &SegmentRef) -> Result<Vec<u32>> {
         let left_after = |is_last: bool| if is_last { self.rows_left } else { u64::MAX };
-        if let (Some(window), None, None) = (&self.bbox, &self.valid, &self.filter) {
-            return self.rows_in(segment, window, self.rows_left);
-        }
         let open = self.cache.segment(&self.dataset, segment)?;
         let candidates = self.candidates(segment, &open)?;
         let mut rows: Vec<u32> = match &self.bbox {
             Some(window) => {
-                let rows = self.rows_in(segment, window, u64::MAX)?;
-                rows.into_iter().filter(|row| candidates.contains(*row)).collect()
+                let limit = left_after(self.valid.is_none() && self.filter.is_none());
+                self.rows_in((segment, &open), window, &candidates, limit)?
             }
             None => candidates.iter().collect(),
         };
@@ -220,21 +217,24 @@ impl Scan {
         usize::try_from(self.rows_left).map_or(BATCH_ROWS, |left| left.min(BATCH_ROWS))
     }
 
-    /// The rows whose geometry shares a place with the window, sorted, at most `limit`.
-    fn rows_in(&self, segment: &SegmentRef, window: &BoundingBox, limit: u64) -> Result<Vec<u32>> {
+    /// The rows among some whose geometry shares a place with the window, sorted, at most `limit`.
+    fn rows_in(
+        &self,
+        (segment, open): (&SegmentRef, &OpenSegment),
+        window: &BoundingBox,
+        among: &RoaringBitmap,
+        limit: u64,
+    ) -> Result<Vec<u32>> {
         let (Some(tree), Some(geometry)) = (self.cache.tree(&self.dataset, segment)?, self.geometry) else {
             return Ok(Vec::new());
         };
         let mut candidates = tree.candidates(window)?;
-        if let Some(deletes) = self.cache.deletes(&self.dataset, segment)? {
-            candidates.retain(|candidate| !deletes.contains(candidate.row));
-        }
-        let open = self.cache.segment(&self.dataset, segment)?;
+        candidates.retain(|candidate| among.contains(candidate.row));
         let window = Window::new(window);
         let (mut rows, mut from) = (Vec::new(), 0);
         while from < candidates.len() && (rows.len() as u64) < limit {
             let part = &candidates[from..candidates.len().min(from + TEST_ROWS)];
-            rows.extend(test(&open, part, geometry, segment.rows, &window)?);
+            rows.extend(test(open, part, geometry, segment.rows, &window)?);
             from += part.len();
         }
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -112,6 +113,18 @@ pub enum Comparison {
 }
 
 impl Comparison {
+    /// Whether it is true of two values that stand so to each other.
+    pub fn holds(self, order: Ordering) -> bool {
+        match self {
+            Self::Equal => order.is_eq(),
+            Self::NotEqual => order.is_ne(),
+            Self::Less => order.is_lt(),
+            Self::LessOrEqual => order.is_le(),
+            Self::Greater => order.is_gt(),
+            Self::GreaterOrEqual => order.is_ge(),
+        }
+    }
+
     /// The same comparison with its sides exchanged.
     #[must_use]
     pub fn reversed(self) -> Self {
@@ -214,6 +227,25 @@ mod tests {
 
     fn not(filter: Filter) -> Filter {
         Filter::Not(Box::new(filter))
+    }
+
+    #[test]
+    fn turned_and_negated_comparisons_hold_where_they_should() {
+        use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
+        for (comparison, [less, equal, greater]) in [
+            (Equal, [false, true, false]),
+            (NotEqual, [true, false, true]),
+            (Less, [true, false, false]),
+            (LessOrEqual, [true, true, false]),
+            (Greater, [false, false, true]),
+            (GreaterOrEqual, [false, true, true]),
+        ] {
+            for (order, expected) in [(Ordering::Less, less), (Ordering::Equal, equal), (Ordering::Greater, greater)] {
+                assert_eq!(comparison.holds(order), expected, "{comparison:?} {order:?}");
+                assert_eq!(comparison.reversed().holds(order.reverse()), expected, "{comparison:?} {order:?}");
+                assert_eq!(comparison.negated().holds(order), !expected, "{comparison:?} {order:?}");
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod copies;
 mod crash;
 mod depth;
 mod differences;
-mod erasures;
+pub(crate) mod erasures;
 mod erasures_among_nodes;
 mod failing;
 mod filters;

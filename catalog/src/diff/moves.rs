@@ -4,10 +4,10 @@
 //! general one, to a square centimetre in a hectare, and many times cheaper; greater ones along the ellipsoid as a whole.
 
 use crate::distance::{ECCENTRICITY_2, LATITUDE_MAX, SEMI_MAJOR_M, SHORT_DEGREES, distance_m};
+use crate::shape::geometry;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, Float64Array};
 use geo::{BoundingRect, Centroid, GeodesicArea, Geometry, LineString, Polygon};
-use geo_traits::to_geo::ToGeoGeometry;
 
 /// How far the geometry of each row moved, and how much its area grew; null where it is missing on a side or did not
 /// change.
@@ -26,10 +26,6 @@ pub(super) fn moves(old: Option<&ArrayRef>, new: Option<&ArrayRef>, rows: usize)
     });
     let (distances, areas): (Vec<_>, Vec<_>) = moved.unzip();
     (distances.into(), areas.into())
-}
-
-fn geometry(bytes: &[u8]) -> Option<Geometry> {
-    wkb::reader::read_wkb(bytes).ok().and_then(|geometry| geometry.try_to_geometry())
 }
 
 fn area_m2(geometry: &Geometry) -> f64 {

@@ -1,23 +1,9 @@
 //! What comes between looking and committing.
 
 use super::*;
+use crate::catalog::tests::erasures::{DATASET, intent};
 use crate::catalog::tests::{Push, open};
 use crate::disk::recording::RecordingDisk;
-
-const DATASET: &str = "almaty/schools";
-
-fn intent() -> ErasureIntent {
-    ErasureIntent {
-        id: "e".parse().expect("valid"),
-        principal: "tester".to_owned(),
-        who: String::new(),
-        why: "a test".to_owned(),
-        dataset: DATASET.parse().expect("valid"),
-        columns: vec!["n".to_owned()],
-        keys: vec![vec!["2".to_owned()]],
-        bytes_in_doubt: false,
-    }
-}
 
 #[test]
 fn a_push_that_changes_nothing_while_rows_are_looked_for_is_asked_as_well() {

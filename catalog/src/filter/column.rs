@@ -338,23 +338,12 @@ pub(super) fn literals_compare(left: &Term, comparison: Comparison, right: &Term
         (Term::Instant(left), Term::Instant(right)) => Some(left.cmp(right)),
         _ => return Err(Error::invalid_request("the filter compares values of different types")),
     };
-    Ok(order.is_some_and(|order| compares(order, comparison)))
+    Ok(order.is_some_and(|order| comparison.holds(order)))
 }
 
 /// `None` if one of both is no number.
 fn float_compares(left: f64, comparison: Comparison, right: f64) -> Option<bool> {
-    left.partial_cmp(&right).map(|order| compares(order, comparison))
-}
-
-fn compares(order: std::cmp::Ordering, comparison: Comparison) -> bool {
-    match comparison {
-        Comparison::Equal => order.is_eq(),
-        Comparison::NotEqual => order.is_ne(),
-        Comparison::Less => order.is_lt(),
-        Comparison::LessOrEqual => order.is_le(),
-        Comparison::Greater => order.is_gt(),
-        Comparison::GreaterOrEqual => order.is_ge(),
-    }
+    left.partial_cmp(&right).map(|order| comparison.holds(order))
 }
 
 fn floats(column: &ArrayRef) -> Result<Float64Array> {

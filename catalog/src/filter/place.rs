@@ -1,11 +1,11 @@
 //! How the geometries of a column relate to one that a filter names.
 
 use super::near::Nearness;
+use crate::shape::{bounds, geometry};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_schema::Field;
 use geo::{Intersects, PreparedGeometry, Relate, Validation};
-use geo_traits::to_geo::ToGeoGeometry;
 use geo_types::Geometry;
 use std::cell::OnceCell;
 use ukimet_model::batch::is_geometry;
@@ -96,12 +96,4 @@ impl PlaceTest {
             SpatialRelation::Contains => matrix.is_within(),
         }
     }
-}
-
-fn bounds(wkb: &[u8]) -> Option<BoundingBox> {
-    ukimet_model::wkb::inspect(wkb).ok().and_then(|shape| shape.bounds).map(Into::into)
-}
-
-fn geometry(wkb: &[u8]) -> Option<Geometry> {
-    wkb::reader::read_wkb(wkb).ok().and_then(|geometry| geometry.try_to_geometry())
 }

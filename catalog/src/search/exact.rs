@@ -1,7 +1,7 @@
 //! Whether a geometry shares a place with a window, exactly.
 
+use crate::shape::{bounds, geometry};
 use geo::{Intersects, Rect};
-use geo_traits::to_geo::ToGeoGeometry;
 use ukimet_model::BoundingBox;
 
 /// A window as one or two rectangles.
@@ -18,15 +18,13 @@ impl Window {
 
     /// Whether a geometry, as WKB, shares a place with the window, borders included. An empty one never does.
     pub(crate) fn meets(&self, wkb: &[u8]) -> bool {
-        let Some(bounds) = ukimet_model::wkb::inspect(wkb).ok().and_then(|shape| shape.bounds) else { return false };
-        let bounds = bounds.into();
+        let Some(bounds) = bounds(wkb) else { return false };
         if !self.bbox.intersects(&bounds) {
             return false;
         }
         if self.bbox.contains(&bounds) {
             return true;
         }
-        let geometry = wkb::reader::read_wkb(wkb).ok().and_then(|geometry| geometry.try_to_geometry());
-        geometry.is_some_and(|geometry| self.parts.iter().any(|part| part.intersects(&geometry)))
+        geometry(wkb).is_some_and(|geometry| self.parts.iter().any(|part| part.intersects(&geometry)))
     }
 }

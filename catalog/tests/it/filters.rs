@@ -9,7 +9,7 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Schema, TimeUnit};
 use geo::{Distance, Geodesic};
-use geo_types::{Geometry, Point, Rect};
+use geo_types::{Geometry, LineString, Point, Polygon, Rect};
 use proptest::prelude::*;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -195,17 +195,7 @@ fn holds(filter: &Filter, row: &Row, n: i64) -> Option<bool> {
         Filter::Not(part) => holds(part, row, n).map(|is_so| !is_so),
         Filter::Constant(is_so) => Some(*is_so),
         Filter::IsNull(name) => Some(ordering(&column(name), &column(name), row, n).is_none()),
-        Filter::Compare { left, comparison, right } => {
-            let order = ordering(left, right, row, n)?;
-            Some(match comparison {
-                Comparison::Equal => order.is_eq(),
-                Comparison::NotEqual => order.is_ne(),
-                Comparison::Less => order.is_lt(),
-                Comparison::LessOrEqual => order.is_le(),
-                Comparison::Greater => order.is_gt(),
-                Comparison::GreaterOrEqual => order.is_ge(),
-            })
-        }
+        Filter::Compare { left, comparison, right } => Some(comparison.holds(ordering(left, right, row, n)?)),
         Filter::Like { pattern, .. } => Some(is_like(row.text?, pattern)),
         Filter::Spatial { relation, geometry, .. } => {
             let place = Point::from(row.place?);
@@ -356,11 +346,19 @@ fn a_filter_that_does_not_fit_the_columns_is_refused_with_what_would() {
     let (_, version) = snapshot.dataset(&"a/rows".parse().expect("an id")).expect("is there");
     let compare = |left: Term, right: Term| Filter::Compare { left, comparison: Comparison::Less, right };
     let folded = Term::Column("n".to_owned(), Folding { case: true, accents: false });
-    let place = |column: &str, geometry: &[u8]| Filter::Spatial {
+    let relates = |column: &str, relation: SpatialRelation, geometry: &[u8]| Filter::Spatial {
         column: column.to_owned(),
-        relation: SpatialRelation::WithinDistance(2_000_000.0),
+        relation,
         geometry: geometry.to_vec(),
     };
+    let place = |column: &str, geometry: &[u8]| relates(column, SpatialRelation::WithinDistance(2e6), geometry);
+    // Two hundred times round the world.
+    let ways = (0..200).map(|i| if i % 2 == 0 { (-180.0, -89.0) } else { (180.0, 89.0) });
+    let long = wkb(&ways.collect::<LineString>().into());
+    let crossed =
+        wkb(&Polygon::new(LineString::from(vec![(76.0, 43.0), (77.0, 44.0), (77.0, 43.0), (76.0, 44.0)]), vec![])
+            .into());
+    let several = wkb(&Geometry::GeometryCollection([Geometry::from(Point::new(76.0, 43.0))].into_iter().collect()));
     let point = wkb(&Point::new(76.0, 43.0).into());
     for (filter, part) in [
         (compare(column("floors"), Term::Number(1.0)), "names column \"floors\", the columns are n, name, geometry"),
@@ -375,6 +373,9 @@ fn a_filter_that_does_not_fit_the_columns_is_refused_with_what_would() {
         (place("name", &point), "holds no geometries"),
         (place("geometry", &[1, 2, 3]), "none that a row could have"),
         (place("geometry", &point), "0 to 1000000 metres, found 2000000"),
+        (relates("geometry", SpatialRelation::WithinDistance(1.0), &long), "at most 100000 pieces of 0.5 degrees"),
+        (relates("geometry", SpatialRelation::Intersects, &crossed), "is not valid"),
+        (relates("geometry", SpatialRelation::Within, &several), "a collection of geometries only goes with"),
         (place("geometry", &wkb(&Point::new(43.0, 176.0).into())), "90 of latitude"),
     ] {
         let error = ask(&snapshot, &version, asked(&filter)).expect_err(part);

@@ -164,3 +164,15 @@ fn a_filter_that_is_too_much_is_refused_and_not_suffered() {
         let _ = WrittenFilter::Text(written).read(wide);
     }
 }
+
+#[test]
+fn limits_that_the_parser_could_not_keep_are_refused_at_the_start() {
+    assert!(LIMITS.check().is_ok());
+    let (long, deep) = (FilterLimits::BYTES_MAX + 1, FilterLimits::DEPTH_MAX + 1);
+    for (limits, name) in [
+        (FilterLimits { bytes_max: long, ..LIMITS }, "filter-bytes-max is at most 262144, found 262145"),
+        (FilterLimits { depth_max: deep, ..LIMITS }, "filter-depth-max is at most 100, found 101"),
+    ] {
+        assert_eq!(limits.check().expect_err(name).message(), name);
+    }
+}

@@ -134,15 +134,7 @@ fn compared(sides: &(Side<'_>, Side<'_>), comparison: Comparison) -> Filter {
     if let (Side::At(left), Side::At(right)) = *sides {
         return Filter::Compare { left: left.clone(), comparison, right: right.clone() };
     }
-    let (left, right) = (place(&sides.0), place(&sides.1));
-    let is_so = match comparison {
-        Comparison::Equal => left == right,
-        Comparison::NotEqual => left != right,
-        Comparison::Less => left < right,
-        Comparison::LessOrEqual => left <= right,
-        Comparison::Greater => left > right,
-        Comparison::GreaterOrEqual => left >= right,
-    };
+    let is_so = comparison.holds(place(&sides.0).cmp(&place(&sides.1)));
     match sides {
         // Of a time that is missing it is unknown all the same.
         (Side::At(term @ Term::Column(..)), _) | (_, Side::At(term @ Term::Column(..))) => {

@@ -10,11 +10,11 @@ use crate::verify::{VerifyOptions, verify_objects};
 use std::sync::Arc;
 use ukimet_model::Result;
 
-pub(super) const DATASET: &str = "almaty/schools";
+pub(crate) const DATASET: &str = "almaty/schools";
 /// Rows of the versions before; the number 2 is to be erased.
 pub(super) const ROWS: [std::ops::Range<i64>; 3] = [0..3, 0..9, 1..5];
 
-pub(super) fn intent() -> ErasureIntent {
+pub(crate) fn intent() -> ErasureIntent {
     ErasureIntent {
         id: "e".parse().expect("valid"),
         principal: "tester".to_owned(),

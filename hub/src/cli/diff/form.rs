@@ -2,40 +2,44 @@
 
 use crate::diff::DiffFormat;
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use std::path::Path;
+use std::sync::LazyLock;
 use ukimet_model::{Error, Result};
 
 /// A table for people, or a file.
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::cli) enum Form {
     /// Lines for people.
     Table,
-    /// `GeoJSON`.
-    Json,
-    /// `GeoJSON`, a feature a line.
-    Ndjson,
-    /// Arrow IPC.
-    Arrow,
-    /// `GeoParquet`.
-    Parquet,
-    /// Comma-separated values, geometries as WKT.
-    Csv,
-    /// One page with a map and a table.
-    Html,
+    /// A file of this format.
+    File(DiffFormat),
+}
+
+impl ValueEnum for Form {
+    fn value_variants<'a>() -> &'a [Self] {
+        static ALL: LazyLock<Vec<Form>> = LazyLock::new(|| {
+            let files = DiffFormat::value_variants().iter().map(|format| Form::File(*format));
+            std::iter::once(Form::Table).chain(files).collect()
+        });
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Table => Some(PossibleValue::new("table").help("Lines for people")),
+            Self::File(format) => format.to_possible_value(),
+        }
+    }
 }
 
 impl Form {
     /// The format of a file; `None` for the table.
     pub(in crate::cli) fn of_file(self) -> Option<DiffFormat> {
-        Some(match self {
-            Self::Table => return None,
-            Self::Json => DiffFormat::Json,
-            Self::Ndjson => DiffFormat::Ndjson,
-            Self::Arrow => DiffFormat::Arrow,
-            Self::Parquet => DiffFormat::Parquet,
-            Self::Csv => DiffFormat::Csv,
-            Self::Html => DiffFormat::Html,
-        })
+        match self {
+            Self::Table => None,
+            Self::File(format) => Some(format),
+        }
     }
 
     /// The form that is asked for, or else that of the file's ending, or a table.
@@ -54,8 +58,8 @@ impl Form {
                 "the file's ending says the format: .json, .ndjson, .arrow, .parquet, .csv or .html, found {}",
                 path.display()
             ))),
-            (Some(form @ (Self::Arrow | Self::Parquet)), None) => {
-                Err(Error::invalid_request(format!("{form:?} is no text: name a file with -o").to_lowercase()))
+            (Some(Self::File(format @ (DiffFormat::Arrow | DiffFormat::Parquet))), None) => {
+                Err(Error::invalid_request(format!("{} is no text: name a file with -o", format.name())))
             }
             (form, _) => Ok(form.unwrap_or(Self::Table)),
         }
