@@ -164,9 +164,8 @@ def export_all(dataset, version=None):
 
 
 def export_bbox(dataset, bbox, predicate=None):
-    if predicate:
-        raise NotImplementedError("a filter on attributes")
-    return _pull({"dataset": _dataset(dataset), "bbox": [float(side) for side in bbox]})
+    request = {"dataset": _dataset(dataset), "bbox": [float(side) for side in bbox]}
+    return _pull({**request, "filter": predicate} if predicate else request)
 
 
 def search_load(catalog_parquet) -> dict:
