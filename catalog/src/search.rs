@@ -1,9 +1,11 @@
 //! Queries on a snapshot: candidates from an index, then the exact test, then the rows in their stored order.
 
 mod datasets;
+mod dictionaries;
 mod exact;
 
 pub(crate) use datasets::search_datasets;
+pub(crate) use dictionaries::{dictionary_columns, with_dictionaries};
 
 use crate::filter::RowFilter;
 use crate::layer::schema_of;
@@ -18,6 +20,7 @@ use arrow_array::{BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow_buffer::BooleanBufferBuilder;
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
+use dictionaries::open_with_dictionaries;
 pub(crate) use exact::Window;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -30,7 +33,11 @@ use ukimet_model::error::quoted;
 use ukimet_model::{BoundingBox, Dataset, DatasetUuid, Error, Result, RowQuery, SegmentRef, Version};
 
 /// Rows in one batch at most.
-pub(crate) const BATCH_ROWS: usize = 65_536;
+pub(crate) const BATCH_ROWS: usize = 32_768;
+/// What a condition takes is read in about so many batches, of no fewer rows than this: while one is decoded, the one before
+/// goes out.
+const BATCHES_OF_SOME: usize = 4;
+const BATCH_ROWS_OF_SOME: usize = 1024;
 /// Geometries that are tested exactly at once.
 const TEST_ROWS: usize = 4096;
 
@@ -44,6 +51,10 @@ pub struct Scan {
     columns: Vec<usize>,
     geometry: Option<usize>,
     schema: SchemaRef,
+    /// Columns of text that come as dictionaries.
+    dictionaries: Vec<String>,
+    /// Rows at these places of each segment alone; `None` for all.
+    places: Option<Range<u32>>,
     bbox: Option<BoundingBox>,
     valid: Option<ValidFilter>,
     filter: Option<RowFilter>,
@@ -115,6 +126,8 @@ impl Scan {
             columns,
             geometry: ukimet_model::batch::geometry_index(&all),
             schema: Arc::new(Schema::new(fields)),
+            dictionaries: Vec::new(),
+            places: None,
             bbox: query.bbox,
             valid,
             filter,
@@ -135,6 +148,21 @@ impl Scan {
     #[must_use]
     pub fn while_wanted(self, is_wanted: impl Fn() -> bool + Send + 'static) -> Self {
         Self { is_wanted: Box::new(is_wanted), ..self }
+    }
+
+    /// The same, with these columns of text as dictionaries: those of [`Snapshot::dictionary_columns`], where the file's own
+    /// are given out.
+    ///
+    /// [`Snapshot::dictionary_columns`]: crate::Snapshot::dictionary_columns
+    #[must_use]
+    pub fn with_dictionaries(self, names: Vec<String>) -> Self {
+        Self { schema: with_dictionaries(&self.schema, &names), dictionaries: names, ..self }
+    }
+
+    /// The same, of rows at these places of a segment alone; rows that were removed since have their places.
+    #[must_use]
+    pub fn at_places(self, places: Range<u32>) -> Self {
+        Self { places: Some(places), ..self }
     }
 
     /// The columns of every batch, in the order that was asked for.
@@ -164,18 +192,21 @@ impl Scan {
         if segment.live_rows() == 0 {
             return Ok(None);
         }
+        let open = || open_with_dictionaries(self.cache.segment(&self.dataset, segment)?, &self.dictionaries);
         if self.bbox.is_none() && self.valid.is_none() && self.filter.is_none() {
-            let open = self.cache.segment(&self.dataset, segment)?;
             let deletes = self.cache.deletes(&self.dataset, segment)?;
-            let batches = reader(&open, &self.columns, None, self.batch_rows())?;
-            return Ok(Some(SegmentReader { batches, deletes, position: 0 }));
+            let selection = self.places.as_ref().map(|places| run(places, segment.rows));
+            let batches = reader(&open()?, &self.columns, selection, self.batch_rows())?;
+            let position = self.places.as_ref().map_or(0, |places| places.start);
+            return Ok(Some(SegmentReader { batches, deletes, position }));
         }
         let rows = self.wanted_rows(segment)?;
         if rows.is_empty() {
             return Ok(None);
         }
-        let open = self.cache.segment(&self.dataset, segment)?;
-        let batches = reader(&open, &self.columns, Some(selection(&rows, segment.rows)), self.batch_rows())?;
+        let open = open()?;
+        let batch_rows = (rows.len() / BATCHES_OF_SOME).clamp(BATCH_ROWS_OF_SOME, BATCH_ROWS);
+        let batches = reader(&open, &self.columns, Some(selection(&rows, segment.rows)), batch_rows)?;
         Ok(Some(SegmentReader { batches, deletes: None, position: 0 }))
     }
 
@@ -208,6 +239,10 @@ impl Scan {
         }
         if let Some(deletes) = self.cache.deletes(&self.dataset, segment)? {
             rows -= &*deletes;
+        }
+        if let Some(Range { start, end }) = self.places {
+            rows.remove_range(..start);
+            rows.remove_range(end..);
         }
         Ok(rows)
     }
@@ -311,6 +346,13 @@ pub(crate) fn read_rows(
 pub(crate) fn selection(rows: &[u32], rows_in_segment: u64) -> RowSelection {
     let ranges = rows.chunk_by(|a, b| a + 1 == *b).map(|run| run[0] as usize..run[run.len() - 1] as usize + 1);
     RowSelection::from_consecutive_ranges(ranges, rows_in_segment as usize)
+}
+
+/// One run of rows to read, as far as the segment has them.
+fn run(places: &Range<u32>, rows_in_segment: u64) -> RowSelection {
+    let rows = rows_in_segment as usize;
+    let (start, end) = ((places.start as usize).min(rows), (places.end as usize).min(rows));
+    RowSelection::from_consecutive_ranges(std::iter::once(start..end.max(start)), rows)
 }
 
 /// The candidates that pass the exact test: those inside by their box, and of the others those whose geometry does.

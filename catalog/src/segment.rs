@@ -28,13 +28,13 @@ use ukimet_model::wkb::Shape;
 use ukimet_model::{BoundingBox, DatasetUuid, Error, GEOMETRY_COLUMN, Result, SegmentRef, Sha256};
 
 /// Who wrote the file, as Parquet asks; it changes when the bytes for the same rows change.
-const CREATED_BY: &str = "ukimet-catalog format 1";
+const CREATED_BY: &str = "ukimet-catalog format 2";
 
 /// Key of the metadata by which a file differs from others of equal rows.
 const MARK: &str = "ukimet.written";
 
 /// Bytes of one column's dictionary in one row group: a window decodes all of it, however few its rows are.
-const DICTIONARY_BYTES_MAX: usize = 64 << 10;
+const DICTIONARY_BYTES_MAX: usize = 16 << 10;
 
 /// Rows as they go into a segment, with what was computed from them.
 pub(crate) struct SegmentRows<'a> {

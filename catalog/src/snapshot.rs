@@ -17,13 +17,13 @@ use crate::operation::OperationRecord;
 use crate::paths;
 use crate::push::PushRecord;
 use crate::receipt::read_receipt;
-use crate::search::{Scan, search_datasets};
+use crate::search::{Scan, dictionary_columns, search_datasets, with_dictionaries};
 use crate::segments::SegmentCache;
 use crate::selecting::{no_dataset, select};
 use crate::state::{Damage, StateSlot, View};
 use crate::tables::Table;
 use crate::valid::ValidFilter;
-use arrow_schema::SchemaRef;
+use arrow_schema::{Schema, SchemaRef};
 use sha2::{Digest, Sha256 as Hasher};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -458,6 +458,21 @@ impl Snapshot {
         let pin = self.pin(dataset, [(version, version.segments.get(read).unwrap_or_default())])?;
         let scan = Scan::try_new(Arc::clone(&self.sources.segments), dataset, version, query, segments)?;
         Ok(scan.pinning(pin))
+    }
+
+    /// Columns of text whose rows every file of a version keeps as a dictionary, for [`Scan::with_dictionaries`].
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` as [`Snapshot::scan`], `Internal` naming a damaged object.
+    pub fn dictionary_columns(&self, dataset: &Dataset, version: &Version) -> Result<Vec<String>> {
+        let _pin = self.pin(dataset, [(version, version.segments.as_slice())])?;
+        dictionary_columns(&self.sources.segments, dataset, version)
+    }
+
+    /// The schema with these columns as dictionaries, as [`Scan::with_dictionaries`] gives them out.
+    pub fn with_dictionaries(schema: &Schema, names: &[String]) -> SchemaRef {
+        with_dictionaries(schema, names)
     }
 
     /// Whether rows of a version can be asked for by the query's valid time and filter.

@@ -3,12 +3,10 @@
 use crate::report::{Report, Status};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256 as Hasher};
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use ukimet_model::digest::Sha256;
 use ukimet_model::{Error, Result};
-use ukimet_proto::certificate::{Certificate, Counts, SignedCertificate, Subject, authority, secret_key};
+use ukimet_proto::certificate::{Certificate, Counts, SignedCertificate, Subject};
 use ukimet_proto::v1::DescribeResponse;
 
 /// What a certificate says beside the run.
@@ -75,31 +73,6 @@ pub fn certify(
 pub fn file_sha256(path: &Path) -> Result<Sha256> {
     let bytes = std::fs::read(path).map_err(|e| unusable(path, e))?;
     Ok(Sha256(Hasher::digest(bytes).into()))
-}
-
-/// Makes a secret key in a file that only its owner may read. Answers with the public one.
-///
-/// # Errors
-///
-/// `InvalidRequest` if the file is there already or cannot be written.
-pub fn make_key(path: &Path) -> Result<String> {
-    let mut secret = [0; 32];
-    let source = Path::new("/dev/urandom");
-    std::fs::File::open(source).and_then(|mut file| file.read_exact(&mut secret)).map_err(|e| unusable(source, e))?;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    let mut file = options.open(path).map_err(|e| unusable(path, e))?;
-    writeln!(file, "{}", hex::encode(secret)).map_err(|e| unusable(path, e))?;
-    Ok(authority(&secret))
-}
-
-/// The secret key of a file.
-///
-/// # Errors
-///
-/// `InvalidRequest` if it holds none.
-pub fn read_key(path: &Path) -> Result<[u8; 32]> {
-    secret_key(&std::fs::read_to_string(path).map_err(|e| unusable(path, e))?)
 }
 
 /// Writes a certificate as JSON.

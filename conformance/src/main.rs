@@ -14,6 +14,7 @@ use ukimet_conformance::proxy::{Fault, Proxy, ProxyOptions};
 use ukimet_conformance::suite::describe_adapter;
 use ukimet_conformance::{AdapterOptions, Options, Report, run_adapter, run_hub};
 use ukimet_model::{Error, Result};
+use ukimet_proto::signing;
 
 /// Tests a hub or an adapter of Ukimet Hub from outside, over the wire.
 #[derive(Parser)]
@@ -156,7 +157,7 @@ impl Kit {
             return run_adapter(address, &options, &more).await;
         };
         let program_sha256 = self.program.as_deref().map(certify::file_sha256).transpose()?;
-        let secret = certify::read_key(key)?;
+        let secret = signing::read_key(key)?;
         let before = describe_adapter(address, &options).await?;
         let report = run_adapter(address, &options, &more).await?;
         if report.is_success() {
@@ -237,7 +238,7 @@ async fn run(cli: Cli) -> Result<bool> {
             return print(&format!("{files} files in {}", folder.display())).map(|()| true);
         }
         Target::Proxy(flags) => return flags.run().await.map(|()| true),
-        Target::Keygen { file } => return print(&certify::make_key(&file)?).map(|()| true),
+        Target::Keygen { file } => return print(&signing::make_key(&file)?).map(|()| true),
         Target::Certificate { command: CertificateCommand::Verify { file, authority } } => {
             let certificate = certify::verify(&file, &authority, Timestamp::now())?;
             let subject = &certificate.subject;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use ukimet_model::error::quoted;
 use ukimet_model::{Clock, Error, Result, Sha256};
-use ukimet_proto::certificate::{SignedCertificate, Subject, check_authority};
+use ukimet_proto::certificate::{SignedCertificate, Subject};
+use ukimet_proto::signing::check_public_key;
 use ukimet_proto::v1::DescribeResponse;
 
 /// How many files of the folder are looked at; more are not an operator's choice of adapters.
@@ -28,7 +29,7 @@ impl Certificates {
     ///
     /// `InvalidRequest` naming the file that is no certificate, or saying that the authority is no key.
     pub fn open(folder: &Path, authority: &str, clock: Arc<dyn Clock>) -> Result<Self> {
-        check_authority(authority)?;
+        check_public_key(authority)?;
         let unusable = |path: &Path, e| {
             Error::invalid_request(format!("adapter-certificates: {} cannot be used", path.display())).caused_by(e)
         };

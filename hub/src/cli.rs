@@ -4,6 +4,7 @@
 //! has the data directory.
 
 pub mod backup;
+pub mod check_receipt;
 pub mod compact;
 pub mod demo;
 pub mod describe;

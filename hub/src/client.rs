@@ -3,7 +3,7 @@
 use crate::hashing::Hasher;
 use arrow_array::RecordBatch;
 use arrow_flight::flight_service_client::FlightServiceClient;
-use arrow_flight::{FlightClient, FlightDescriptor};
+use arrow_flight::{Action, FlightClient, FlightDescriptor};
 use arrow_schema::SchemaRef;
 use futures::{StreamExt, TryStreamExt};
 use std::fs::File;
@@ -184,6 +184,21 @@ impl Client {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Client {
+    /// What the hub answers to an action of its Flight service.
+    ///
+    /// # Errors
+    ///
+    /// What the hub says; `InvalidData` if it answers nothing.
+    pub async fn act(&self, action: &str, body: Vec<u8>) -> Result<Vec<u8>> {
+        let inner = FlightServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let action = Action::new(action, body);
+        let mut answers = FlightClient::new_from_inner(inner).do_action(action).await.map_err(flight_error)?;
+        let answer = answers.try_next().await.map_err(flight_error)?;
+        answer.map(|body| body.to_vec()).ok_or_else(|| Error::invalid_data("the hub answered nothing to an action"))
     }
 }
 

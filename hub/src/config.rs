@@ -46,6 +46,11 @@ pub struct Config {
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_time)]
     pub store_reading_max: Duration,
 
+    /// The secret key that receipts of exports are signed with: a file of 64 hex digits. Without it `receipt.key` in the
+    /// data directory, which is made with the first start.
+    #[arg(long, value_name = "FILE")]
+    pub receipt_key: Option<PathBuf>,
+
     /// Address to listen on for gRPC, Flight and HTTP alike; port 0 takes a free one.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8815", value_parser = parse_address)]
     pub listen: SocketAddr,

@@ -2,6 +2,8 @@
 
 mod diff;
 mod diff_from;
+mod digest;
+mod receipt;
 mod request;
 
 use crate::api::body::catch_incident;
@@ -19,7 +21,9 @@ use ukimet_model::error::quoted;
 use ukimet_model::{Dataset, ErasedRows, Error, Result, RowQuery, SnapshotId, TableRef, Version, VersionNumber};
 
 pub use diff_from::DiffFrom;
-pub use request::ExportRequest;
+pub use digest::RowsDigest;
+pub use receipt::Receipts;
+pub use request::{ExportRequest, TextForm};
 
 /// The read path.
 #[derive(Clone)]
@@ -48,6 +52,8 @@ pub struct Bound {
     snapshot: Snapshot,
     /// A table, and the push that it is kept with.
     table: Option<(PushRecord, TableRef)>,
+    /// Columns of text that come as dictionaries.
+    dictionaries: Vec<String>,
     /// The version that is compared with, and the rows that differ.
     diff: Option<Box<(Version, Diff)>>,
 }
@@ -99,13 +105,19 @@ impl Export {
             Some(columns) => project(&all, columns)?,
             None => all,
         };
+        let dictionaries = match request.text {
+            TextForm::Plain => Vec::new(),
+            TextForm::Dictionary => snapshot.dictionary_columns(&dataset, &version)?,
+        };
+        let schema = Snapshot::with_dictionaries(&schema, &dictionaries);
         let erased = erased_last([&version]);
         let (number, layout) = (Some(version.number.into()), version.layout);
         let request = ExportRequest { version: number, layout, snapshot: None, ..request };
         snapshot.check_query(&dataset, &version, &query)?;
         let is_whole = query == RowQuery { columns: query.columns.clone(), ..RowQuery::default() };
         let rows = is_whole.then_some(version.rows);
-        Ok(Bound { request, query, dataset, version, schema, rows, erased, snapshot, table: None, diff: None })
+        let (table, diff) = (None, None);
+        Ok(Bound { request, query, dataset, version, schema, rows, erased, snapshot, table, dictionaries, diff })
     }
 
     /// Writes the report on a push into a file without a name, read from its beginning. Blocks on the catalog.
@@ -166,6 +178,11 @@ fn send_batches(bound: Bound, sender: &mpsc::Sender<Result<RecordBatch>>, _permi
     let segments = segments(&bound)?;
     let listener = sender.clone();
     let scan = bound.snapshot.scan(&bound.dataset, &bound.version, &bound.query, segments)?;
+    let scan = scan.with_dictionaries(bound.dictionaries);
+    let scan = match bound.request.places {
+        Some((from, to)) => scan.at_places(from..to),
+        None => scan,
+    };
     send_all(scan.while_wanted(move || !listener.is_closed()), sender)
 }
 
@@ -195,7 +212,8 @@ fn bind_table(snapshot: Snapshot, request: ExportRequest, table: ReportTable) ->
     let (dataset, version) = (subject.dataset, subject.version);
     let erased = erased_last([&version]);
     let query = RowQuery::default();
-    Ok(Bound { request, query, dataset, version, schema, rows, erased, snapshot, table, diff: None })
+    let (dictionaries, diff) = (Vec::new(), None);
+    Ok(Bound { request, query, dataset, version, schema, rows, erased, snapshot, table, dictionaries, diff })
 }
 
 /// What was erased last from one of some versions.

@@ -11,7 +11,7 @@ use crate::compacting::compact_now_and_then;
 use crate::config::Config;
 use crate::coverage::Coverages;
 use crate::delta::DeltaLogs;
-use crate::export::Export;
+use crate::export::{Export, Receipts};
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::registers::Registers;
@@ -57,6 +57,8 @@ pub struct Hub {
 const STAGED: &str = "staging";
 /// The record of who reads what, in the data directory.
 const USAGE: &str = "usage.json";
+/// The key that signs receipts of exports, in the data directory unless another is named.
+const RECEIPT_KEY: &str = "receipt.key";
 /// Streams of one connection at a time.
 const STREAMS_MAX: u32 = 100;
 /// Largest set of headers of one call, bytes.
@@ -338,8 +340,12 @@ async fn routes(
         draining: draining.clone(),
         metrics: Arc::clone(&metrics),
     };
+    let receipt_key = config.receipt_key.clone().unwrap_or_else(|| config.data.join(RECEIPT_KEY));
+    let receipts = Receipts::open(export.clone(), &receipt_key, Arc::new(SystemClock))?;
+    tracing::info!(key = receipts.public_key(), "receipts of exports are signed");
     let flight = Flight {
         export: export.clone(),
+        receipts,
         pushes: pushes.clone(),
         endpoints: config.endpoints,
         metrics: Arc::clone(&metrics),

@@ -6,7 +6,9 @@
 
 pub mod certificate;
 pub mod convert;
+pub mod export_receipt;
 pub mod ipc;
+pub mod signing;
 pub mod status;
 
 /// Generated from `proto/ukimet/v1/*.proto`, where every field is described.

@@ -12,7 +12,7 @@ import pytest
 import shapely
 from pyarrow import flight
 
-from hub_process import REPO, push_file
+from hub_process import HubProcess, REPO, push_file
 
 DEMO = REPO / "demo"
 ALMATY = [76.7, 43.0, 77.3, 43.5]
@@ -112,6 +112,48 @@ def test_geopandas_gets_geometry_and_crs(flight_client, districts):
 def test_a_dataset_that_is_not_there_is_named(flight_client, selector, message):
     with pytest.raises((pa.ArrowKeyError, pa.ArrowInvalid, flight.FlightError), match=message):
         flight_client.get_flight_info(path(selector))
+
+
+def test_text_comes_as_dictionaries_of_the_same_values_if_asked_for(flight_client, settlements):
+    plain = pull(flight_client, path(settlements))
+    asked = command(dataset=settlements, text="dictionary")
+    packed = pull(flight_client, asked)
+    dictionaries = [field.name for field in packed.schema if pa.types.is_dictionary(field.type)]
+    assert dictionaries and packed.schema.equals(flight_client.get_schema(asked).schema)
+    assert packed.cast(plain.schema).equals(plain)
+
+
+def test_messages_are_as_large_as_asked_for(flight_client, dataset):
+    rows = 40_000
+    put(flight_client, dataset, pa.table({"n": range(rows), "word": [f"{n:0100}" for n in range(rows)]}))
+
+    def batches(**asked):
+        [endpoint] = flight_client.get_flight_info(command(dataset=dataset, **asked)).endpoints
+        return [chunk.data for chunk in flight_client.do_get(endpoint.ticket)]
+
+    usual, large = batches(), batches(message_bytes=32 << 20)
+    assert len(usual) >= 2 and max(batch.nbytes for batch in usual) <= 2 << 20
+    assert [batch.num_rows for batch in large] == [rows]
+    assert pa.Table.from_batches(usual).equals(pa.Table.from_batches(large))
+    with pytest.raises(pa.ArrowInvalid, match="message_bytes is from 65536 to 67108864, found 1"):
+        batches(message_bytes=1)
+
+
+def test_the_pieces_of_a_large_file_are_its_rows_in_order(tmp_path, dataset):
+    rows = 20_000
+    hub = HubProcess(tmp_path / "data", tmp_path / "log", options=["--endpoint-rows", "3000", "--disk-reserve", "64MiB"])
+    try:
+        with flight.connect(hub.flight_url) as client:
+            put(client, dataset, geo_table(rows))
+            info = client.get_flight_info(path(dataset))
+            pieces = [client.do_get(endpoint.ticket).read_all() for endpoint in info.endpoints]
+            assert [piece.num_rows for piece in pieces] == [2858] * 6 + [2852] and info.ordered
+            whole = client.do_get(flight.Ticket(json.dumps({"dataset": dataset}).encode())).read_all()
+            assert pa.concat_tables(pieces).equals(whole) and whole.num_rows == rows
+            boxed = client.get_flight_info(command(dataset=dataset, bbox=[70, 50, 71, 51])).endpoints
+            assert len(boxed) == 1, "a condition is tested once a file"
+    finally:
+        hub.stop()
 
 
 def geo_table(rows: int) -> pa.Table:

@@ -100,12 +100,6 @@ def test_tickets_that_were_cut_or_changed_are_told(flight_client, readings):
         batches(flight_client, flight.Ticket(ticket.ticket.replace(b"readings", b"reading5")))
 
 
-def test_actions_are_listed_and_others_are_refused(flight_client):
-    assert [action.type for action in flight_client.list_actions()] == ["resume"]
-    with pytest.raises(pa.ArrowInvalid, match="resume"):
-        list(flight_client.do_action(flight.Action("launch", b"")))
-
-
 def test_a_row_larger_than_clients_take_by_default_arrives(hub, flight_client, tmp_path):
     """Sixty thousand little squares are one geometry of more than 5 MB."""
     squares = [shapely.box(76 + i % 400 / 400, 43 + i // 400 / 400, 76 + (i % 400 + 0.5) / 400, 43 + (i // 400 + 0.5) / 400) for i in range(60_000)]

@@ -1,14 +1,16 @@
 //! Rows come back as they were pushed, and a window gives exactly the rows in it.
 
 use crate::fixture::{Place, Push, batch, numbers, open, options, points, sorted, window};
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
+use arrow_cast::cast;
 use arrow_schema::{DataType, Schema};
+use arrow_select::concat::concat_batches;
 use geo::{Intersects, Polygon, Rect};
 use proptest::prelude::*;
 use std::sync::Arc;
 use ukimet_catalog::{Catalog, CatalogOptions};
-use ukimet_model::batch::attribute_field;
-use ukimet_model::{Batch, BoundingBox, ErrorKind, RowQuery, SystemClock};
+use ukimet_model::batch::{attribute_field, geometry_field};
+use ukimet_model::{Batch, BoundingBox, Comparison, ErrorKind, Filter, Folding, RowQuery, SystemClock, Term};
 
 fn place() -> impl Strategy<Value = Place> {
     let near = || (-179.0..179.0_f64, -85.0..85.0_f64, -6.0..6.0_f64, -6.0..6.0_f64, -6.0..6.0_f64, -6.0..6.0_f64);
@@ -102,6 +104,91 @@ fn columns_come_in_the_order_that_was_asked_for() {
     let error = scan(&["height"]).err().expect("no such column");
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     assert!(error.message().contains("\"height\"") && error.message().contains("n, name, geometry"), "{error}");
+}
+
+/// Rows `n`, `kind` of three words, `code` of as many as rows, and a place.
+fn kinds(rows: std::ops::Range<i64>) -> Batch {
+    let schema = Schema::new(vec![
+        attribute_field("n", "n", DataType::Int64),
+        attribute_field("kind", "kind", DataType::Utf8),
+        attribute_field("code", "code", DataType::Utf8),
+        Arc::new(geometry_field()),
+    ]);
+    let kinds = ["жилой", "нежилой", ""];
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from_iter_values(rows.clone())),
+        Arc::new(rows.clone().map(|n| (n % 5 != 0).then(|| kinds[n as usize % 3])).collect::<StringArray>()),
+        Arc::new(rows.clone().map(|n| Some(format!("{n:>40}"))).collect::<StringArray>()),
+        Arc::new(points(rows).iter().map(|(_, place)| place.to_wkb()).collect::<BinaryArray>()),
+    ];
+    Batch::try_new(RecordBatch::try_new(Arc::new(schema), columns).expect("rows fit")).expect("normalized")
+}
+
+#[test]
+fn pieces_of_a_segment_put_together_are_its_rows() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let small = CatalogOptions { row_group_rows: 200, page_rows: 30, ..options() };
+    let catalog = Catalog::open(dir.path(), small, Arc::new(SystemClock)).expect("a new store");
+    Push::of_batches("p1", "a/kinds", vec![kinds(0..1000)]).send(&catalog).expect("taken");
+    // Some rows of the segment are gone, and there is another one.
+    let rest = [kinds(0..90), kinds(100..610), kinds(800..1100)];
+    Push::of_batches("p2", "a/kinds", rest.to_vec()).send(&catalog).expect("taken");
+    let snapshot = catalog.snapshot();
+    let (dataset, version) = snapshot.dataset(&"a/kinds".parse().expect("valid")).expect("there");
+    assert!(version.segments.len() == 2 && version.segments[0].deletes.is_some(), "{:?}", version.segments);
+    let filter = Filter::Compare {
+        left: Term::Column("n".to_owned(), Folding::default()),
+        comparison: Comparison::Greater,
+        right: Term::Number(250.0),
+    };
+    let filtered = RowQuery { filter: Some(filter), ..RowQuery::default() };
+    for query in [RowQuery::default(), window([70.5, 42.0, 78.0, 44.0]), filtered] {
+        let rows = |places: Option<std::ops::Range<u32>>| {
+            let scan = snapshot.scan(&dataset, &version, &query, 0..1).expect("a scan");
+            let scan = places.into_iter().fold(scan, ukimet_catalog::Scan::at_places);
+            scan.map(|batch| batch.expect("rows")).collect::<Vec<_>>()
+        };
+        let joined =
+            |parts: &[RecordBatch]| concat_batches(&snapshot.schema(&version).expect("columns"), parts).expect("rows");
+        let whole = joined(&rows(None));
+        assert!((100..1000).contains(&whole.num_rows()), "{}", whole.num_rows());
+        for piece in [1000, 333, 200, 7] {
+            let parts: Vec<_> = (0..1000).step_by(piece).flat_map(|at| rows(Some(at..at + piece as u32))).collect();
+            assert_eq!(joined(&parts), whole, "in pieces of {piece}");
+        }
+        assert_eq!(rows(Some(1000..2000)).len() + rows(Some(5..5)).len(), 0, "behind the last, and none");
+    }
+}
+
+#[test]
+fn text_of_few_values_comes_as_a_dictionary_of_the_same_values_where_that_is_asked_for() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let small = CatalogOptions { row_group_rows: 1000, page_rows: 30, ..options() };
+    let catalog = Catalog::open(dir.path(), small, Arc::new(SystemClock)).expect("a new store");
+    Push::of_batches("p1", "a/kinds", vec![kinds(0..3000)]).send(&catalog).expect("taken");
+    Push::of_batches("p2", "a/kinds", vec![kinds(10..3100)]).send(&catalog).expect("taken");
+    let snapshot = catalog.snapshot();
+    let (dataset, version) = snapshot.dataset(&"a/kinds".parse().expect("valid")).expect("there");
+    assert_eq!(version.segments.len(), 2);
+    let names = snapshot.dictionary_columns(&dataset, &version).expect("footers");
+    assert_eq!(names, ["kind"], "a dictionary of codes would hold every value");
+    for query in [RowQuery::default(), window([75.0, 42.0, 90.0, 44.0])] {
+        let rows = |names: &[String]| {
+            let scan = snapshot.scan(&dataset, &version, &query, 0..2).expect("a scan");
+            let scan = scan.with_dictionaries(names.to_vec());
+            let schema = scan.schema();
+            let batches: Vec<_> = scan.map(|batch| batch.expect("rows")).collect();
+            assert!(batches.iter().all(|batch| batch.schema() == schema));
+            concat_batches(&schema, &batches).expect("rows")
+        };
+        let (plain, packed) = (rows(&[]), rows(&names));
+        let kind = packed.column_by_name("kind").expect("a column");
+        assert!(matches!(kind.data_type(), DataType::Dictionary(_, _)), "{:?}", kind.data_type());
+        assert_eq!(&cast(kind, &DataType::Utf8).expect("text"), plain.column_by_name("kind").expect("a column"));
+        assert_eq!(packed.column_by_name("code"), plain.column_by_name("code"));
+        let field = |rows: &RecordBatch| rows.schema().field_with_name("kind").expect("a field").metadata().clone();
+        assert_eq!(field(&packed), field(&plain));
+    }
 }
 
 #[test]

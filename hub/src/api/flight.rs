@@ -1,17 +1,17 @@
 //! Arrow Flight: lists, describes and streams versions; takes batches into the same `ingest`.
 
+mod actions;
 mod info;
+mod messages;
 mod ticket;
 
 use crate::api::body::{catch_incident, incident};
 use crate::api::push::Pushes;
-use crate::export::{Batches, Bound, DiffFrom, Export, ExportRequest};
+use crate::export::{Bound, DiffFrom, Export, ExportRequest, Receipts};
 use crate::ingest::Ingested;
 use crate::metrics::Metrics;
 use crate::staging::{PushHeader, Upload};
 use crate::usage::{self, Client, Usage};
-use arrow_flight::encode::FlightDataEncoderBuilder;
-use arrow_flight::error::FlightError;
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{
@@ -19,14 +19,14 @@ use arrow_flight::{
     IpcMessage, PollInfo, PutResult, SchemaAsIpc, SchemaResult, Ticket,
 };
 use arrow_ipc::writer::IpcWriteOptions;
-use arrow_schema::SchemaRef;
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
 pub use info::EndpointLimits;
 use info::info_of;
+use messages::{encode, message_bytes};
 use serde::Deserialize;
 use std::sync::Arc;
-use ticket::{TicketRequest, resumed};
+use ticket::TicketRequest;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,8 @@ pub struct Flight {
     pub export: Export,
     /// The way in.
     pub pushes: Pushes,
+    /// Signs what was given out.
+    pub receipts: Receipts,
     /// How much is fetched at one end of a flight.
     pub endpoints: EndpointLimits,
     /// Counts what happens.
@@ -51,10 +53,6 @@ pub struct Flight {
     pub usage: Usage,
 }
 
-/// Largest message that goes out, bytes: below the 4 MiB that clients take by default.
-const MESSAGE_OUT_BYTES_MAX: usize = 2 << 20;
-/// The action that gives a ticket for the rest of a flight.
-const RESUME: &str = "resume";
 /// Media type of a stream of batches.
 const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 
@@ -235,6 +233,7 @@ const END_OF_STREAM: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
 impl Flight {
     async fn bind(&self, request: ExportRequest) -> Result<Bound, Status> {
+        message_bytes(&request, &self.endpoints).map_err(|e| to_status(&e))?;
         let export = self.export.clone();
         blocking(move || export.bind(request)).await
     }
@@ -242,7 +241,8 @@ impl Flight {
     /// Takes a note of who reads which columns, once for all endpoints of a flight.
     fn note(&self, bound: &Bound, client: Client) {
         let request = &bound.request;
-        if request.table.is_none() && request.segments.is_none_or(|(from, _)| from == 0) {
+        let is_first = [request.segments.map(|(from, _)| from), request.places.map(|(from, _)| from as usize)];
+        if request.table.is_none() && is_first.into_iter().flatten().all(|from| from == 0) {
             let (dataset, columns) = (request.dataset.clone(), request.columns.clone());
             self.usage.note(usage::Export { dataset, columns, client });
         }
@@ -317,45 +317,6 @@ fn put_result(ingested: &Ingested) -> PutResult {
     PutResult { app_metadata: serde_json::to_vec(&ingested.outcome).expect("an outcome is plain data").into() }
 }
 
-/// The messages of a flight. The first `batches_there` batches are left out; those behind them are the same bytes as with
-/// them.
-fn encode(schema: SchemaRef, batches: Batches, batches_there: u64, metrics: Arc<Metrics>) -> Stream<FlightData> {
-    metrics.export_began();
-    let batches = ReceiverStream::new(batches).map_err(|error| FlightError::Tonic(Box::new(to_status(&error))));
-    let messages = FlightDataEncoderBuilder::new()
-        .with_schema(schema)
-        .with_max_flight_data_size(MESSAGE_OUT_BYTES_MAX)
-        .build(batches)
-        .map_err(|error| match error {
-            FlightError::Tonic(status) => *status,
-            other => Status::internal(other.to_string()),
-        })
-        .boxed();
-    futures::stream::try_unfold((messages, batches_there), move |(mut messages, mut left)| {
-        let metrics = Arc::clone(&metrics);
-        async move {
-            while let Some(message) = messages.try_next().await? {
-                let Some(rows) = rows_of(&message) else { return Ok(Some((message, (messages, left)))) };
-                if left == 0 {
-                    metrics.rows_went_out(rows);
-                    return Ok(Some((message, (messages, left))));
-                }
-                left -= 1;
-            }
-            let has = batches_there - left;
-            let behind = format!("the flight has {has} batches, asked to go on behind {batches_there}");
-            if left == 0 { Ok(None) } else { Err(Status::invalid_argument(behind)) }
-        }
-    })
-    .boxed()
-}
-
-/// Rows of a message; `None` if it is no batch.
-fn rows_of(message: &FlightData) -> Option<usize> {
-    let header = arrow_ipc::root_as_message(&message.data_header).ok()?;
-    header.header_as_record_batch().and_then(|batch| usize::try_from(batch.length()).ok())
-}
-
 #[tonic::async_trait]
 impl FlightService for Flight {
     type HandshakeStream = Stream<HandshakeResponse>;
@@ -399,12 +360,14 @@ impl FlightService for Flight {
         let client = Client::of(&request);
         let TicketRequest { request, batches_there } =
             TicketRequest::open(&request.into_inner().ticket).map_err(|e| to_status(&e))?;
+        let message_bytes = message_bytes(&request, &self.endpoints).map_err(|e| to_status(&e))?;
         let bound = self.bind(request).await?;
         bound.check_ticket().map_err(|e| to_status(&e))?;
         self.note(&bound, client);
         let schema = Arc::clone(&bound.schema);
         let batches = self.export.read(bound).map_err(|e| to_status(&e))?;
-        Ok(Response::new(encode(schema, batches, batches_there, Arc::clone(&self.metrics))))
+        let messages = encode(schema, batches, message_bytes, batches_there, Arc::clone(&self.metrics));
+        Ok(Response::new(messages))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
@@ -429,21 +392,12 @@ impl FlightService for Flight {
     }
 
     async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
-        let Action { r#type, body } = request.into_inner();
-        if r#type != RESUME {
-            let found = ukimet_model::error::quoted(&r#type);
-            return Err(Status::invalid_argument(format!("this hub has the action {RESUME}, found {found}")));
-        }
-        let body = resumed(&body).map_err(|e| to_status(&e))?.into();
-        let answer = arrow_flight::Result { body };
+        let answer = self.act(request.into_inner()).await.map_err(|e| to_status(&e))?;
         Ok(Response::new(futures::stream::once(async { Ok(answer) }).boxed()))
     }
 
     async fn list_actions(&self, _: Request<Empty>) -> Answer<Self::ListActionsStream> {
-        let description =
-            "a ticket for what follows the batches that came: {\"ticket\": \"<base64>\", \"batches\": 12}";
-        let resume = ActionType { r#type: RESUME.to_owned(), description: description.to_owned() };
-        Ok(Response::new(futures::stream::once(async { Ok(resume) }).boxed()))
+        Ok(Response::new(futures::stream::iter(actions::described().map(Ok)).boxed()))
     }
 
     async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Answer<Self::DoExchangeStream> {

@@ -145,7 +145,7 @@ async fn export_and_read_back(client: &Client, dataset: &DatasetId, path: &Path)
     let bbox: BoundingBox = ALMATY.parse()?;
     let selector = ukimet_model::VersionSelector { dataset: dataset.clone(), version: None };
     let request = ExportRequest { bbox: Some(bbox), ..ExportRequest::all(selector) };
-    let rows = export(client, &request, path).await?;
+    let rows = export(client, &request, path, None).await?;
     let file = File::open(path).map_err(|e| Error::internal("opening the export").caused_by(e))?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)
         .and_then(ParquetRecordBatchReaderBuilder::build)

@@ -3,15 +3,19 @@
 use crate::cli::output;
 use crate::cli::valid::ValidOptions;
 use crate::client::{Client, DEFAULT_HUB};
-use crate::export::ExportRequest;
+use crate::export::{ExportRequest, RowsDigest};
 use crate::files::RowFile;
 use crate::filter::WrittenFilter;
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use clap::Args;
 use serde_json::json;
+use std::cell::RefCell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use ukimet_model::{BoundingBox, Error, Result, SnapshotId, VersionSelector};
+use ukimet_proto::export_receipt::{ExportReceipt, SignedReceipt};
 use ukimet_proto::v1;
 
 /// Export a dataset or a part of it into a file.
@@ -43,6 +47,9 @@ pub struct ExportCommand {
     /// How many rows at most.
     #[arg(long, value_name = "COUNT")]
     limit: Option<u64>,
+    /// Get the hub's signed receipt, check the rows against it as they come, and keep it in this file.
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
     /// The hub.
     #[arg(long, value_name = "URL", default_value = DEFAULT_HUB)]
     hub: String,
@@ -68,7 +75,10 @@ impl ExportCommand {
         if ending.is_some_and(|ending| ["tif", "tiff"].contains(&ending.as_str())) {
             return self.raster(&client).await;
         }
-        let rows = export(&client, &request, &self.output).await?;
+        let rows = match &self.receipt {
+            Some(path) => export_with_receipt(&client, &request, &self.output, path).await?,
+            None => export(&client, &request, &self.output, None).await?,
+        };
         let path = self.output.display();
         if self.json {
             output::document(&json!({ "dataset": self.dataset.to_string(), "rows": rows, "file": path.to_string() }));
@@ -82,9 +92,10 @@ impl ExportCommand {
 impl ExportCommand {
     /// Writes the dataset's raster, or a part of it.
     async fn raster(&self, client: &Client) -> Result<ExitCode> {
-        if self.columns.is_some() || self.limit.is_some() || self.filter.is_some() || self.valid.query()?.is_some() {
+        let is_of_rows = self.filter.is_some() || self.valid.query()?.is_some() || self.receipt.is_some();
+        if self.columns.is_some() || self.limit.is_some() || is_of_rows {
             return Err(Error::invalid_request(
-                "a raster is exported with --bbox or whole, without --columns, --limit, --filter and valid time",
+                "a raster is exported with --bbox or whole, without --columns, --limit, --filter, valid time and --receipt",
             ));
         }
         let from_status = |status| ukimet_proto::status::from_status(&status);
@@ -114,35 +125,79 @@ impl ExportCommand {
     }
 }
 
-/// Writes what a request means into a file, which appears when it is complete; answers with the number of rows.
-pub async fn export(client: &Client, request: &ExportRequest, path: &Path) -> Result<u64> {
+/// Exports what a request means, checked against the hub's receipt of it, which is kept beside.
+async fn export_with_receipt(client: &Client, request: &ExportRequest, path: &Path, kept: &Path) -> Result<u64> {
+    let mut file = output::NewFile::create(kept)?;
+    let signed = SignedReceipt::parse(&client.act("receipt", request.to_json()).await?)?;
+    let receipt = signed.verify(&signed.hub)?;
+    // The receipt says which version was meant.
+    let bound = ExportRequest::from_json(receipt.request.as_bytes())?;
+    let rows = export(client, &bound, path, Some(receipt)).await?;
+    let json = serde_json::to_string_pretty(&signed).map_err(|e| Error::internal("a receipt as JSON").caused_by(e))?;
+    writeln!(file, "{json}").map_err(|e| Error::unavailable("writing the receipt failed").caused_by(e))?;
+    file.publish()?;
+    Ok(rows)
+}
+
+/// Writes what a request means into a file, which appears when it is complete and, if there is one, as its receipt says;
+/// answers with the number of rows.
+pub async fn export(
+    client: &Client,
+    request: &ExportRequest,
+    path: &Path,
+    receipt: Option<&ExportReceipt>,
+) -> Result<u64> {
     let new = output::NewFile::create(path)?;
-    let mut file: Option<RowFile> = None;
-    let mut rows = 0;
-    let bar = output::bar(None, "rows", false);
-    let target = new.handle()?;
-    let (opened, taken) = (&mut file, &mut rows);
-    // Both closures need the file, one after the other.
-    let shared = std::cell::RefCell::new(opened);
-    client
-        .pull(
-            request.to_json(),
-            |schema, total| {
-                if let Some(total) = total {
-                    bar.set_length(total);
-                }
-                **shared.borrow_mut() = Some(RowFile::create(path, target, &schema)?);
-                Ok(())
-            },
-            |batch| {
-                *taken += batch.num_rows() as u64;
-                bar.set_position(*taken);
-                shared.borrow_mut().as_mut().expect("the schema comes before the rows").write(&batch)
-            },
-        )
-        .await?;
+    let (bar, target) = (output::bar(None, "rows", false), new.handle()?);
+    // Both closures need it, one after the other.
+    let writing: RefCell<Option<Writing>> = RefCell::new(None);
+    let begin = |schema: SchemaRef, total: Option<u64>| {
+        if let Some(total) = total {
+            bar.set_length(total);
+        }
+        let (file, digest) = (RowFile::create(path, target, &schema)?, RowsDigest::new(&schema));
+        *writing.borrow_mut() = Some(Writing { file, schema, digest, is_hashed: receipt.is_some(), rows: 0 });
+        Ok(())
+    };
+    let take = |batch: RecordBatch| {
+        let mut writing = writing.borrow_mut();
+        let writing = writing.as_mut().expect("the schema comes before the rows");
+        writing.write(&batch)?;
+        bar.set_position(writing.rows);
+        Ok(())
+    };
+    client.pull(request.to_json(), begin, take).await?;
     bar.finish_and_clear();
-    file.expect("a pull that ended well has begun").finish()?;
+    let rows = writing.into_inner().expect("a pull that ended well has begun").finish(receipt)?;
     new.publish()?;
     Ok(rows)
+}
+
+/// A file being written, and the hashes of its rows where they are wanted.
+struct Writing {
+    file: RowFile,
+    schema: SchemaRef,
+    digest: RowsDigest,
+    is_hashed: bool,
+    rows: u64,
+}
+
+impl Writing {
+    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows() as u64;
+        if self.is_hashed {
+            self.digest.add(batch)?;
+        }
+        self.file.write(batch)
+    }
+
+    /// Completes the file, if it has the rows of the receipt.
+    fn finish(self, receipt: Option<&ExportReceipt>) -> Result<u64> {
+        if let Some(receipt) = receipt {
+            let (rows, columns) = self.digest.finish(&self.schema);
+            receipt.check_rows(rows, &columns)?;
+        }
+        self.file.finish()?;
+        Ok(self.rows)
+    }
 }

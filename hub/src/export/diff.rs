@@ -25,7 +25,8 @@ pub(super) fn bind_diff(snapshot: Snapshot, request: ExportRequest, query: RowQu
     let rows = (diff.rows_max() == 0).then_some(0);
     let erased = erased_last([&earlier, &version]);
     let (schema, diff) = (diff.schema(), Some(Box::new((earlier, diff))));
-    Ok(Bound { request, query, dataset, version, schema, rows, erased, snapshot, table: None, diff })
+    let (table, dictionaries) = (None, Vec::new());
+    Ok(Bound { request, query, dataset, version, schema, rows, erased, snapshot, table, dictionaries, diff })
 }
 
 fn compared_with(snapshot: &Snapshot, dataset: &Dataset, version: &Version, from: &DiffFrom) -> Result<Version> {

@@ -44,9 +44,18 @@ pub struct ExportRequest {
     /// How many rows at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
+    /// How text comes.
+    #[serde(default, skip_serializing_if = "TextForm::is_plain")]
+    pub text: TextForm,
+    /// Largest message of a flight, bytes; `None` for what every client takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_bytes: Option<u64>,
     /// Which of the version's segments, `[from, to)`; `None` for all. Only tickets say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segments: Option<(usize, usize)>,
+    /// Rows at which places of the one segment, `[from, to)`; `None` for all. Only tickets say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub places: Option<(u32, u32)>,
     /// As of which commit rows are looked for in files: a compaction may have put them elsewhere since. Only tickets say
     /// it; one with segments and without it means the files that the version was published with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,6 +75,24 @@ pub struct ExportRequest {
     pub diff_from: Option<DiffFrom>,
 }
 
+/// How text comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TextForm {
+    /// Every value by itself.
+    #[default]
+    Plain,
+    /// Columns of few distinct values as dictionaries, the others plain.
+    Dictionary,
+}
+
+impl TextForm {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+    fn is_plain(&self) -> bool {
+        *self == Self::Plain
+    }
+}
+
 impl ExportRequest {
     /// Everything of one dataset or version.
     pub fn all(selector: VersionSelector) -> Self {
@@ -79,7 +106,10 @@ impl ExportRequest {
             valid_during: None,
             filter: None,
             limit: None,
+            text: TextForm::Plain,
+            message_bytes: None,
             segments: None,
+            places: None,
             layout: None,
             table: None,
             push_id: None,
@@ -111,6 +141,7 @@ impl ExportRequest {
         }
         request.check_table()?;
         request.check_diff()?;
+        request.check_places()?;
         Ok(request)
     }
 
@@ -153,6 +184,14 @@ impl ExportRequest {
             return Err(Error::invalid_request(
                 "diff_from goes with columns, bbox, filter and limit, without table and segments",
             ));
+        }
+        Ok(())
+    }
+
+    fn check_places(&self) -> Result<()> {
+        let Some((from, to)) = self.places else { return Ok(()) };
+        if from > to || self.segments.is_none_or(|(first, end)| end.checked_sub(first) != Some(1)) {
+            return Err(Error::invalid_request("places are a range of rows in one segment, from the first to the end"));
         }
         Ok(())
     }
@@ -212,6 +251,8 @@ mod tests {
             (r#"{"dataset":"a/b@2.x","valid_at":"2026-03-01"}"#, "2.x"),
             (r#"{"dataset":"a/b@2.x","valid_during":["2026-03-01","2026-03-01T10:00:00Z"]}"#, "2.x"),
             (r#"{"dataset":"a/b","version":"2026-03-01"}"#, "2026-03-01T00:00:00Z"),
+            (r#"{"dataset":"a/b@v2","text":"dictionary","message_bytes":9000000}"#, "v2"),
+            (r#"{"dataset":"a/b@v2","segments":[3,4],"places":[5,9]}"#, "v2"),
         ] {
             let request = ExportRequest::from_json(command.as_bytes()).expect(command);
             assert_eq!(request.version.as_ref().map(ToString::to_string).as_deref(), Some(version));
@@ -244,6 +285,12 @@ mod tests {
             r#"{"dataset":"a/b","valid_during":["2026-03-01"]}"#,
             r#"{"dataset":"a/b","valid_at":"2026-03-01","valid_during":["2026-03-01","2026-03-02"]}"#,
             r#"{"dataset":"a/b","table":"verdicts","valid_at":"2026-03-01"}"#,
+            r#"{"dataset":"a/b","text":"packed"}"#,
+            r#"{"dataset":"a/b","message_bytes":-1}"#,
+            r#"{"dataset":"a/b","places":[0,1]}"#,
+            r#"{"dataset":"a/b","places":[0,1],"segments":[0,2]}"#,
+            r#"{"dataset":"a/b","places":[2,1],"segments":[0,1]}"#,
+            r#"{"dataset":"a/b","places":[0,1],"segments":[0,18446744073709551615]}"#,
             "",
         ] {
             assert!(ExportRequest::from_json(invalid.as_bytes()).is_err(), "{invalid}");

@@ -9,7 +9,8 @@ use std::time::Duration;
 use ukimet_conformance::Options;
 use ukimet_conformance::certify::{file_sha256, write};
 use ukimet_conformance::suite::describe_adapter;
-use ukimet_proto::certificate::{Certificate, Counts, SignedCertificate, Subject, authority};
+use ukimet_proto::certificate::{Certificate, Counts, SignedCertificate, Subject};
+use ukimet_proto::signing::public_key;
 
 const SECRET: [u8; 32] = [5; 32];
 
@@ -75,7 +76,7 @@ fn refusal(dir: &Path, folder: &Path, more: &[&str]) -> String {
         .arg(dir.join("data"))
         .arg("--adapter-certificates")
         .arg(folder)
-        .args(["--adapter-authority", &authority(&SECRET)])
+        .args(["--adapter-authority", &public_key(&SECRET)])
         .args(more)
         .env("RUST_LOG", "warn")
         .output()
@@ -113,7 +114,7 @@ fn a_hub_that_asks_for_certificates_starts_only_with_one_that_counts() {
     fs::create_dir(&empty).expect("made");
     assert!(refusal(dir.path(), &empty, &[]).contains("none of its name"));
     let folder = folder_of(dir.path(), "good", &good.sign(&SECRET));
-    let flags = ["--adapter-certificates", folder.to_str().expect("text"), "--adapter-authority", &authority(&SECRET)];
+    let flags = ["--adapter-certificates", folder.to_str().expect("text"), "--adapter-authority", &public_key(&SECRET)];
     // One beside that none is for is left out, and does not keep the hub from starting.
     let next = NextAdapter::start(dir.path(), "7");
     let hub = Hub::start(&dir.path().join("data"), &[&flags[..], &["--adapter-beside", &next.url]].concat());

@@ -18,34 +18,72 @@ pub struct EndpointLimits {
     /// Files in a row are one endpoint of a flight until they have this many bytes.
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = parse_bytes)]
     pub endpoint_bytes: u64,
+
+    /// Largest message of a flight that a client may ask for.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_bytes)]
+    pub flight_message_bytes_max: u64,
 }
 
 impl EndpointLimits {
-    /// Parts a version's segments, in their order, into runs.
-    fn ranges(&self, segments: &[SegmentRef]) -> Vec<(usize, usize)> {
-        let (mut ranges, mut from, mut rows, mut bytes) = (Vec::new(), 0, 0, 0);
+    /// Parts a version's segments, in their order: runs of small ones, and if all rows are asked for places of a large one;
+    /// what a condition takes is looked for in a segment as a whole.
+    fn parts(&self, segments: &[SegmentRef], are_all_rows: bool) -> Vec<Part> {
+        let (mut parts, mut from, mut rows, mut bytes) = (Vec::new(), 0, 0, 0);
+        let run = |from, to| (from < to).then_some(Part { segments: (from, to), places: None });
         for (i, segment) in segments.iter().enumerate() {
+            let pieces = self.pieces(segment);
+            if are_all_rows && pieces > 1 {
+                parts.extend(run(from, i));
+                parts.extend(pieces_of(i, segment, pieces));
+                (from, rows, bytes) = (i + 1, 0, 0);
+                continue;
+            }
             rows += segment.live_rows();
             bytes += segment.size_bytes;
-            if rows >= self.endpoint_rows || bytes >= self.endpoint_bytes || i + 1 == segments.len() {
-                ranges.push((from, i + 1));
+            if rows >= self.endpoint_rows || bytes >= self.endpoint_bytes {
+                parts.extend(run(from, i + 1));
                 (from, rows, bytes) = (i + 1, 0, 0);
             }
         }
-        ranges
+        parts.extend(run(from, segments.len()));
+        parts
+    }
+
+    /// In how many pieces a segment is fetched.
+    fn pieces(&self, segment: &SegmentRef) -> u64 {
+        let by_rows = segment.rows.div_ceil(self.endpoint_rows.max(1));
+        by_rows.max(segment.size_bytes.div_ceil(self.endpoint_bytes.max(1))).min(segment.rows.max(1))
     }
 }
 
-/// Endpoints in the order of the rows, each of one or several segments; a table, a difference and what has a limit have
+/// What is fetched at one end of a flight.
+#[derive(Debug, PartialEq)]
+struct Part {
+    segments: (usize, usize),
+    /// Rows at these places, if it is a part of one segment.
+    places: Option<(u32, u32)>,
+}
+
+/// About equally long runs of a segment's rows.
+fn pieces_of(number: usize, segment: &SegmentRef, pieces: u64) -> impl Iterator<Item = Part> {
+    let (rows, length) = (segment.rows, segment.rows.div_ceil(pieces));
+    let starts = (0..rows).step_by(length as usize);
+    starts.map(move |start| Part {
+        segments: (number, number + 1),
+        places: Some((start as u32, (start + length).min(rows) as u32)),
+    })
+}
+
+/// Endpoints in the order of the rows, each of several segments, one, or a part of one; a table, a difference and what has a limit have
 /// one; a version without segments has one that gives the schema.
 pub(super) fn info_of(bound: &Bound, limits: &EndpointLimits, descriptor: FlightDescriptor) -> Result<FlightInfo> {
     let segments = &bound.version.segments;
     let is_one = bound.request.table.is_some() || bound.request.diff_from.is_some();
-    let whole = bound.request.limit.is_some() || segments.len() < 2;
-    let ranges = match segments.len() {
+    let is_whole = bound.request.limit.is_some() || segments.is_empty();
+    let parts = match segments.len() {
         _ if is_one => vec![None],
-        count if whole => vec![Some((0, count))],
-        _ => limits.ranges(segments).into_iter().map(Some).collect(),
+        count if is_whole => vec![Some(Part { segments: (0, count), places: None })],
+        _ => limits.parts(segments, bound.rows.is_some()).into_iter().map(Some).collect(),
     };
     let rows = bound.rows.map_or(-1, u64::cast_signed);
     let mut info = FlightInfo::new()
@@ -55,8 +93,9 @@ pub(super) fn info_of(bound: &Bound, limits: &EndpointLimits, descriptor: Flight
         .with_total_records(rows)
         .with_ordered(true)
         .with_app_metadata(about(bound).to_string());
-    for range in ranges {
-        let ticket = ExportRequest { segments: range, erased_in: bound.erased_in(), ..bound.request.clone() };
+    for part in parts {
+        let (segments, places) = part.map_or((None, None), |part| (Some(part.segments), part.places));
+        let ticket = ExportRequest { segments, places, erased_in: bound.erased_in(), ..bound.request.clone() };
         let ticket = TicketRequest::all(ticket).seal();
         info = info.with_endpoint(FlightEndpoint::new().with_ticket(Ticket::new(ticket)));
     }
@@ -81,8 +120,8 @@ mod tests {
     use super::*;
     use ukimet_model::Sha256;
 
-    #[test]
-    fn small_segments_share_an_endpoint_until_it_is_large_enough() {
+    /// Segments of so many rows and bytes, as `from-to`, with the places in one behind a colon.
+    fn parts_of(segments: &[(u64, u64)], are_all_rows: bool) -> String {
         let hash = Sha256([0; 32]);
         let segment = |(rows, size_bytes)| SegmentRef {
             parquet: hash,
@@ -93,13 +132,33 @@ mod tests {
             size_bytes,
             deletes: None,
         };
-        let ranges = |segments: &[(u64, u64)]| {
-            let limits = EndpointLimits { endpoint_rows: 10, endpoint_bytes: 100 };
-            limits.ranges(&segments.iter().copied().map(segment).collect::<Vec<_>>())
-        };
-        assert_eq!(ranges(&[(1, 1); 9]), [(0, 9)]);
-        assert_eq!(ranges(&[(1, 1); 25]), [(0, 10), (10, 20), (20, 25)], "by rows");
-        assert_eq!(ranges(&[(1, 60); 5]), [(0, 2), (2, 4), (4, 5)], "by bytes");
-        assert_eq!(ranges(&[(50, 1), (50, 1)]), [(0, 1), (1, 2)]);
+        let limits = EndpointLimits { endpoint_rows: 10, endpoint_bytes: 100, flight_message_bytes_max: 1 };
+        let parts = limits.parts(&segments.iter().copied().map(segment).collect::<Vec<_>>(), are_all_rows);
+        let written = parts.iter().map(|Part { segments: (from, to), places }| {
+            let places = places.map(|(from, to)| format!(":{from}-{to}")).unwrap_or_default();
+            format!("{from}-{to}{places}")
+        });
+        written.collect::<Vec<_>>().join(" ")
+    }
+
+    fn parts(segments: &[(u64, u64)]) -> String {
+        parts_of(segments, true)
+    }
+
+    #[test]
+    fn small_segments_share_an_endpoint_until_it_is_large_enough() {
+        assert_eq!(parts(&[(1, 1); 9]), "0-9");
+        assert_eq!(parts(&[(1, 1); 25]), "0-10 10-20 20-25", "by rows");
+        assert_eq!(parts(&[(1, 60); 5]), "0-2 2-4 4-5", "by bytes");
+        assert_eq!(parts(&[(10, 1), (10, 1)]), "0-1 1-2");
+    }
+
+    #[test]
+    fn a_large_segment_is_fetched_in_pieces() {
+        assert_eq!(parts(&[(25, 1)]), "0-1:0-9 0-1:9-18 0-1:18-25", "by rows");
+        assert_eq!(parts(&[(4, 200)]), "0-1:0-2 0-1:2-4", "by bytes");
+        assert_eq!(parts(&[(1, 900)]), "0-1", "a row is never cut");
+        assert_eq!(parts_of(&[(25, 1), (11, 1)], false), "0-1 1-2", "a condition is tested once a segment");
+        assert_eq!(parts(&[(1, 1), (25, 1), (11, 1)]), "0-1 1-2:0-9 1-2:9-18 1-2:18-25 2-3:0-6 2-3:6-11");
     }
 }
