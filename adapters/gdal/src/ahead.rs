@@ -1,4 +1,4 @@
-//! Rows of a layer are read while those before them are normalised: two threads, one batch between them.
+//! Rows of a layer are read while those before them are looked at or normalised: two threads, one batch between them.
 
 use arrow_array::RecordBatch;
 use std::panic::resume_unwind;
@@ -6,12 +6,30 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use ukimet_adapter_sdk::{DerivedFile, RowSink};
 use ukimet_model::{Error, LayerReport, QuarantinedRow, Result, Verdict};
-use ukimet_normalize::Plan;
+use ukimet_normalize::{Plan, Survey};
 
 /// A raw batch, and the file that was made of its row.
 pub(crate) struct RawRows {
     pub(crate) raw: RecordBatch,
     pub(crate) asset: Option<DerivedFile>,
+}
+
+/// Shows the rows that `next` reads to the survey as long as it has to see more, and ends it.
+///
+/// One batch more may be read than is looked at; what fails there fails when it is read again.
+///
+/// # Errors
+///
+/// Those of reading and of the survey, the first in the order of rows.
+pub(crate) fn survey_rows(survey: Survey, next: impl FnMut() -> Result<Option<RecordBatch>>) -> Result<Plan> {
+    beside(next, move |read| {
+        let mut survey = survey;
+        while survey.needs_more() {
+            let Ok(batch) = read.recv() else { break };
+            survey.observe(&batch?)?;
+        }
+        survey.finish()
+    })
 }
 
 /// Gives the rows that `next` reads to the sink, normalised, with what was found; the report, and the verdicts that are left.
@@ -24,24 +42,32 @@ pub(crate) struct RawRows {
 pub(crate) fn give_rows(
     plan: Plan,
     may_be_empty: bool,
-    mut next: impl FnMut() -> Result<Option<RawRows>>,
+    next: impl FnMut() -> Result<Option<RawRows>>,
     sink: &mut dyn RowSink,
 ) -> Result<(LayerReport, Vec<Verdict>)> {
+    beside(next, move |read| normalize(plan, may_be_empty, &read, sink))
+}
+
+/// Takes what `next` reads on another thread, item after item; an error is the last one.
+fn beside<T: Send, R: Send>(
+    mut next: impl FnMut() -> Result<Option<T>>,
+    take: impl FnOnce(Receiver<Result<T>>) -> Result<R> + Send,
+) -> Result<R> {
     thread::scope(|scope| {
-        // A batch is handed over, none waits: the next one is read meanwhile.
+        // An item is handed over, none waits: the next one is read meanwhile.
         let (sender, receiver) = sync_channel(0);
-        let normalizing = thread::Builder::new()
-            .spawn_scoped(scope, move || normalize(plan, may_be_empty, &receiver, sink))
+        let taking = thread::Builder::new()
+            .spawn_scoped(scope, move || take(receiver))
             .map_err(|error| Error::unavailable("starting a thread for the rules").caused_by(error))?;
         while let Some(read) = next().transpose() {
             let is_last = read.is_err();
-            // Nobody takes it any more if a row before it failed.
+            // Nobody takes it any more if a row before it failed, or enough was seen.
             if sender.send(read).is_err() || is_last {
                 break;
             }
         }
         drop(sender);
-        normalizing.join().unwrap_or_else(|panic| resume_unwind(panic))
+        taking.join().unwrap_or_else(|panic| resume_unwind(panic))
     })
 }
 
@@ -89,7 +115,7 @@ pub(crate) fn give_findings(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::{ArrayRef, Int64Array};
+    use arrow_array::{ArrayRef, Int64Array, StringArray};
     use arrow_schema::{DataType, Field, Schema, SchemaRef};
     use std::sync::Arc;
     use std::sync::mpsc::channel;
@@ -173,5 +199,43 @@ mod tests {
         assert!(told(None, Some(2)).contains("full"));
         assert!(told(Some(2), Some(1)).contains("full"), "the row before comes first");
         assert!(told(Some(1), Some(1)).contains("cut"));
+    }
+
+    /// Surveys a column of text of which every row has to be seen, or of numbers of which none has to be, and reads until the
+    /// batch of this number fails.
+    fn survey(is_text: bool, reading_fails_at: usize) -> Result<()> {
+        let data_type = if is_text { DataType::Utf8 } else { DataType::Int64 };
+        let schema = Arc::new(Schema::new(vec![Field::new("n", data_type, true)]));
+        let layer = SourceLayer {
+            name: "layer".to_owned(),
+            format: "test".to_owned(),
+            schema: Arc::clone(&schema),
+            raw_names: None,
+            crs: None,
+            encoding: SourceEncoding::Utf8 { transcoded_from: None },
+            untyped: is_text,
+        };
+        let survey = Survey::begin(&layer, &Declared::default(), &Limits::default())?;
+        let mut begun = 0;
+        let next = || {
+            begun += 1;
+            if begun == reading_fails_at {
+                return Err(Error::invalid_data("the file is cut"));
+            }
+            let column: ArrayRef = if is_text {
+                Arc::new(StringArray::from(vec![begun.to_string()]))
+            } else {
+                Arc::new(Int64Array::from(vec![7]))
+            };
+            Ok((begun <= 3).then(|| RecordBatch::try_new(Arc::clone(&schema), vec![column]).expect("fits")))
+        };
+        survey_rows(survey, next).map(drop)
+    }
+
+    #[test]
+    fn a_survey_fails_where_reading_does_if_it_has_to_see_that_row() {
+        survey(true, 9).expect("all are seen");
+        assert!(survey(true, 3).expect_err("cut").message().contains("cut"));
+        survey(false, 1).expect("none has to be seen");
     }
 }

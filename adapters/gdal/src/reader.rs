@@ -1,12 +1,13 @@
 //! The adapter itself: every layer is read twice, once to decide and once to give its rows away.
 
-use crate::ahead::{RawRows, give_findings, give_rows};
+use crate::ahead::{RawRows, give_findings, give_rows, survey_rows};
 use crate::formats::{self, FORMATS, name_of_bytes};
 use crate::gdal;
 use crate::limits::ReadLimits;
 use crate::raster::{RASTER_DRIVERS, cut};
 use crate::source::{Context, Rows, Source, Staged, finding};
 use crate::stage::{Stage, stage};
+use arrow_array::RecordBatch;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -189,12 +190,11 @@ impl Opened {
                 survey.expect(schema)?;
             }
             let mut count = RowCount::new(limits.rows_max);
-            while survey.needs_more() {
-                let Some(batch) = rows.next()? else { break };
-                count.add(batch.num_rows())?;
-                survey.observe(&batch)?;
-            }
-            survey.finish()?
+            survey_rows(survey, || {
+                let batch = rows.next()?;
+                count.add(batch.as_ref().map_or(0, RecordBatch::num_rows))?;
+                Ok(batch)
+            })?
         };
         sink.begin_layer(&layer.info.name, &plan.schema(), plan.source_columns())?;
         let mut rows = source.rows(layer.layer, rows_max)?;

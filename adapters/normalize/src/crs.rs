@@ -15,6 +15,7 @@ mod operation;
 mod plan;
 mod qaztrf;
 mod region;
+mod tiles;
 mod transform;
 
 pub use grids::Grids;

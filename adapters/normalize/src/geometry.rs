@@ -5,6 +5,7 @@
 //! than a configured share: what is published is valid. Null stays null, empty stays empty.
 
 mod rings;
+mod side_by_side;
 mod validity;
 
 pub(crate) use validity::canonical;
@@ -15,7 +16,7 @@ use crate::findings::{Findings, example, show, step};
 use arrow_array::builder::BinaryBuilder;
 use arrow_array::{Array, BinaryArray};
 use std::collections::BTreeMap;
-use ukimet_model::wkb::{self, GeometryType, Shape, WkbError};
+use ukimet_model::wkb::{self, Shape, WkbError};
 use ukimet_model::{BoundingBox, Error, LayerReport, ProcessStep, Result, Severity};
 use validity::{Repair, Verdict};
 
@@ -154,10 +155,11 @@ impl GeometryRule {
         findings: &mut Findings,
     ) -> BTreeMap<usize, Vec<u8>> {
         let mut repairs = BTreeMap::new();
-        for (i, shape) in shapes.iter_mut().enumerate() {
-            let Some(known) = shape.filter(|s| s.vertices > 0 && !is_puntal(s.kind)) else { continue };
+        let verdicts = side_by_side::verdicts(column, shapes, self.limits.repair_vertices_max);
+        for ((i, shape), verdict) in shapes.iter_mut().enumerate().zip(verdicts) {
+            let (Some(known), Some(verdict)) = (*shape, verdict) else { continue };
             let row = row_first + i as u64;
-            match validity::test(column.value(i), &known, known.vertices <= self.limits.repair_vertices_max) {
+            match verdict {
                 Verdict::Valid => report_quirks(column.value(i), row, findings),
                 Verdict::Repaired(repair) if self.is_allowed(&repair) => {
                     *shape = wkb::inspect(&repair.wkb).ok();
@@ -313,10 +315,6 @@ fn refuse(error: WkbError, row: u64, findings: &mut Findings) -> Result<()> {
     };
     findings.add(rule, Severity::Error, message, 1, [example(Some(row), None, &error.to_string(), None)]);
     Ok(())
-}
-
-fn is_puntal(kind: GeometryType) -> bool {
-    matches!(kind, GeometryType::Point | GeometryType::MultiPoint)
 }
 
 fn union(a: Option<[f64; 4]>, b: Option<[f64; 4]>) -> Option<[f64; 4]> {

@@ -27,7 +27,7 @@ use ukimet_model::batch::{check_schema, geometry_field};
 use ukimet_model::{Batch, Error, LayerReport, QuarantinedRow, Result, Severity, Verdict};
 
 /// The version of the rule set, in every receipt. It changes when the same bytes would give other rows.
-pub const RULES_VERSION: &str = "3";
+pub const RULES_VERSION: &str = "4";
 
 struct Decisions {
     text: TextPlan,

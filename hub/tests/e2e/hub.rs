@@ -15,7 +15,7 @@ pub struct Hub {
 }
 
 /// The rules of the bundled adapter.
-pub const RULES: &str = "3";
+pub const RULES: &str = "4";
 
 pub fn ukimet() -> Command {
     Command::new(env!("CARGO_BIN_EXE_ukimet"))

@@ -70,6 +70,11 @@ impl Gate {
         Self { region, share_max, ..self }
     }
 
+    /// Whether the numbers are degrees.
+    pub(super) fn is_geographic(&self) -> bool {
+        self.is_geographic
+    }
+
     /// Looks at a row's numbers as they came; whether the row goes on.
     pub(super) fn before(&mut self, shape: &wkb::Shape, row: u64, findings: &mut Findings) -> bool {
         self.rows += 1;

@@ -1,6 +1,7 @@
 //! Coordinates of a batch through the pinned pipeline, with every row checked before and after.
 
 use super::gate::Gate;
+use super::tiles::Tiles;
 use super::{CrsPlan, guarded};
 use crate::findings::Findings;
 use proj::Proj;
@@ -14,6 +15,8 @@ pub(crate) struct Transform {
     plan: CrsPlan,
     gate: Gate,
     proj: Option<Proj>,
+    /// What is faster than PROJ and gives the same; `None` if nothing is.
+    tiles: Option<Tiles>,
     positions: u64,
 }
 
@@ -21,7 +24,9 @@ impl Transform {
     pub(crate) fn new(mut plan: CrsPlan) -> Self {
         let none = Gate::new(String::new(), true, None, None);
         let gate = std::mem::replace(&mut plan.gate, none);
-        Self { plan, gate, proj: None, positions: 0 }
+        let pipeline = plan.operation.pipeline.as_deref();
+        let tiles = pipeline.and_then(|pipeline| Tiles::of(pipeline, gate.is_geographic()));
+        Self { plan, gate, proj: None, tiles, positions: 0 }
     }
 
     /// Whether coordinates stay as they are.
@@ -39,6 +44,9 @@ impl Transform {
             self.gate.finish()?;
         }
         self.plan.step.count = self.positions;
+        if let Some(tiles) = &self.tiles {
+            self.plan.step.parameters.insert("evaluation".to_owned(), tiles.description());
+        }
         Ok(self.plan.step)
     }
 
@@ -99,7 +107,11 @@ impl Transform {
         };
         let mut failed = Vec::new();
         for (i, chunk) in points.chunks_mut(CHUNK).enumerate() {
-            for (at, before) in convert(&proj, chunk) {
+            let found = match &mut self.tiles {
+                Some(tiles) => convert_with_tiles(&proj, tiles, chunk),
+                None => convert(&proj, chunk),
+            };
+            for (at, before) in found {
                 let at = i * CHUNK + at;
                 // One finding a row, however many of its positions fail.
                 if failed.last().is_none_or(|last| row_of(*last) != row_of(at)) {
@@ -116,6 +128,15 @@ impl Transform {
     fn in_xy_order(&self, [x_min, y_min, x_max, y_max]: [f64; 4]) -> [f64; 4] {
         if self.plan.is_swapped { [y_min, x_min, y_max, x_max] } else { [x_min, y_min, x_max, y_max] }
     }
+}
+
+/// As [`convert`], and most of them without PROJ.
+fn convert_with_tiles(proj: &Proj, tiles: &mut Tiles, chunk: &mut [(f64, f64)]) -> Vec<(usize, (f64, f64))> {
+    let others = tiles.apply(proj, chunk);
+    let mut left: Vec<(f64, f64)> = others.iter().map(|at| chunk[*at]).collect();
+    let failed = convert(proj, &mut left);
+    others.iter().zip(&left).for_each(|(at, after)| chunk[*at] = *after);
+    failed.into_iter().map(|(at, before)| (others[at], before)).collect()
 }
 
 /// Converts one chunk; the positions that cannot be, as they came.
