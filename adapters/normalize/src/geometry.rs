@@ -6,6 +6,7 @@
 
 mod rings;
 mod side_by_side;
+mod simple;
 mod validity;
 
 pub(crate) use validity::canonical;

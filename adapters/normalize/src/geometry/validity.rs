@@ -1,6 +1,7 @@
 //! Validity by one authority, GEOS: what is valid stays, what is not is repaired and measured.
 
 use super::rings;
+use super::simple::is_surely_valid;
 use geos::{CoordDimensions, Geom, Geometry, WKBWriter};
 use ukimet_model::wkb::{self, GeometryType};
 
@@ -65,6 +66,9 @@ impl Repair {
 pub(super) fn test(bytes: &[u8], shape: &wkb::Shape, may_be_repaired: bool) -> Verdict {
     let flat = (shape.has_z || shape.has_m).then(|| wkb::to_canonical(bytes, true).ok()).flatten();
     let tested = flat.as_deref().unwrap_or(bytes);
+    if is_surely_valid(tested) {
+        return Verdict::Valid;
+    }
     let (reason, completed) = if let Ok(geometry) = Geometry::new_from_wkb(tested) {
         if geometry.is_valid().unwrap_or(false) {
             return Verdict::Valid;
