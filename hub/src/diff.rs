@@ -9,14 +9,14 @@ mod page;
 mod shapes;
 mod words;
 
-use crate::files::RowFile;
+use crate::files::{FileFormat, FileOptions, FileSubject, RowFile, Scratch};
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_schema::SchemaRef;
 use clap::{Args, ValueEnum};
 use flat::{flat, with_text_places, without_empty};
 use std::fs::File;
-use std::path::Path;
+use std::io::BufWriter;
 use ukimet_model::error::quoted;
 use ukimet_model::{ChangeCounts, Error, Result};
 
@@ -133,8 +133,17 @@ impl DiffFile {
             return Ok(Self::Page(Box::new(Page::new(heading, options)), file));
         }
         let schema = shaped(format, &RecordBatch::new_empty(schema.clone()))?.schema();
-        let name = format!("rows.{}", format.name());
-        RowFile::create(Path::new(&name), file, &schema).map(|rows| Self::Rows(rows, format))
+        let subject = FileSubject {
+            name: "difference".to_owned(),
+            schema,
+            published_s: None,
+            scratch: Scratch::new(std::env::temp_dir(), u64::MAX),
+            // What differs is compared with what a source says.
+            options: FileOptions { is_raw: true, has_bom: false },
+        };
+        let written = FileFormat::of_file(&format!("rows.{}", format.name()))?;
+        let rows = RowFile::begin(written, Box::new(BufWriter::new(file)), &subject)?;
+        Ok(Self::Rows(rows, format))
     }
 
     /// Writes further rows.
@@ -156,7 +165,7 @@ impl DiffFile {
     /// `Unavailable` if it cannot be written.
     pub fn finish(self) -> Result<()> {
         match self {
-            Self::Rows(rows, _) => rows.finish(),
+            Self::Rows(rows, _) => rows.finish().map(drop),
             Self::Page(page, file) => page.write(file),
         }
     }

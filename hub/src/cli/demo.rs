@@ -1,13 +1,14 @@
 //! `ukimet demo`.
 
 use crate::bundle::Bundle;
-use crate::cli::export::export;
+use crate::cli::export::{Target, export};
 use crate::cli::push::{metadata, print_outcome};
 use crate::cli::search::{print_datasets, search};
 use crate::cli::{output, serve};
 use crate::client::{Client, PushFile};
 use crate::config::Config;
 use crate::export::ExportRequest;
+use crate::files::FileOptions;
 use crate::server::Hub;
 use clap::{Args, Parser};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -145,7 +146,8 @@ async fn export_and_read_back(client: &Client, dataset: &DatasetId, path: &Path)
     let bbox: BoundingBox = ALMATY.parse()?;
     let selector = ukimet_model::VersionSelector { dataset: dataset.clone(), version: None };
     let request = ExportRequest { bbox: Some(bbox), ..ExportRequest::all(selector) };
-    let rows = export(client, &request, path, None).await?;
+    let target = Target { path, options: FileOptions::default() };
+    let (rows, _) = export(client, &request, target, None).await?;
     let file = File::open(path).map_err(|e| Error::internal("opening the export").caused_by(e))?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)
         .and_then(ParquetRecordBatchReaderBuilder::build)

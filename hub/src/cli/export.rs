@@ -4,14 +4,14 @@ use crate::cli::output;
 use crate::cli::valid::ValidOptions;
 use crate::client::{Client, DEFAULT_HUB};
 use crate::export::{ExportRequest, RowsDigest};
-use crate::files::RowFile;
+use crate::files::{FileFormat, FileOptions, FileSubject, Losses, RowFile, Scratch};
 use crate::filter::WrittenFilter;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use clap::Args;
 use serde_json::json;
 use std::cell::RefCell;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use ukimet_model::{BoundingBox, Error, Result, SnapshotId, VersionSelector};
@@ -20,8 +20,13 @@ use ukimet_proto::v1;
 
 /// Export a dataset or a part of it into a file.
 ///
-/// The ending of the file says the format: .parquet (GeoParquet), .arrow (Arrow IPC), .geojson, .ndjson (a GeoJSON feature a line),
-/// .csv (geometry as WKT), .tif (the dataset's raster, or with --bbox the part of it that the box touches).
+/// The ending of the file says the format: .parquet (GeoParquet), .arrow (Arrow IPC file), .arrows (Arrow IPC stream),
+/// .geojson, .ndjson (a GeoJSON feature a line), .csv (geometry as WKT), .fgb (FlatGeobuf), .gpkg (GeoPackage), .shp.zip
+/// (Shapefile, with what it has no place for in LOSSES.txt), .xlsx (geometry as WKT), .tif (the dataset's raster, or with
+/// --bbox the part of it that the box touches).
+///
+/// In a .csv, text that a spreadsheet would calculate (it begins with = + - @, a tab or a carriage return) gets an
+/// apostrophe before it, unless --raw.
 #[derive(Args)]
 pub struct ExportCommand {
     /// The dataset, and perhaps its version.
@@ -50,6 +55,12 @@ pub struct ExportCommand {
     /// Get the hub's signed receipt, check the rows against it as they come, and keep it in this file.
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
+    /// In a .csv, leave text as it is that a spreadsheet would calculate.
+    #[arg(long)]
+    raw: bool,
+    /// Begin a .csv with a byte order mark, by which office programs know UTF-8.
+    #[arg(long)]
+    bom: bool,
     /// The hub.
     #[arg(long, value_name = "URL", default_value = DEFAULT_HUB)]
     hub: String,
@@ -75,15 +86,21 @@ impl ExportCommand {
         if ending.is_some_and(|ending| ["tif", "tiff"].contains(&ending.as_str())) {
             return self.raster(&client).await;
         }
-        let rows = match &self.receipt {
-            Some(path) => export_with_receipt(&client, &request, &self.output, path).await?,
-            None => export(&client, &request, &self.output, None).await?,
+        let target = Target { path: &self.output, options: FileOptions { is_raw: self.raw, has_bom: self.bom } };
+        let (rows, losses) = match &self.receipt {
+            Some(path) => export_with_receipt(&client, &request, target, path).await?,
+            None => export(&client, &request, target, None).await?,
         };
         let path = self.output.display();
         if self.json {
-            output::document(&json!({ "dataset": self.dataset.to_string(), "rows": rows, "file": path.to_string() }));
+            let lost = (!losses.is_empty()).then(|| losses.to_string());
+            let dataset = self.dataset.to_string();
+            output::document(&json!({ "dataset": dataset, "rows": rows, "file": path.to_string(), "losses": lost }));
         } else {
             output::line(&format!("{} of {} in {path}", output::counted(rows, "row"), self.dataset));
+        }
+        if !losses.is_empty() {
+            output::remark(&format!("the format has no place for all of it: {losses}"));
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -125,37 +142,55 @@ impl ExportCommand {
     }
 }
 
+/// The file that rows go into, whose ending says the format.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// Where it will be.
+    pub path: &'a Path,
+    /// What was chosen of its format.
+    pub options: FileOptions,
+}
+
 /// Exports what a request means, checked against the hub's receipt of it, which is kept beside.
-async fn export_with_receipt(client: &Client, request: &ExportRequest, path: &Path, kept: &Path) -> Result<u64> {
+async fn export_with_receipt(
+    client: &Client,
+    request: &ExportRequest,
+    target: Target<'_>,
+    kept: &Path,
+) -> Result<(u64, Losses)> {
     let mut file = output::NewFile::create(kept)?;
     let signed = SignedReceipt::parse(&client.act("receipt", request.to_json()).await?)?;
     let receipt = signed.verify(&signed.hub)?;
     // The receipt says which version was meant.
     let bound = ExportRequest::from_json(receipt.request.as_bytes())?;
-    let rows = export(client, &bound, path, Some(receipt)).await?;
+    let written = export(client, &bound, target, Some(receipt)).await?;
     let json = serde_json::to_string_pretty(&signed).map_err(|e| Error::internal("a receipt as JSON").caused_by(e))?;
     writeln!(file, "{json}").map_err(|e| Error::unavailable("writing the receipt failed").caused_by(e))?;
     file.publish()?;
-    Ok(rows)
+    Ok(written)
 }
 
 /// Writes what a request means into a file, which appears when it is complete and, if there is one, as its receipt says;
-/// answers with the number of rows.
+/// answers with the number of rows and what the format has no place for.
 pub async fn export(
     client: &Client,
     request: &ExportRequest,
-    path: &Path,
+    Target { path, options }: Target<'_>,
     receipt: Option<&ExportReceipt>,
-) -> Result<u64> {
+) -> Result<(u64, Losses)> {
     let new = output::NewFile::create(path)?;
     let (bar, target) = (output::bar(None, "rows", false), new.handle()?);
+    let scratch = Scratch::new(new.folder(), u64::MAX);
     // Both closures need it, one after the other.
     let writing: RefCell<Option<Writing>> = RefCell::new(None);
     let begin = |schema: SchemaRef, total: Option<u64>| {
         if let Some(total) = total {
             bar.set_length(total);
         }
-        let (file, digest) = (RowFile::create(path, target, &schema)?, RowsDigest::new(&schema));
+        let (name, format) = (request.dataset.name().to_owned(), FileFormat::of_file(&path.to_string_lossy())?);
+        let subject = FileSubject { name, schema: SchemaRef::clone(&schema), published_s: None, scratch, options };
+        let file = RowFile::begin(format, Box::new(BufWriter::new(target)), &subject)?;
+        let digest = RowsDigest::new(&schema);
         *writing.borrow_mut() = Some(Writing { file, schema, digest, is_hashed: receipt.is_some(), rows: 0 });
         Ok(())
     };
@@ -168,9 +203,9 @@ pub async fn export(
     };
     client.pull(request.to_json(), begin, take).await?;
     bar.finish_and_clear();
-    let rows = writing.into_inner().expect("a pull that ended well has begun").finish(receipt)?;
+    let written = writing.into_inner().expect("a pull that ended well has begun").finish(receipt)?;
     new.publish()?;
-    Ok(rows)
+    Ok(written)
 }
 
 /// A file being written, and the hashes of its rows where they are wanted.
@@ -192,12 +227,11 @@ impl Writing {
     }
 
     /// Completes the file, if it has the rows of the receipt.
-    fn finish(self, receipt: Option<&ExportReceipt>) -> Result<u64> {
+    fn finish(self, receipt: Option<&ExportReceipt>) -> Result<(u64, Losses)> {
         if let Some(receipt) = receipt {
             let (rows, columns) = self.digest.finish(&self.schema);
             receipt.check_rows(rows, &columns)?;
         }
-        self.file.finish()?;
-        Ok(self.rows)
+        Ok((self.rows, self.file.finish()?))
     }
 }

@@ -121,6 +121,12 @@ impl NewFile {
         Ok(Self { temporary: temporary.map_err(|e| unwritable(path, &e))?, path: path.to_owned() })
     }
 
+    /// The folder that the file will be in.
+    pub fn folder(&self) -> PathBuf {
+        let folder = self.temporary.path().parent();
+        folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+    }
+
     /// A further handle to the file.
     pub fn handle(&self) -> Result<std::fs::File> {
         self.temporary.as_file().try_clone().map_err(|e| unwritable(&self.path, &e))

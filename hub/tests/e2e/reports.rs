@@ -69,7 +69,7 @@ fn pull(hub: &Hub, command: &Value) -> Vec<RecordBatch> {
 /// The names and codes of the published rows, sorted.
 fn published(dir: &Path, hub: &Hub, dataset: &str) -> Vec<String> {
     let out = dir.join("out.csv");
-    let (code, _) = hub.ask(&["export", dataset, "-o", out.to_str().expect("text")]);
+    let (code, _) = hub.ask(&["export", dataset, "--raw", "-o", out.to_str().expect("text")]);
     assert_eq!(code, 0);
     let text = fs::read_to_string(out).expect("a file");
     let mut lines: Vec<String> = text.lines().skip(1).map(str::to_owned).collect();

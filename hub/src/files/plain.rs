@@ -1,0 +1,49 @@
+//! Columns without dictionaries: a transport may send texts as codes, a file says the values.
+
+use super::{FileSubject, failed};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use std::sync::Arc;
+use ukimet_model::Result;
+
+/// The columns as a file has them.
+pub(super) struct Plain {
+    schema: SchemaRef,
+    has_codes: bool,
+}
+
+/// A subject without dictionaries.
+pub(super) fn subject(subject: &FileSubject) -> (Plain, FileSubject) {
+    let fields = subject.schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Dictionary(_, value) => {
+            let plain = Field::new(field.name(), value.as_ref().clone(), field.is_nullable());
+            Arc::new(plain.with_metadata(field.metadata().clone()))
+        }
+        _ => Arc::clone(field),
+    });
+    let fields: Vec<_> = fields.collect();
+    let has_codes = subject.schema.fields().iter().any(|field| matches!(field.data_type(), DataType::Dictionary(..)));
+    let schema = Arc::new(Schema::new_with_metadata(fields, subject.schema.metadata().clone()));
+    let plain = FileSubject {
+        name: subject.name.clone(),
+        schema: Arc::clone(&schema),
+        published_s: subject.published_s,
+        scratch: subject.scratch.clone(),
+        options: subject.options,
+    };
+    (Plain { schema, has_codes }, plain)
+}
+
+impl Plain {
+    /// Rows with values in place of codes.
+    pub(super) fn rows(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        if !self.has_codes {
+            return Ok(rows.clone());
+        }
+        let columns = rows.columns().iter().zip(self.schema.fields());
+        let columns = columns.map(|(column, field)| arrow_cast::cast(column, field.data_type()).map_err(failed));
+        let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map_err(failed)
+    }
+}
