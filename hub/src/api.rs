@@ -2,8 +2,10 @@
 
 pub mod body;
 pub mod catalog;
+mod conditions;
 pub mod coverage;
 pub mod diff;
+mod download;
 pub mod flight;
 pub mod http;
 pub mod push;

@@ -3,6 +3,7 @@
 use crate::api::flight::EndpointLimits;
 use crate::compacting::CompactionLimits;
 use crate::diff::PageLimits;
+use crate::download::DownloadLimits;
 use crate::filter::FilterLimits;
 use crate::store::StoreOptions;
 use crate::usage::UsageLimits;
@@ -253,6 +254,10 @@ pub struct Config {
     /// How much a client fetches at one end of a flight.
     #[command(flatten)]
     pub endpoints: EndpointLimits,
+
+    /// How much a download over HTTP may cost.
+    #[command(flatten)]
+    pub downloads: DownloadLimits,
 
     /// How much of a difference a page shows.
     #[command(flatten)]

@@ -15,6 +15,7 @@ pub mod config;
 pub mod coverage;
 mod delta;
 pub mod diff;
+pub mod download;
 pub mod export;
 pub mod files;
 pub mod filter;

@@ -11,6 +11,7 @@ use crate::compacting::compact_now_and_then;
 use crate::config::Config;
 use crate::coverage::Coverages;
 use crate::delta::DeltaLogs;
+use crate::download::{DownloadParts, Downloads};
 use crate::export::{Export, Receipts};
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
@@ -365,9 +366,17 @@ async fn routes(
     let reflection = described().build_v1().map_err(undescribed)?;
     // Several clients still ask for the older version.
     let reflection_alpha = described().build_v1alpha().map_err(undescribed)?;
+    let parts = DownloadParts {
+        export: export.clone(),
+        metrics: Arc::clone(&metrics),
+        usage: usage.clone(),
+        scratch: catalog.scratch_dir().to_owned(),
+        room: room(catalog, config.disk_reserve),
+    };
     let pages = Pages {
         export: export.clone(),
         coverages: coverages.clone(),
+        downloads: Downloads::new(parts, config.downloads),
         diff_page: config.diff_page,
         metrics,
         draining: draining.clone(),

@@ -1,5 +1,6 @@
 //! Rasters over HTTP: the kept file by ranges, as programs read Cloud Optimized `GeoTIFF` from afar, or a part by a box.
 
+use crate::api::conditions::{Asked, names, parse_range};
 use crate::api::http::Pages;
 use crate::api::report::refusal;
 use crate::coverage::{Coverage, file_parts};
@@ -9,7 +10,6 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
-use std::ops::Range;
 use ukimet_model::{BoundingBox, Error, Result, SnapshotId, VersionChoice, VersionSelector};
 
 /// What may be asked for in an address.
@@ -105,69 +105,5 @@ fn whole_or_range(coverage: Coverage, file_name: &str, asked: &HeaderMap, is_fix
             headers.insert(header::CONTENT_RANGE, value(&format!("bytes */{size_bytes}"))?);
             Ok((StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response())
         }
-    }
-}
-
-/// Whether a list of tags has one, weak or strong.
-fn names(tags: &str, tag: &str) -> bool {
-    tags.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
-}
-
-/// What a `Range` header means.
-#[derive(Debug, PartialEq)]
-enum Asked {
-    /// All, because it is no range of bytes, or several: then the whole is a right answer too.
-    All,
-    /// These bytes.
-    Part(Range<u64>),
-    /// Bytes that the file does not have.
-    Nothing,
-}
-
-fn parse_range(header: &str, size_bytes: u64) -> Asked {
-    let Some((first, last)) = header.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
-        return Asked::All;
-    };
-    let (first, last) = (first.trim(), last.trim());
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let number = |text: &str| text.parse::<u64>().unwrap_or(u64::MAX);
-    let range = match (is_number(first), is_number(last)) {
-        (true, true) if number(first) > number(last) => return Asked::All,
-        (true, true) => number(first)..number(last).saturating_add(1).min(size_bytes),
-        (true, false) if last.is_empty() => number(first)..size_bytes,
-        (false, true) if first.is_empty() => size_bytes.saturating_sub(number(last))..size_bytes,
-        _ => return Asked::All,
-    };
-    if range.start < range.end { Asked::Part(range) } else { Asked::Nothing }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_is_one_part_of_the_file() {
-        for (header, expected) in [
-            ("bytes=0-0", Asked::Part(0..1)),
-            ("bytes=10-", Asked::Part(10..100)),
-            ("bytes=-10", Asked::Part(90..100)),
-            ("bytes=-1000", Asked::Part(0..100)),
-            ("bytes=90-1000", Asked::Part(90..100)),
-            ("bytes=100-", Asked::Nothing),
-            ("bytes=-0", Asked::Nothing),
-            ("bytes=99999999999999999999-", Asked::Nothing),
-            ("bytes=5-4", Asked::All),
-            ("bytes=0-1,5-6", Asked::All),
-            ("bytes=-", Asked::All),
-            ("rows=0-1", Asked::All),
-        ] {
-            assert_eq!(parse_range(header, 100), expected, "{header}");
-        }
-    }
-
-    #[test]
-    fn a_list_of_tags_is_looked_through() {
-        assert!(names("\"x\", W/\"a\"", "\"a\"") && names("*", "\"a\""));
-        assert!(!names("\"b\"", "\"a\""));
     }
 }

@@ -1,10 +1,12 @@
-//! HTTP beside gRPC on the same port: a first page, health, metrics.
+//! HTTP beside gRPC on the same port: a first page, health, metrics, reports, rasters, differences, downloads.
 
 use crate::api::coverage::{coverage, numbered_coverage};
 use crate::api::diff::diff;
+use crate::api::download::download_routes;
 use crate::api::report::{push_report, version_report};
 use crate::coverage::Coverages;
 use crate::diff::PageLimits;
+use crate::download::Downloads;
 use crate::export::Export;
 use crate::metrics::Metrics;
 use axum::Router;
@@ -24,6 +26,8 @@ pub struct Pages {
     pub export: Export,
     /// Rasters.
     pub coverages: Coverages,
+    /// Rows as files.
+    pub downloads: Downloads,
     /// How much of a difference a page shows.
     pub diff_page: PageLimits,
     /// What is counted.
@@ -43,6 +47,7 @@ pub fn router(pages: Pages) -> Router {
         .route("/datasets/{agency}/{name}/versions/{version}/{file}", get(version_report))
         .route("/datasets/{agency}/{name}/diff", get(diff))
         .route("/datasets/{agency}/{name}/pushes/{push_id}/{file}", get(push_report))
+        .merge(download_routes())
         .fallback(nothing_here)
         .with_state(pages)
 }

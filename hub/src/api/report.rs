@@ -124,7 +124,11 @@ fn report_request(
     let format = match file.split_once('.') {
         None if file == "report" => ReportFormat::Text,
         Some(("report", ending)) => ending.parse()?,
-        _ => return Err(Error::not_found("there is nothing here; a report is report.html, report.json and so on")),
+        _ => {
+            return Err(Error::not_found(
+                "there is nothing here; a report is report.html, report.json and so on, the rows are data.csv, data.parquet and so on",
+            ));
+        }
     };
     Ok(ReportRequest {
         dataset,
