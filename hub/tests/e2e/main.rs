@@ -13,6 +13,7 @@ mod compactions;
 mod containment;
 mod delta;
 mod differences;
+mod downloads;
 mod erasure;
 mod exchanged_adapters;
 mod filters;
