@@ -26,6 +26,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelectionPolicy,
 };
+use parquet::file::metadata::RowGroupMetaData;
 use roaring::RoaringBitmap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ use ukimet_model::{BoundingBox, Dataset, DatasetUuid, Error, Result, RowQuery, S
 
 /// Rows in one batch at most.
 pub(crate) const BATCH_ROWS: usize = 32_768;
+/// Bytes of one batch, as they are stored, before a row more is too much.
+const BATCH_BYTES: u64 = 16 << 20;
 /// What a condition takes is read in about so many batches, of no fewer rows than this: while one is decoded, the one before
 /// goes out.
 const BATCHES_OF_SOME: usize = 4;
@@ -196,7 +199,8 @@ impl Scan {
         if self.bbox.is_none() && self.valid.is_none() && self.filter.is_none() {
             let deletes = self.cache.deletes(&self.dataset, segment)?;
             let selection = self.places.as_ref().map(|places| run(places, segment.rows));
-            let batches = reader(&open()?, &self.columns, selection, self.batch_rows())?;
+            let open = open()?;
+            let batches = reader(&open, &self.columns, selection, self.batch_rows(&open))?;
             let position = self.places.as_ref().map_or(0, |places| places.start);
             return Ok(Some(SegmentReader { batches, deletes, position }));
         }
@@ -205,7 +209,7 @@ impl Scan {
             return Ok(None);
         }
         let open = open()?;
-        let batch_rows = (rows.len() / BATCHES_OF_SOME).clamp(BATCH_ROWS_OF_SOME, BATCH_ROWS);
+        let batch_rows = (rows.len() / BATCHES_OF_SOME).max(BATCH_ROWS_OF_SOME).min(self.batch_rows(&open));
         let batches = reader(&open, &self.columns, Some(selection(&rows, segment.rows)), batch_rows)?;
         Ok(Some(SegmentReader { batches, deletes: None, position: 0 }))
     }
@@ -247,9 +251,14 @@ impl Scan {
         Ok(rows)
     }
 
-    /// Rows to decode at once: no more than are wanted.
-    fn batch_rows(&self) -> usize {
-        usize::try_from(self.rows_left).map_or(BATCH_ROWS, |left| left.min(BATCH_ROWS))
+    /// Rows to decode at once: no more than are wanted, and no more than a slow reader may hold.
+    fn batch_rows(&self, open: &OpenSegment) -> usize {
+        let metadata = open.footer.metadata();
+        let bytes: i64 = metadata.row_groups().iter().map(RowGroupMetaData::total_byte_size).sum();
+        let rows = metadata.file_metadata().num_rows().max(1);
+        let row_bytes = (bytes / rows).max(1).cast_unsigned();
+        let rows_max = (BATCH_BYTES / row_bytes).clamp(1, BATCH_ROWS as u64);
+        rows_max.min(self.rows_left) as usize
     }
 
     /// The rows among some whose geometry shares a place with the window, sorted, at most `limit`.

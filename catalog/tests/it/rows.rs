@@ -205,6 +205,22 @@ fn the_schema_is_the_published_one_in_every_way_of_asking() {
 }
 
 #[test]
+fn batches_of_wide_rows_are_short() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let catalog = open(dir.path());
+    let schema = Arc::new(Schema::new(vec![attribute_field("text", "text", DataType::Utf8)]));
+    let column: ArrayRef =
+        Arc::new((0..400).map(|i| Some(format!("{i}{}", "x".repeat(100_000)))).collect::<StringArray>());
+    let rows = RecordBatch::try_new(schema, vec![column]).expect("rows");
+    let push = Push::of_batches("p1", "almaty/texts", vec![Batch::try_new(rows).expect("normalized")]);
+    let (_, snapshot) = push.send(&catalog).expect("taken");
+    let (dataset, version) = snapshot.dataset(&"almaty/texts".parse().expect("valid")).expect("there");
+    let scan = snapshot.scan(&dataset, &version, &RowQuery::default(), 0..1).expect("a scan");
+    let lengths: Vec<usize> = scan.map(|batch| batch.expect("rows").num_rows()).collect();
+    assert_eq!(lengths, [167, 167, 66], "16 MiB of rows of 100 kB");
+}
+
+#[test]
 fn a_table_without_geometry_keeps_the_order_of_its_source() {
     let dir = tempfile::tempdir().expect("a directory");
     let small = CatalogOptions { sort_run_bytes: 1000, segment_rows_max: 300, ..options() };

@@ -151,7 +151,8 @@ impl Patch {
         let checks = (0..CHECKS).map(|i| -1.0 + 2.0 * i as f64 / (CHECKS - 1) as f64);
         for (u, v) in checks.clone().flat_map(|u| checks.clone().map(move |v| (u, v))) {
             let (place, expected) = convert((u, v))?;
-            if !(distance_m(patch.at(place), expected) <= RESIDUAL_M_MAX) {
+            let off_m = distance_m(patch.at(place), expected);
+            if off_m.is_nan() || off_m > RESIDUAL_M_MAX {
                 return None;
             }
         }

@@ -53,27 +53,28 @@ fn boxes_of(ring: &[Position]) -> [[f64; 4]; SIDES_MAX] {
 
 /// Whether the next side shares only its corner with this one for sure: it turns away, or goes on.
 fn turns(ring: &[Position], side: usize, sides: usize) -> bool {
-    let (a, b, c) = (ring[side], ring[side + 1], ring[(side + 1) % sides + 1]);
-    let (x, y) = ((b.0 - a.0) * (c.0 - b.0), (b.1 - a.1) * (c.1 - b.1));
-    orientation(a, b, c).is_some() || x + y > 2.0 * ROUNDING * (x.abs() + y.abs())
+    let (from, corner, to) = (ring[side], ring[side + 1], ring[(side + 1) % sides + 1]);
+    let east = (corner.0 - from.0) * (to.0 - corner.0);
+    let north = (corner.1 - from.1) * (to.1 - corner.1);
+    orientation(from, corner, to).is_some() || east + north > 2.0 * ROUNDING * (east.abs() + north.abs())
 }
 
 /// Whether two sides share nothing for sure; neighbours share their corner.
-fn are_apart(ring: &[Position], boxes: &[[f64; 4]; SIDES_MAX], (i, j): (usize, usize), sides: usize) -> bool {
-    if i == 0 && j == sides - 1 {
+fn are_apart(ring: &[Position], boxes: &[[f64; 4]; SIDES_MAX], pair: (usize, usize), sides: usize) -> bool {
+    if pair == (0, sides - 1) {
         // The last side ends where the first one begins.
         return true;
     }
-    let ([a_west, a_south, a_east, a_north], [b_west, b_south, b_east, b_north]) = (boxes[i], boxes[j]);
+    let ([a_west, a_south, a_east, a_north], [b_west, b_south, b_east, b_north]) = (boxes[pair.0], boxes[pair.1]);
     if a_east < b_west || b_east < a_west || a_north < b_south || b_north < a_south {
         return true;
     }
-    let same_side = |a, b, p, q| match (orientation(a, b, p), orientation(a, b, q)) {
-        (Some(first), Some(second)) => first == second,
-        _ => false,
+    // Whether both ends of the other side are left of the one, or both right.
+    let is_beside = |one: usize, other: usize| {
+        let of = |position| orientation(ring[one], ring[one + 1], position);
+        of(ring[other]).is_some_and(|first| of(ring[other + 1]) == Some(first))
     };
-    let (a, b, p, q) = (ring[i], ring[i + 1], ring[j], ring[j + 1]);
-    same_side(a, b, p, q) || same_side(p, q, a, b)
+    is_beside(pair.0, pair.1) || is_beside(pair.1, pair.0)
 }
 
 /// Whether the third position is left of the way from the first to the second; `None` if that is not certain.
