@@ -4,6 +4,7 @@ mod column;
 mod decimal;
 mod near;
 mod place;
+mod way;
 
 use crate::pages::all_rows;
 use crate::rtree::Tree;
@@ -13,11 +14,13 @@ use arrow_arith::boolean::{and_kleene, not, or_kleene};
 use arrow_array::{ArrayRef, BooleanArray};
 use arrow_schema::Schema;
 use column::{ColumnTest, TextList, compared_columns, literals_compare};
-use place::PlaceTest;
 use roaring::RoaringBitmap;
 use std::collections::BTreeSet;
 use ukimet_model::error::quoted;
 use ukimet_model::{Comparison, Error, Filter, Folding, Result, Term};
+
+pub use place::PlaceTest;
+pub use way::way_m;
 
 /// Rows of the columns of a condition that are read at once.
 const READ_ROWS: usize = 65_536;

@@ -25,6 +25,55 @@ pub(crate) fn all_rows(open: &OpenSegment) -> RoaringBitmap {
     rows
 }
 
+/// How many pages of some columns have one of some rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PageCounts {
+    pub(crate) pages: u64,
+    pub(crate) bytes: u64,
+    pub(crate) pages_without: u64,
+    pub(crate) bytes_without: u64,
+}
+
+impl PageCounts {
+    /// Counts the pages of the columns at these positions that have one of some sorted rows, of every row without them.
+    pub(crate) fn of(open: &OpenSegment, columns: &[usize], rows: Option<&[u32]>) -> Self {
+        let metadata = open.footer.metadata();
+        let (schema, mut counts, mut first) = (open.footer.parquet_schema(), Self::default(), 0);
+        let Some(offsets) = metadata.offset_index() else { return counts };
+        for (group, leaves) in metadata.row_groups().iter().zip(offsets) {
+            let end = first + group.num_rows();
+            let leaves = leaves.iter().enumerate();
+            for (_, leaf) in leaves.filter(|(leaf, _)| columns.contains(&schema.get_column_root_idx(*leaf))) {
+                let pages = leaf.page_locations();
+                for (at, page) in pages.iter().enumerate() {
+                    let until = pages.get(at + 1).map_or(end, |next| first + next.first_row_index);
+                    counts.add(page.compressed_page_size as u64, has_any(rows, first + page.first_row_index, until));
+                }
+            }
+            first = end;
+        }
+        counts
+    }
+
+    fn add(&mut self, bytes: u64, has_row: bool) {
+        let (pages, sum) = if has_row {
+            (&mut self.pages, &mut self.bytes)
+        } else {
+            (&mut self.pages_without, &mut self.bytes_without)
+        };
+        *pages += 1;
+        *sum += bytes;
+    }
+}
+
+/// Whether one of some sorted rows lies in a range.
+fn has_any(rows: Option<&[u32]>, from: i64, until: i64) -> bool {
+    rows.is_none_or(|rows| {
+        let next = rows.partition_point(|row| i64::from(*row) < from);
+        rows.get(next).is_some_and(|row| i64::from(*row) < until)
+    })
+}
+
 impl Pages {
     /// The pages of the column at this position; `None` if the file has no statistics of them.
     pub(crate) fn of(open: &OpenSegment, column: usize) -> Result<Option<Self>> {

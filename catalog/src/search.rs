@@ -9,7 +9,7 @@ pub(crate) use dictionaries::{dictionary_columns, with_dictionaries};
 
 use crate::filter::RowFilter;
 use crate::layer::schema_of;
-use crate::pages::all_rows;
+use crate::pages::{PageCounts, all_rows};
 use crate::rtree::Candidate;
 use crate::segment::parquet_error;
 use crate::segments::{OpenSegment, Reading, SegmentCache};
@@ -28,6 +28,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::file::metadata::RowGroupMetaData;
 use roaring::RoaringBitmap;
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 use ukimet_model::error::quoted;
@@ -62,6 +63,8 @@ pub struct Scan {
     valid: Option<ValidFilter>,
     filter: Option<RowFilter>,
     rows_left: u64,
+    /// Rows in one batch at most.
+    batch_rows: usize,
     /// Whether somebody still waits for rows.
     is_wanted: Box<dyn Fn() -> bool + Send>,
     reader: Option<SegmentReader>,
@@ -69,6 +72,39 @@ pub struct Scan {
     pin: Option<Pin>,
     /// When reading began, as the cache counts.
     reading: Reading,
+    /// `None` if nobody asked.
+    counts: Option<Cell<ScanCounts>>,
+}
+
+/// What of the files a scan had to look at so far. A page counts where a row is in it that has to be looked at: by its
+/// condition's columns those that statistics and boxes leave, by the columns that are given out those that are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScanCounts {
+    /// Files of which rows are given out.
+    pub segments: u64,
+    /// Files of which none is.
+    pub segments_pruned: u64,
+    /// Rows that statistics and boxes leave.
+    pub rows: u64,
+    /// Rows that they rule out, and deleted ones.
+    pub rows_pruned: u64,
+    /// Pages that are read.
+    pub pages: u64,
+    /// Pages of the same columns that are passed over.
+    pub pages_pruned: u64,
+    /// Bytes of the pages that are read, as they are stored.
+    pub bytes: u64,
+    /// Bytes of those that are passed over.
+    pub bytes_pruned: u64,
+}
+
+impl ScanCounts {
+    fn add(&mut self, pages: PageCounts) {
+        self.pages += pages.pages;
+        self.pages_pruned += pages.pages_without;
+        self.bytes += pages.bytes;
+        self.bytes_pruned += pages.bytes_without;
+    }
 }
 
 /// A segment being read.
@@ -135,9 +171,11 @@ impl Scan {
             valid,
             filter,
             rows_left: query.limit.unwrap_or(u64::MAX),
+            batch_rows: BATCH_ROWS,
             is_wanted: Box::new(|| true),
             reader: None,
             pin: None,
+            counts: None,
         })
     }
 
@@ -151,6 +189,30 @@ impl Scan {
     #[must_use]
     pub fn while_wanted(self, is_wanted: impl Fn() -> bool + Send + 'static) -> Self {
         Self { is_wanted: Box::new(is_wanted), ..self }
+    }
+
+    /// The same in batches of at most this many rows, or of as many as otherwise where those are fewer.
+    #[must_use]
+    pub fn in_batches_of(self, rows_max: usize) -> Self {
+        Self { batch_rows: rows_max.clamp(1, BATCH_ROWS), ..self }
+    }
+
+    /// The same, which counts what it looks at.
+    #[must_use]
+    pub fn counting(self) -> Self {
+        Self { counts: Some(Cell::default()), ..self }
+    }
+
+    /// What of the files was looked at so far; nothing unless it is [`Scan::counting`].
+    pub fn counts(&self) -> ScanCounts {
+        self.counts.as_ref().map(Cell::get).unwrap_or_default()
+    }
+
+    fn count(&self, count: impl FnOnce(&mut ScanCounts)) {
+        let Some(counts) = &self.counts else { return };
+        let mut sum = counts.get();
+        count(&mut sum);
+        counts.set(sum);
     }
 
     /// The same, with these columns of text as dictionaries: those of [`Snapshot::dictionary_columns`], where the file's own
@@ -198,17 +260,27 @@ impl Scan {
         let open = || open_with_dictionaries(self.cache.segment(&self.dataset, segment)?, &self.dictionaries);
         if self.bbox.is_none() && self.valid.is_none() && self.filter.is_none() {
             let deletes = self.cache.deletes(&self.dataset, segment)?;
-            let selection = self.places.as_ref().map(|places| run(places, segment.rows));
             let open = open()?;
+            let selection = self.places.as_ref().map(|places| run(places, segment.rows));
             let batches = reader(&open, &self.columns, selection, self.batch_rows(&open))?;
             let position = self.places.as_ref().map_or(0, |places| places.start);
+            self.count(|counts| {
+                counts.segments += 1;
+                counts.rows += segment.live_rows();
+                counts.add(PageCounts::of(&open, &self.columns, None));
+            });
             return Ok(Some(SegmentReader { batches, deletes, position }));
         }
         let rows = self.wanted_rows(segment)?;
         if rows.is_empty() {
+            self.count(|counts| counts.segments_pruned += 1);
             return Ok(None);
         }
         let open = open()?;
+        self.count(|counts| {
+            counts.segments += 1;
+            counts.add(PageCounts::of(&open, &self.columns, Some(&rows)));
+        });
         let batch_rows = (rows.len() / BATCHES_OF_SOME).max(BATCH_ROWS_OF_SOME).min(self.batch_rows(&open));
         let batches = reader(&open, &self.columns, Some(selection(&rows, segment.rows)), batch_rows)?;
         Ok(Some(SegmentReader { batches, deletes: None, position: 0 }))
@@ -226,6 +298,12 @@ impl Scan {
             }
             None => candidates.iter().collect(),
         };
+        let asked: Vec<usize> = self.filter.iter().flat_map(RowFilter::columns).collect();
+        self.count(|counts| {
+            counts.rows += rows.len() as u64;
+            counts.rows_pruned += segment.rows - rows.len() as u64;
+            counts.add(PageCounts::of(&open, &asked, Some(&rows)));
+        });
         if let Some(valid) = &self.valid {
             rows = valid.among(&open, &rows, segment.rows, left_after(self.filter.is_none()))?;
         }
@@ -257,7 +335,7 @@ impl Scan {
         let bytes: i64 = metadata.row_groups().iter().map(RowGroupMetaData::total_byte_size).sum();
         let rows = metadata.file_metadata().num_rows().max(1);
         let row_bytes = (bytes / rows).max(1).cast_unsigned();
-        let rows_max = (BATCH_BYTES / row_bytes).clamp(1, BATCH_ROWS as u64);
+        let rows_max = (BATCH_BYTES / row_bytes).clamp(1, self.batch_rows as u64);
         rows_max.min(self.rows_left) as usize
     }
 

@@ -171,6 +171,10 @@ pub enum SpatialRelation {
     Within,
     /// The first contains the second.
     Contains,
+    /// No place of the second lies outside of the first, its border included.
+    Covers,
+    /// No place of the first lies outside of the second, its border included.
+    CoveredBy,
     /// They come this close or closer, metres along the ellipsoid of WGS 84.
     WithinDistance(f64),
 }
@@ -182,6 +186,8 @@ impl SpatialRelation {
         match self {
             Self::Within => Self::Contains,
             Self::Contains => Self::Within,
+            Self::Covers => Self::CoveredBy,
+            Self::CoveredBy => Self::Covers,
             same => same,
         }
     }

@@ -16,6 +16,8 @@ const PIECE_DEGREES: f64 = 0.5;
 const MARGIN: f64 = 1.01;
 /// How exactly the nearest place of a side is found, as a share of the side.
 const NEAREST_SHARE: f64 = 1e-9;
+/// How exactly a distance is found, metres.
+const WAY_EXACT_M: f64 = 0.000_5;
 
 /// Pieces of the sides of one filter.
 const PIECES_MAX: usize = 100_000;
@@ -37,6 +39,11 @@ impl Nearness {
                 "S_DWITHIN takes a distance of 0 to {DISTANCE_MAX_M} metres, found {distance_m}"
             )));
         }
+        Self::at(geometry, distance_m)
+    }
+
+    /// The same of any distance.
+    fn at(geometry: &Geometry, distance_m: f64) -> Result<Self> {
         let sides: Vec<Line> = sides_of(geometry).into_iter().flat_map(pieces_of).take(PIECES_MAX + 1).collect();
         if sides.len() > PIECES_MAX {
             return Err(Error::invalid_request(format!(
@@ -49,6 +56,18 @@ impl Nearness {
             builder.add(bounds.min().x, bounds.min().y, bounds.max().x, bounds.max().y);
         }
         Ok(Self { distance_m, sides, tree: builder.finish::<HilbertSort>() })
+    }
+
+    /// How close a side of a geometry comes to a side of this one, metres, half a millimetre more at most. The sides do
+    /// not come closer than nothing and no farther than `far_m`.
+    pub(super) fn way_m(geometry: &Geometry, other: &Geometry, far_m: f64) -> Result<f64> {
+        let mut near = Self::at(geometry, far_m)?;
+        let (mut low_m, mut high_m) = (0.0, far_m);
+        while high_m - low_m > WAY_EXACT_M {
+            near.distance_m = f64::midpoint(low_m, high_m);
+            if near.reaches(other) { high_m = near.distance_m } else { low_m = near.distance_m }
+        }
+        Ok(high_m)
     }
 
     /// A box that holds all that is near a box.

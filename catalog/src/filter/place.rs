@@ -11,8 +11,8 @@ use std::cell::OnceCell;
 use ukimet_model::batch::is_geometry;
 use ukimet_model::{BoundingBox, Error, Result, SpatialRelation};
 
-/// A relation to one geometry.
-pub(super) struct PlaceTest {
+/// How geometries relate to one geometry, as filters and SQL ask it: places are in OGC:CRS84, longitude first.
+pub struct PlaceTest {
     relation: SpatialRelation,
     geometry: Geometry,
     /// A box outside of which nothing relates to it, except by being apart; `None` if it is empty.
@@ -31,6 +31,16 @@ impl PlaceTest {
             let found = field.data_type();
             return Err(Error::invalid_request(format!("column {name} holds no geometries, its type is {found}")));
         }
+        Self::new(relation, wkb)
+    }
+
+    /// A relation to a geometry that a stranger named: WKB.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidRequest` if it is none, lies beyond the longitudes and latitudes, is not valid, or does not go with the
+    /// relation.
+    pub fn new(relation: SpatialRelation, wkb: &[u8]) -> Result<Self> {
         let is_out =
             |[west, south, east, north]: [f64; 4]| west < -180.0 || south < -90.0 || east > 180.0 || north > 90.0;
         if bounds(wkb).map(<[f64; 4]>::from).is_some_and(is_out) {
@@ -38,6 +48,19 @@ impl PlaceTest {
                 "the geometry of the filter lies outside of ±180 degrees of longitude and ±90 of latitude, which comes second",
             ));
         }
+        let test = Self::trusting(relation, wkb)?;
+        if let Err(why) = test.geometry.check_validation() {
+            return Err(Error::invalid_request(format!("the geometry of the filter is not valid: {why}")));
+        }
+        Ok(test)
+    }
+
+    /// The same of a geometry that a row has, which was found valid when it was published.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidRequest` if it is none, or does not go with the relation.
+    pub fn trusting(relation: SpatialRelation, wkb: &[u8]) -> Result<Self> {
         let unreadable = || Error::invalid_request("the geometry of the filter is none that a row could have");
         let geometry = geometry(wkb).ok_or_else(unreadable)?;
         let asks_matrix = !matches!(
@@ -49,9 +72,6 @@ impl PlaceTest {
                 "a collection of geometries only goes with S_INTERSECTS, S_DISJOINT and S_DWITHIN",
             ));
         }
-        if let Err(why) = geometry.check_validation() {
-            return Err(Error::invalid_request(format!("the geometry of the filter is not valid: {why}")));
-        }
         let nearness = match relation {
             SpatialRelation::WithinDistance(distance_m) => Some(Nearness::of(&geometry, distance_m)?),
             _ => None,
@@ -61,17 +81,25 @@ impl PlaceTest {
     }
 
     /// The box outside of which nothing relates so; `None` if there is none.
-    pub(super) fn window(&self) -> Option<BoundingBox> {
+    pub fn window(&self) -> Option<BoundingBox> {
         self.bounds.filter(|_| self.relation != SpatialRelation::Disjoint)
     }
 
-    /// For each geometry of a column whether it relates so.
-    pub(super) fn of(&self, column: &ArrayRef) -> BooleanArray {
+    /// For each geometry of a column of WKB whether it relates so, it coming first; null where it is missing.
+    pub fn of(&self, column: &ArrayRef) -> BooleanArray {
+        let column = column.as_binary::<i32>();
+        let geometries = (0..column.len()).map(|row| column.is_valid(row).then(|| column.value(row)));
+        self.of_each(geometries).collect()
+    }
+
+    /// The same of any geometries.
+    pub fn of_each<'a>(
+        &'a self,
+        geometries: impl Iterator<Item = Option<&'a [u8]>>,
+    ) -> impl Iterator<Item = Option<bool>> {
         // What the matrix of a relation needs of this side is made once, if any row needs one.
         let prepared = OnceCell::new();
-        let column = column.as_binary::<i32>();
-        let relates = |row: usize| column.is_valid(row).then(|| self.relates(&prepared, column.value(row)));
-        (0..column.len()).map(relates).collect()
+        geometries.map(move |wkb| wkb.map(|wkb| self.relates(&prepared, wkb)))
     }
 
     fn relates<'a>(&'a self, prepared: &OnceCell<PreparedGeometry<'a, &'a Geometry>>, wkb: &[u8]) -> bool {
@@ -94,6 +122,8 @@ impl PlaceTest {
             SpatialRelation::Overlaps => matrix.is_overlaps(),
             SpatialRelation::Within => matrix.is_contains(),
             SpatialRelation::Contains => matrix.is_within(),
+            SpatialRelation::Covers => matrix.is_coveredby(),
+            SpatialRelation::CoveredBy => matrix.is_covers(),
         }
     }
 }
