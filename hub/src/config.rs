@@ -1,6 +1,6 @@
 //! What an operator may set: every limit with its unit and default.
 
-use crate::api::flight::EndpointLimits;
+use crate::api::flight::{EndpointLimits, SqlLimits};
 use crate::compacting::CompactionLimits;
 use crate::diff::PageLimits;
 use crate::download::DownloadLimits;
@@ -259,6 +259,10 @@ pub struct Config {
     #[command(flatten)]
     pub downloads: DownloadLimits,
 
+    /// How much a query in SQL may cost.
+    #[command(flatten)]
+    pub sql: SqlLimits,
+
     /// How much of a difference a page shows.
     #[command(flatten)]
     pub diff_page: PageLimits,
@@ -338,6 +342,7 @@ impl Config {
             return Err(Error::invalid_request("store-poll and store-request-max are 1s or more, found 0s"));
         }
         self.filters().check()?;
+        self.sql.queries().check()?;
         self.bucket().map(drop)
     }
 

@@ -3,7 +3,7 @@
 use crate::adapters::Adapters;
 use crate::api::body::GuardLayer;
 use crate::api::catalog::Questions;
-use crate::api::flight::Flight;
+use crate::api::flight::{Flight, Sql};
 use crate::api::http::{Pages, router};
 use crate::api::push::Pushes;
 use crate::api::versions::{Operations, collect};
@@ -36,6 +36,7 @@ use ukimet_proto::v1;
 use ukimet_proto::v1::catalog_service_server::CatalogServiceServer;
 use ukimet_proto::v1::ingest_service_server::IngestServiceServer;
 use ukimet_proto::v1::version_service_server::VersionServiceServer;
+use ukimet_query::Queries;
 
 /// A hub that listens.
 pub struct Hub {
@@ -341,6 +342,12 @@ async fn routes(
         draining: draining.clone(),
         metrics: Arc::clone(&metrics),
     };
+    let sql = Sql {
+        queries: Queries::open(catalog.clone(), catalog.scratch_dir(), config.sql.queries())?,
+        export: export.clone(),
+        metrics: Arc::clone(&metrics),
+        usage: usage.clone(),
+    };
     let receipt_key = config.receipt_key.clone().unwrap_or_else(|| config.data.join(RECEIPT_KEY));
     let receipts = Receipts::open(export.clone(), &receipt_key, Arc::new(SystemClock))?;
     tracing::info!(key = receipts.public_key(), "receipts of exports are signed");
@@ -351,6 +358,7 @@ async fn routes(
         endpoints: config.endpoints,
         metrics: Arc::clone(&metrics),
         usage: usage.clone(),
+        sql,
     };
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<IngestServiceServer<Pushes>>().await;

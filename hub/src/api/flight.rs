@@ -3,6 +3,7 @@
 mod actions;
 mod info;
 mod messages;
+mod sql;
 mod ticket;
 
 use crate::api::body::{catch_incident, incident};
@@ -19,13 +20,17 @@ use arrow_flight::{
     IpcMessage, PollInfo, PutResult, SchemaAsIpc, SchemaResult, Ticket,
 };
 use arrow_ipc::writer::IpcWriteOptions;
-use futures::StreamExt;
-use futures::stream::BoxStream;
+use bytes::Bytes;
+use futures::stream::{BoxStream, Peekable};
+use futures::{StreamExt, TryStreamExt};
 pub use info::EndpointLimits;
 use info::info_of;
 use messages::{encode, message_bytes};
 use serde::Deserialize;
+pub use sql::{Sql, SqlLimits};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use ticket::TicketRequest;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -51,6 +56,8 @@ pub struct Flight {
     pub metrics: Arc<Metrics>,
     /// Remembers who reads which columns.
     pub usage: Usage,
+    /// Answers SQL.
+    pub sql: Sql,
 }
 
 /// Media type of a stream of batches.
@@ -58,6 +65,8 @@ const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 
 type Answer<T> = Result<Response<T>, Status>;
 type Stream<T> = BoxStream<'static, Result<T, Status>>;
+/// What a client puts; its first message tells where it goes.
+type Messages = Peekable<Streaming<FlightData>>;
 
 /// Runs what blocks on a thread that may.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T, Status> {
@@ -249,7 +258,7 @@ impl Flight {
     }
 
     /// Keeps every message; the stream's true end is told from a cut by the body guard.
-    async fn receive(&self, mut messages: Streaming<FlightData>) -> Result<Upload> {
+    async fn receive(&self, mut messages: Messages) -> Result<Upload> {
         let first = self.next(&mut messages, &CancellationToken::new()).await?;
         let first = first.ok_or_else(|| Error::conflict("stream ended without a schema"))?;
         let descriptor = first.flight_descriptor.as_ref();
@@ -277,15 +286,11 @@ impl Flight {
     }
 
     /// The next message that carries data; messages of metadata alone say nothing here.
-    async fn next(
-        &self,
-        messages: &mut Streaming<FlightData>,
-        taken_over: &CancellationToken,
-    ) -> Result<Option<FlightData>> {
+    async fn next(&self, messages: &mut Messages, taken_over: &CancellationToken) -> Result<Option<FlightData>> {
         let idle = self.pushes.idle_max;
         loop {
             let message = tokio::select! {
-                message = tokio::time::timeout(idle, messages.message()) => message,
+                message = tokio::time::timeout(idle, messages.try_next()) => message,
                 () = self.pushes.draining.cancelled() => {
                     return Err(Error::unavailable("the hub is stopping, put again when it is back"));
                 }
@@ -302,11 +307,7 @@ impl Flight {
         }
     }
 
-    async fn put(
-        &self,
-        messages: Streaming<FlightData>,
-        answers: &mpsc::Sender<Result<PutResult, Status>>,
-    ) -> Result<Ingested> {
+    async fn put(&self, messages: Messages, answers: &mpsc::Sender<Result<PutResult, Status>>) -> Result<Ingested> {
         let upload = self.receive(messages).await?;
         self.pushes.ingest_received(upload, answers.closed()).await
     }
@@ -343,12 +344,19 @@ impl FlightService for Flight {
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
         let descriptor = request.into_inner();
+        if sql::is_sql(&descriptor.cmd) {
+            return self.sql.info(descriptor).await;
+        }
         let bound = self.bind(request_of(&descriptor).map_err(|e| to_status(&e))?).await?;
         info_of(&bound, &self.endpoints, descriptor).map(Response::new).map_err(|e| to_status(&e))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Answer<SchemaResult> {
-        let bound = self.bind(request_of(&request.into_inner()).map_err(|e| to_status(&e))?).await?;
+        let descriptor = request.into_inner();
+        if sql::is_sql(&descriptor.cmd) {
+            return self.sql.schema(descriptor).await;
+        }
+        let bound = self.bind(request_of(&descriptor).map_err(|e| to_status(&e))?).await?;
         let options = IpcWriteOptions::default();
         let message: IpcMessage = SchemaAsIpc::new(&bound.schema, &options)
             .try_into()
@@ -358,6 +366,9 @@ impl FlightService for Flight {
 
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
         let client = Client::of(&request);
+        if sql::is_sql(&request.get_ref().ticket) {
+            return self.sql.get(request.get_ref(), client).await;
+        }
         let TicketRequest { request, batches_there } =
             TicketRequest::open(&request.into_inner().ticket).map_err(|e| to_status(&e))?;
         let message_bytes = message_bytes(&request, &self.endpoints).map_err(|e| to_status(&e))?;
@@ -375,10 +386,17 @@ impl FlightService for Flight {
         let (answers, stream) = mpsc::channel(1);
         let flight = self.clone();
         tokio::spawn(async move {
-            let ended = flight.pushes.ended(Box::pin(flight.put(request.into_inner(), &answers))).await;
+            let mut messages = request.into_inner().peekable();
+            let last = match sql_command(&mut messages, flight.pushes.idle_max).await {
+                Some(command) => flight.sql.put(&command, messages).await,
+                None => flight
+                    .pushes
+                    .ended(Box::pin(flight.put(messages, &answers)))
+                    .await
+                    .map(|ingested| put_result(&ingested)),
+            };
             drop(permit);
-            let last = ended.map(|ingested| put_result(&ingested)).map_err(|error| to_status(&error));
-            let _ = answers.send(last).await;
+            let _ = answers.send(last.map_err(|error| to_status(&error))).await;
         });
         Ok(Response::new(ReceiverStream::new(stream).boxed()))
     }
@@ -392,17 +410,28 @@ impl FlightService for Flight {
     }
 
     async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
+        if sql::is_sql_action(&request.get_ref().r#type) {
+            return self.sql.act(request.get_ref()).await;
+        }
         let answer = self.act(request.into_inner()).await.map_err(|e| to_status(&e))?;
         Ok(Response::new(futures::stream::once(async { Ok(answer) }).boxed()))
     }
 
     async fn list_actions(&self, _: Request<Empty>) -> Answer<Self::ListActionsStream> {
-        Ok(Response::new(futures::stream::iter(actions::described().map(Ok)).boxed()))
+        let all = actions::described().chain(sql::actions());
+        Ok(Response::new(futures::stream::iter(all.map(Ok).collect::<Vec<_>>()).boxed()))
     }
 
     async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Answer<Self::DoExchangeStream> {
         Err(Status::unimplemented("this hub exchanges nothing: call DoGet or DoPut"))
     }
+}
+
+/// The command of what is put, if it is one of Flight SQL; the first message stays where it is.
+async fn sql_command(messages: &mut Messages, idle_max: Duration) -> Option<Bytes> {
+    let first = tokio::time::timeout(idle_max, Pin::new(messages).peek()).await.ok()??;
+    let descriptor = first.as_ref().ok()?.flight_descriptor.as_ref()?;
+    sql::is_sql(&descriptor.cmd).then(|| descriptor.cmd.clone())
 }
 
 /// How many datasets are listed from one look at the index.

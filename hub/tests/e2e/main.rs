@@ -33,6 +33,7 @@ mod renormalizing;
 mod reports;
 mod root_hashes;
 mod slow_readers;
+mod sql;
 mod stores;
 mod valid;
 mod versions;

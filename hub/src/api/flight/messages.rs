@@ -15,7 +15,7 @@ use ukimet_model::{Error, Result};
 use ukimet_proto::status::to_status;
 
 /// Largest message where none is asked for, bytes: below the 4 MiB that clients take by default.
-const MESSAGE_BYTES: u64 = 2 << 20;
+pub(super) const MESSAGE_BYTES: u64 = 2 << 20;
 /// Least that may be asked for, bytes: each message has a header.
 const MESSAGE_BYTES_MIN: u64 = 64 << 10;
 

@@ -44,9 +44,7 @@ impl TicketRequest {
         if self.batches_there > 0 {
             members.insert(BATCHES_THERE.to_owned(), self.batches_there.into());
         }
-        let json = serde_json::Value::Object(members).to_string();
-        let (open, _) = json.split_at(json.len() - 1);
-        format!("{open}{CHECK_BEGIN}{}{CHECK_END}", check_of(&json)).into_bytes()
+        with_check(&serde_json::Value::Object(members).to_string())
     }
 
     /// Reads a ticket, or a command in place of one.
@@ -76,15 +74,21 @@ impl TicketRequest {
     }
 }
 
+/// A JSON object with a check of its bytes.
+pub(super) fn with_check(json: &str) -> Vec<u8> {
+    let (open, _) = json.split_at(json.len() - 1);
+    format!("{open}{CHECK_BEGIN}{}{CHECK_END}", check_of(json)).into_bytes()
+}
+
 /// What a ticket says, and its check; `None` if it has none.
-fn parted(ticket: &str) -> Option<(String, &str)> {
+pub(super) fn parted(ticket: &str) -> Option<(String, &str)> {
     let inner = ticket.strip_suffix(CHECK_END)?;
     let (before, check) = inner.split_at_checked(inner.len().checked_sub(CHECK_DIGITS)?)?;
     let open = before.strip_suffix(CHECK_BEGIN)?;
     Some((format!("{open}}}"), check))
 }
 
-fn check_of(json: &str) -> String {
+pub(super) fn check_of(json: &str) -> String {
     let digest = Sha256::digest(json.as_bytes());
     hex::encode(&digest[..CHECK_DIGITS / 2])
 }
