@@ -298,8 +298,8 @@ impl Scan {
             }
             None => candidates.iter().collect(),
         };
-        let asked: Vec<usize> = self.filter.iter().flat_map(RowFilter::columns).collect();
         self.count(|counts| {
+            let asked: Vec<usize> = self.filter.iter().flat_map(RowFilter::columns).collect();
             counts.rows += rows.len() as u64;
             counts.rows_pruned += segment.rows - rows.len() as u64;
             counts.add(PageCounts::of(&open, &asked, Some(&rows)));

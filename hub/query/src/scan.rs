@@ -19,11 +19,13 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Par
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use ukimet_catalog::{ScanCounts, Snapshot};
+use ukimet_catalog::{Scan, ScanCounts, Snapshot};
 use ukimet_model::{Dataset, Filter, RowQuery, SegmentRef, Term, Version};
 
 /// Batches that are read ahead of whoever works on them.
 const BATCHES_AHEAD_MAX: usize = 2;
+/// Rows of a segment below which it is not worth reading in parts.
+const PIECE_ROWS_MIN: u64 = 65_536;
 /// Characters of a condition that a plan shows.
 const FILTER_SHOWN_MAX: usize = 400;
 
@@ -34,8 +36,8 @@ pub(crate) struct ScanExec {
     dataset: Dataset,
     version: Version,
     query: RowQuery,
-    /// Positions of segments, a run a partition.
-    runs: Vec<Range<usize>>,
+    /// What is read, a run a partition.
+    runs: Vec<Run>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -112,18 +114,51 @@ fn add_columns(filter: &Filter, columns: &mut Vec<String>) {
     }
 }
 
+/// Segments in a row, or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Run {
+    segments: Range<usize>,
+    /// Rows at these places, if it is a part of one segment.
+    places: Option<Range<u32>>,
+}
+
+impl Run {
+    fn of(segments: Range<usize>) -> Self {
+        Self { segments, places: None }
+    }
+
+    /// How many rows it has at most.
+    fn rows(&self, segments: &[SegmentRef]) -> u64 {
+        let rows = segments.get(self.segments.clone()).unwrap_or_default().iter().map(SegmentRef::live_rows).sum();
+        self.places.as_ref().map_or(rows, |places| rows.min(places.len() as u64))
+    }
+}
+
 /// Parts segments, in their order, into runs of about as many rows each, at most so many; one without segments.
-fn runs(segments: &[SegmentRef], runs_max: usize) -> Vec<Range<usize>> {
+fn runs(segments: &[SegmentRef], runs_max: usize) -> Vec<Run> {
+    if let [segment] = segments
+        && segment.rows >= PIECE_ROWS_MIN * 2
+    {
+        return pieces(segment.rows, (segment.rows / PIECE_ROWS_MIN).min(runs_max.max(1) as u64));
+    }
     let rows: u64 = segments.iter().map(SegmentRef::live_rows).sum();
     let (share, mut runs, mut from, mut taken) = (rows.div_ceil(runs_max.max(1) as u64), Vec::new(), 0, 0);
     for (at, segment) in segments.iter().enumerate() {
         taken += segment.live_rows();
         if at + 1 == segments.len() || taken >= share * (runs.len() as u64 + 1) {
-            runs.push(from..at + 1);
+            runs.push(Run::of(from..at + 1));
             from = at + 1;
         }
     }
-    if runs.is_empty() { std::iter::once(0..0).collect() } else { runs }
+    if runs.is_empty() { vec![Run::of(0..0)] } else { runs }
+}
+
+/// About equally long parts of the first segment.
+fn pieces(rows: u64, count: u64) -> Vec<Run> {
+    let length = rows.div_ceil(count);
+    let starts = (0..rows).step_by(length as usize);
+    let piece = |start: u64| start as u32..(start + length).min(rows) as u32;
+    starts.map(|start| Run { segments: 0..1, places: Some(piece(start)) }).collect()
 }
 
 impl DisplayAs for ScanExec {
@@ -182,8 +217,9 @@ impl ExecutionPlan for ScanExec {
         let (snapshot, query) = (self.snapshot.clone(), self.query.clone());
         let (dataset, version) = (self.dataset.clone(), self.version.clone());
         builder.spawn_blocking(move || {
-            let scan = snapshot.scan(&dataset, &version, &query, run).map_err(passed_on)?;
-            let mut scan = scan.while_wanted(move || !listener.is_closed()).in_batches_of(BATCH_ROWS);
+            let scan = snapshot.scan(&dataset, &version, &query, run.segments).map_err(passed_on)?;
+            let scan = run.places.into_iter().fold(scan, Scan::at_places);
+            let mut scan = scan.while_wanted(move || !listener.is_closed()).in_batches_of(BATCH_ROWS).counting();
             loop {
                 let batch = scan.next();
                 counters.show(
@@ -204,13 +240,15 @@ impl ExecutionPlan for ScanExec {
     }
 
     fn statistics_from_inputs(&self, _: &[Arc<Statistics>], args: &StatisticsArgs) -> Result<Arc<Statistics>> {
-        let segments = match args.partition().and_then(|partition| self.runs.get(partition)) {
-            Some(run) => self.version.segments.get(run.clone()).unwrap_or_default(),
-            None => &self.version.segments,
+        let segments = &self.version.segments;
+        let rows: u64 = match args.partition().and_then(|partition| self.runs.get(partition)) {
+            Some(run) => run.rows(segments),
+            None => segments.iter().map(SegmentRef::live_rows).sum(),
         };
-        let rows: u64 = segments.iter().map(SegmentRef::live_rows).sum();
         let rows = rows.min(self.query.limit.unwrap_or(u64::MAX)) as usize;
-        let is_whole = self.query.filter.is_none() && self.query.limit.is_none();
+        let is_all = self.query.filter.is_none() && self.query.limit.is_none();
+        // Of a part of a segment it is not known how many of its rows were removed.
+        let is_whole = is_all && (args.partition().is_none() || self.runs.iter().all(|run| run.places.is_none()));
         let rows = if is_whole { Precision::Exact(rows) } else { Precision::Inexact(rows) };
         Ok(Arc::new(Statistics::new_unknown(&self.schema()).with_num_rows(rows)))
     }
@@ -300,10 +338,20 @@ mod tests {
             size_bytes: 1,
             deletes: None,
         };
-        let runs = |rows: &[u64], max| runs(&rows.iter().map(|rows| segment(*rows)).collect::<Vec<_>>(), max);
-        assert_eq!(runs(&[10; 4], 2), [0..2, 2..4]);
-        assert_eq!(runs(&[100, 1, 1], 2), [0..1, 1..3]);
-        assert_eq!(runs(&[5], 4), std::slice::from_ref(&(0..1)));
-        assert_eq!(runs(&[], 4), std::slice::from_ref(&(0..0)));
+        let runs = |rows: &[u64], max| {
+            let runs = runs(&rows.iter().map(|rows| segment(*rows)).collect::<Vec<_>>(), max);
+            let shown = runs.iter().map(|Run { segments, places }| match places {
+                Some(places) => format!("{segments:?}:{places:?}"),
+                None => format!("{segments:?}"),
+            });
+            shown.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(runs(&[10; 4], 2), "0..2 2..4");
+        assert_eq!(runs(&[100, 1, 1], 2), "0..1 1..3");
+        assert_eq!(runs(&[5], 4), "0..1");
+        assert_eq!(runs(&[], 4), "0..0");
+        assert_eq!(runs(&[131_073], 2), "0..1:0..65537 0..1:65537..131073", "one large segment");
+        assert_eq!(runs(&[200_000], 1), "0..1:0..200000");
+        assert_eq!(runs(&[200_000, 1], 2), "0..1 1..2");
     }
 }
