@@ -124,7 +124,7 @@ def test_text_comes_as_dictionaries_of_the_same_values_if_asked_for(flight_clien
 
 
 def test_messages_are_as_large_as_asked_for(flight_client, dataset):
-    rows = 40_000
+    rows = 30_000
     put(flight_client, dataset, pa.table({"n": range(rows), "word": [f"{n:0100}" for n in range(rows)]}))
 
     def batches(**asked):

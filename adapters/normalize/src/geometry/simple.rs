@@ -93,10 +93,10 @@ mod tests {
     fn face(ring: &[Position]) -> Vec<u8> {
         let mut wkb = vec![1, 3, 0, 0, 0, 1, 0, 0, 0];
         wkb.extend((ring.len() as u32).to_le_bytes());
-        ring.iter().for_each(|(x, y)| {
+        for (x, y) in ring {
             wkb.extend(x.to_le_bytes());
             wkb.extend(y.to_le_bytes());
-        });
+        }
         wkb
     }
 
