@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo build build-tests test check fmt conformance kill clients sail s3 bench fuzz root-hashes clean
+.PHONY: help setup packages demo build build-tests test check fmt conformance kill clients sail s3 instructions instructions-table bench fuzz root-hashes clean
 
 # One selection of crates for every command, so that cargo builds nothing twice.
 CARGO_SELECTION := --workspace --locked
@@ -53,9 +53,9 @@ demo: build ## Start a hub, push real files, search, export; needs no Python pac
 build-tests: packages
 	cargo build $(CARGO_SELECTION) --all-targets
 
-test: setup build-tests ## Everything that must hold: crates, conformance, real clients, kill -9
+test: setup build-tests ## Everything that must hold: crates, conformance, real clients, kill -9, instruction counts
 	cargo test $(CARGO_SELECTION) --no-fail-fast
-	$(MAKE) --no-print-directory conformance clients kill
+	$(MAKE) --no-print-directory conformance clients kill instructions
 
 conformance: build-tests ## Ask a live hub and a live adapter every requirement
 	python3 tests/conformance.py
@@ -97,9 +97,16 @@ root-hashes: ## Write the list of root hashes anew, after rules were changed on 
 fmt: ## Format every crate
 	cargo fmt --all
 
-bench: packages ## Workloads of the benchmark kit with this hub among the peers, and a table of ratios (BENCH_KIT, BENCH_WORKLOADS, BENCH_SYSTEMS)
+instructions: packages ## Count the instructions of the hot kernels and compare them with bench/kernels/instructions.toml
+	python3 bench/instructions.py
+
+instructions-table: packages ## Write that table anew, after kernels were changed on purpose
+	python3 bench/instructions.py --write
+
+bench: packages ## Time the kernels, then workloads of the benchmark kit with this hub among the peers, and a table of ratios (BENCH_KIT, BENCH_WORKLOADS, BENCH_SYSTEMS)
 	@test -f "$(BENCH_KIT)/bench.py" || { echo "there is no benchmark kit in $(BENCH_KIT); set BENCH_KIT"; exit 1; }
 	cargo build --release $(CARGO_SELECTION)
+	cargo bench $(CARGO_SELECTION) --bench kernels
 	bench/run.sh "$(BENCH_KIT)" -w '$(BENCH_WORKLOADS)' -s '$(BENCH_SYSTEMS)' -r $(BENCH_ROUNDS)
 
 fuzz: packages ## Fuzz every decoder of foreign bytes for FUZZ_SECONDS each (FUZZ_TARGETS); needs cargo-fuzz
