@@ -4,7 +4,7 @@ use crate::{hashing, normalizing, scanning, wkb};
 use ukimet_model::{Error, Result};
 
 /// Every kernel, in the order of the data: in, then out.
-pub const KERNELS: [Kernel; 8] = [
+pub static KERNELS: [Kernel; 8] = [
     Kernel { name: "wkb_inspect", rows: wkb::ROWS, make: wkb::inspect },
     Kernel { name: "survey", rows: normalizing::ROWS, make: normalizing::survey },
     Kernel { name: "normalize", rows: normalizing::ROWS, make: normalizing::normalize },
@@ -31,7 +31,7 @@ impl Kernel {
     /// `NotFound` naming those that there are.
     pub fn by_name(name: &str) -> Result<&'static Self> {
         KERNELS.iter().find(|kernel| kernel.name == name).ok_or_else(|| {
-            let names = KERNELS.map(|kernel| kernel.name).join(", ");
+            let names = KERNELS.each_ref().map(|kernel| kernel.name).join(", ");
             Error::not_found(format!("there is no kernel {}; there are {names}", ukimet_model::error::quoted(name)))
         })
     }

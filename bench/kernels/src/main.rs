@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 }
 
 fn list() -> Result<()> {
-    let names = KERNELS.map(|kernel| kernel.name).join("\n");
+    let names = KERNELS.each_ref().map(|kernel| kernel.name).join("\n");
     writeln!(io::stdout(), "{names}").map_err(|e| Error::unavailable("nobody reads the names").caused_by(e))
 }
 
