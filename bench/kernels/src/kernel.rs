@@ -5,7 +5,7 @@ use ukimet_model::{Error, Result};
 
 /// Every kernel, in the order of the data: in, then out.
 pub static KERNELS: [Kernel; 8] = [
-    Kernel { name: "wkb_inspect", rows: wkb::ROWS, make: wkb::inspect },
+    Kernel { name: "wkb_inspect", rows: wkb::ROWS, make: |rows| Ok(wkb::inspect(rows)) },
     Kernel { name: "survey", rows: normalizing::ROWS, make: normalizing::survey },
     Kernel { name: "normalize", rows: normalizing::ROWS, make: normalizing::normalize },
     Kernel { name: "hash_rows", rows: hashing::ROWS, make: hashing::hash_rows },

@@ -83,7 +83,7 @@ impl Parcel {
     /// Where in its cell a vertex is, from 0 to 1 either way.
     fn corner(self, number: u64) -> (f64, f64) {
         let along = 0.1 + 0.8 * (number % 3) as f64 / 3.0;
-        let bent = if number % 3 == 0 { 0.0 } else { self.below(10 + number, 1000) as f64 * 5e-5 };
+        let bent = if number.is_multiple_of(3) { 0.0 } else { self.below(10 + number, 1000) as f64 * 5e-5 };
         match number / 3 {
             0 => (along, 0.1 - bent),
             1 => (0.9 + bent, along),
