@@ -266,7 +266,7 @@ fn a_file_that_is_made_first_has_a_limit_and_nothing_of_it_stays() {
     fs::create_dir(scratch.join("export-cut")).expect("a folder");
     fs::write(scratch.join("export-cut/rows.gpkg"), "what a crash left").expect("written");
     let _hub = Hub::start(&data_dir, &[]);
-    assert_eq!(fs::read_dir(&scratch).expect("a folder").count(), 0);
+    assert!(!scratch.join("export-cut").exists() && files_below(&scratch).is_empty());
 }
 
 #[test]
