@@ -59,7 +59,7 @@ pub(super) fn writer(subject: &FileSubject) -> Result<Box<dyn StagedWriter>> {
         return Err(Error::limit_reached(message));
     }
     let folder = subject.scratch.folder()?;
-    let path = folder.path().join("table.gpkg");
+    let path = folder.path().join("houses.gpkg");
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let kinds = Kind::all(&subject.schema);
     let geometry = geometry_column(&subject.schema);
