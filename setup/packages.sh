@@ -4,11 +4,12 @@ set -euo pipefail
 
 # libgdal: reading formats (docs/adr/0002). libgeos: validity (0004). cmake, sqlite3: the bundled PROJ (0003).
 # gdal-bin: the foreign program of the tests that reads rasters from afar. valgrind: counts instructions (bench/instructions.py).
-packages=(build-essential ca-certificates cmake gdal-bin libgdal-dev libgeos-dev libsqlite3-dev pkg-config python3-venv sqlite3 valgrind)
+# openssl: looks at signatures of receipts from outside (tests/clients).
+packages=(build-essential ca-certificates cmake gdal-bin libgdal-dev libgeos-dev libsqlite3-dev openssl pkg-config python3-venv sqlite3 valgrind)
 gdal_min=3.6
 
 missing=()
-for program in c++ cmake gdal_translate nm pkg-config sqlite3 valgrind; do
+for program in c++ cmake gdal_translate nm openssl pkg-config sqlite3 valgrind; do
   command -v "$program" >/dev/null || missing+=("$program")
 done
 if command -v pkg-config >/dev/null; then

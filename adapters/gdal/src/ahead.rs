@@ -156,19 +156,24 @@ mod tests {
         }
     }
 
-    /// Gives three batches and then an end, or an error instead of one of them.
-    fn give(reading_fails_at: Option<usize>, sink_fails_at: Option<usize>) -> Result<u64> {
-        let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
+    /// The survey of a layer with these columns.
+    fn survey_of(schema: &SchemaRef, untyped: bool) -> Result<Survey> {
         let layer = SourceLayer {
             name: "layer".to_owned(),
             format: "test".to_owned(),
-            schema: Arc::clone(&schema),
+            schema: Arc::clone(schema),
             raw_names: None,
             crs: None,
             encoding: SourceEncoding::Utf8 { transcoded_from: None },
-            untyped: false,
+            untyped,
         };
-        let plan = Survey::begin(&layer, &Declared::default(), &Limits::default())?.finish()?;
+        Survey::begin(&layer, &Declared::default(), &Limits::default())
+    }
+
+    /// Gives three batches and then an end, or an error instead of one of them.
+    fn give(reading_fails_at: Option<usize>, sink_fails_at: Option<usize>) -> Result<u64> {
+        let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
+        let plan = survey_of(&schema, false)?.finish()?;
         let (tell, read) = channel();
         let mut sink = Waiting { read, batches: 0, fails_at: sink_fails_at };
         let mut begun = 0;
@@ -206,28 +211,19 @@ mod tests {
     fn survey(is_text: bool, reading_fails_at: usize) -> Result<()> {
         let data_type = if is_text { DataType::Utf8 } else { DataType::Int64 };
         let schema = Arc::new(Schema::new(vec![Field::new("n", data_type, true)]));
-        let layer = SourceLayer {
-            name: "layer".to_owned(),
-            format: "test".to_owned(),
-            schema: Arc::clone(&schema),
-            raw_names: None,
-            crs: None,
-            encoding: SourceEncoding::Utf8 { transcoded_from: None },
-            untyped: is_text,
-        };
-        let survey = Survey::begin(&layer, &Declared::default(), &Limits::default())?;
-        let mut begun = 0;
+        let survey = survey_of(&schema, is_text)?;
+        let mut read = 0;
         let next = || {
-            begun += 1;
-            if begun == reading_fails_at {
+            read += 1;
+            if read == reading_fails_at {
                 return Err(Error::invalid_data("the file is cut"));
             }
             let column: ArrayRef = if is_text {
-                Arc::new(StringArray::from(vec![begun.to_string()]))
+                Arc::new(StringArray::from(vec![read.to_string()]))
             } else {
                 Arc::new(Int64Array::from(vec![7]))
             };
-            Ok((begun <= 3).then(|| RecordBatch::try_new(Arc::clone(&schema), vec![column]).expect("fits")))
+            Ok((read <= 3).then(|| RecordBatch::try_new(Arc::clone(&schema), vec![column]).expect("fits")))
         };
         survey_rows(survey, next).map(drop)
     }

@@ -241,10 +241,11 @@ fn framed(message: &FlightData) -> Vec<u8> {
 const END_OF_STREAM: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
 impl Flight {
-    async fn bind(&self, request: ExportRequest) -> Result<Bound, Status> {
-        message_bytes(&request, &self.endpoints).map_err(|e| to_status(&e))?;
+    /// What a request means, and how large a message of it may be, bytes.
+    async fn bind(&self, request: ExportRequest) -> Result<(Bound, usize), Status> {
+        let message_bytes = message_bytes(&request, &self.endpoints).map_err(|e| to_status(&e))?;
         let export = self.export.clone();
-        blocking(move || export.bind(request)).await
+        blocking(move || export.bind(request)).await.map(|bound| (bound, message_bytes))
     }
 
     /// Takes a note of who reads which columns, once for all endpoints of a flight.
@@ -347,7 +348,7 @@ impl FlightService for Flight {
         if sql::is_sql(&descriptor.cmd) {
             return self.sql.info(descriptor).await;
         }
-        let bound = self.bind(request_of(&descriptor).map_err(|e| to_status(&e))?).await?;
+        let (bound, _) = self.bind(request_of(&descriptor).map_err(|e| to_status(&e))?).await?;
         info_of(&bound, &self.endpoints, descriptor).map(Response::new).map_err(|e| to_status(&e))
     }
 
@@ -356,7 +357,7 @@ impl FlightService for Flight {
         if sql::is_sql(&descriptor.cmd) {
             return self.sql.schema(descriptor).await;
         }
-        let bound = self.bind(request_of(&descriptor).map_err(|e| to_status(&e))?).await?;
+        let (bound, _) = self.bind(request_of(&descriptor).map_err(|e| to_status(&e))?).await?;
         let options = IpcWriteOptions::default();
         let message: IpcMessage = SchemaAsIpc::new(&bound.schema, &options)
             .try_into()
@@ -371,8 +372,7 @@ impl FlightService for Flight {
         }
         let TicketRequest { request, batches_there } =
             TicketRequest::open(&request.into_inner().ticket).map_err(|e| to_status(&e))?;
-        let message_bytes = message_bytes(&request, &self.endpoints).map_err(|e| to_status(&e))?;
-        let bound = self.bind(request).await?;
+        let (bound, message_bytes) = self.bind(request).await?;
         bound.check_ticket().map_err(|e| to_status(&e))?;
         self.note(&bound, client);
         let schema = Arc::clone(&bound.schema);

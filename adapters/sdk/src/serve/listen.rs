@@ -133,11 +133,7 @@ impl Listener {
                 let _ = std::fs::remove_file(path);
                 served
             }
-            Self::Tcp(listener, _) => {
-                // What is written goes out at once: it would wait for a delayed acknowledgment, 40 ms an answer.
-                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-                router.serve_with_incoming_shutdown(incoming, end).await
-            }
+            Self::Tcp(listener, _) => router.serve_with_incoming_shutdown(connections(listener), end).await,
             Self::Stdin(connection) => {
                 let (connection, gone) = Inherited::new(connection);
                 // There is one connection and there will be no other: its end is the server's.
@@ -152,6 +148,12 @@ impl Listener {
             }
         }
     }
+}
+
+/// The connections that come in. What is written goes out at once: it would wait for a delayed acknowledgment, 40 ms an
+/// answer.
+fn connections(listener: TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true))
 }
 
 /// The one connection of a server on standard input; when the transport lets go of it, whoever waits is told.
@@ -216,5 +218,14 @@ mod tests {
         assert!(matches!("http://127.0.0.1:0".parse::<Listen>().expect("valid"), Listen::Tcp(_)));
         assert!("0.0.0.0:8000".parse::<Listen>().is_err());
         assert!("hub.example:8000".parse::<Listen>().is_err());
+    }
+
+    #[tokio::test]
+    async fn answers_do_not_wait_for_acknowledgments() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let mut incoming = connections(listener);
+        let _client = tokio::net::TcpStream::connect(incoming.local_addr().expect("bound")).await.expect("connects");
+        let connection = incoming.next().await.expect("a connection").expect("accepted");
+        assert!(connection.nodelay().expect("an option of every connection"));
     }
 }
