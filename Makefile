@@ -23,7 +23,7 @@ FUZZ_SECONDS ?= 60
 # Names of targets; empty for all.
 FUZZ_TARGETS ?=
 BENCH_KIT ?= ../shared/bench
-BENCH_WORKLOADS ?= W1,W2,W3,W5
+BENCH_WORKLOADS ?= W1*,W2,W3,W5,W6
 BENCH_SYSTEMS ?= *
 BENCH_ROUNDS ?= 1
 

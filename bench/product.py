@@ -3,6 +3,7 @@
 Data goes in by `ukimet push` (gRPC) and Flight DoPut, and comes out by Flight. The server is the release build named by
 UKIMET_BIN. What the hub does not do yet raises NotImplementedError: the kit reports it as an error line.
 """
+import functools
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from benchlib import WORK, du
+from benchlib import WORK, Timer, case, du, measure
 
 RUN = WORK / "run"
 STATE = RUN / "product.json"
@@ -95,6 +96,10 @@ def _hub() -> str:
     return "http://" + _read_state()["address"]
 
 
+def _grpc() -> str:
+    return "grpc://" + _read_state()["address"]
+
+
 def _push(path, name: str, source_crs, *flags) -> dict:
     # Only a format that cannot say its CRS needs to be told; a declared one would override the file's own.
     declared = ["--crs", f"EPSG:{source_crs}"] if source_crs and Path(path).suffix == ".csv" else []
@@ -136,28 +141,45 @@ def ingest_stream(reader, dataset) -> dict:
     metadata = {"ARROW:extension:name": "geoarrow.wkb", "ARROW:extension:metadata": '{"crs":"OGC:CRS84","crs_type":"authority_code"}'}
     schema = reader.schema.append(pa.field("geometry", pa.binary(), metadata=metadata))
     rows = 0
-    with flight.connect("grpc://" + _read_state()["address"]) as client:
-        writer, answers = client.do_put(flight.FlightDescriptor.for_path(name), schema)
-        for batch in reader:
-            places = _points(batch.column("lon").to_numpy(), batch.column("lat").to_numpy())
-            writer.write_batch(pa.record_batch([*batch.columns, places], schema=schema))
-            rows += batch.num_rows
-        writer.done_writing()
-        while answers.read() is not None:
-            pass
-        writer.close()
+    writer, answers = _flight().do_put(flight.FlightDescriptor.for_path(name), schema)
+    for batch in reader:
+        places = _points(batch.column("lon").to_numpy(), batch.column("lat").to_numpy())
+        writer.write_batch(pa.record_batch([*batch.columns, places], schema=schema))
+        rows += batch.num_rows
+    writer.done_writing()
+    while answers.read() is not None:
+        pass
+    writer.close()
     return {"rows": rows, "version": "v1", "bytes_stored": _stored(name, 1)}
 
 
+@functools.cache
+def _flight():
+    """One connection a process, as the peers have it: the kit runs each case in a process of its own."""
+    from pyarrow import flight
+
+    return flight.connect(_grpc())
+
+
+def _command(request: dict) -> bytes:
+    """Of a client that takes dictionaries and large messages, which pyarrow does."""
+    return json.dumps({**request, "text": "dictionary", "message_bytes": 16 << 20}).encode()
+
+
 def _pull(request: dict):
-    """As a client that takes dictionaries and large messages, which pyarrow does."""
+    """All of it: the hub says in which parts it comes."""
     import pyarrow as pa
     from pyarrow import flight
 
-    request = {**request, "text": "dictionary", "message_bytes": 16 << 20}
-    with flight.connect("grpc://" + _read_state()["address"]) as client:
-        info = client.get_flight_info(flight.FlightDescriptor.for_command(json.dumps(request).encode()))
-        return pa.concat_tables([client.do_get(endpoint.ticket).read_all() for endpoint in info.endpoints])
+    info = _flight().get_flight_info(flight.FlightDescriptor.for_command(_command(request)))
+    return pa.concat_tables([_flight().do_get(endpoint.ticket).read_all() for endpoint in info.endpoints])
+
+
+def _pull_at_once(request: dict):
+    """By one call: a command is taken in place of a ticket."""
+    from pyarrow import flight
+
+    return _flight().do_get(flight.Ticket(_command(request))).read_all()
 
 
 def export_all(dataset, version=None):
@@ -167,7 +189,7 @@ def export_all(dataset, version=None):
 
 def export_bbox(dataset, bbox, predicate=None):
     request = {"dataset": _dataset(dataset), "bbox": [float(side) for side in bbox]}
-    return _pull({**request, "filter": predicate} if predicate else request)
+    return _pull_at_once({**request, "filter": predicate} if predicate else request)
 
 
 def search_load(catalog_parquet) -> dict:
@@ -199,5 +221,40 @@ def diff(dataset, v1, v2):
     return pa.table({"parcel_id": ids, "change": rows["operation"]})
 
 
+def _push_zones(zones_parquet) -> str:
+    """The zones as a dataset, which they are for the other systems beforehand: one query names both."""
+    name = _fresh("zones")
+    _push(zones_parquet, name, None)
+    return name
+
+
 def count_in_zones(points_dataset, zones_parquet) -> dict:
-    raise NotImplementedError("a join by place")
+    """The push of the zones is in the time, as their reading is in that of the peers."""
+    from adbc_driver_flightsql import dbapi
+
+    points, zones = _dataset(points_dataset), _push_zones(zones_parquet)
+    query = f"""SELECT zones.zone_id, count(*) AS points FROM "{zones}" zones
+        JOIN "{points}" points ON ST_Intersects(zones.geometry, points.geometry) GROUP BY zones.zone_id"""
+    with dbapi.connect(_grpc(), autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        counts = cursor.fetch_arrow_table()
+    return dict(zip(counts["zone_id"].to_pylist(), counts["points"].to_pylist()))
+
+
+def _get_stream(dataset):
+    """A whole version as an Arrow stream over plain HTTP."""
+    import urllib.request
+
+    import pyarrow as pa
+
+    with urllib.request.urlopen(f"{_hub()}/datasets/{_dataset(dataset)}/versions/newest/data.arrow?text=dictionary") as answer:
+        return pa.ipc.open_stream(answer).read_all()
+
+
+if available():
+
+    @case("W2", "product-http", servers=["product"], tag="product")
+    def _():
+        with Timer() as timer:
+            table = _get_stream("cad")
+        return measure(timer, table.num_rows, table.nbytes, note="data.arrow over HTTP", version=version())

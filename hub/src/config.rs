@@ -5,6 +5,7 @@ use crate::compacting::CompactionLimits;
 use crate::diff::PageLimits;
 use crate::download::DownloadLimits;
 use crate::filter::FilterLimits;
+use crate::kept::KeptLimits;
 use crate::store::StoreOptions;
 use crate::usage::UsageLimits;
 use clap::{Args, ValueEnum};
@@ -258,6 +259,10 @@ pub struct Config {
     /// How much a download over HTTP may cost.
     #[command(flatten)]
     pub downloads: DownloadLimits,
+
+    /// How much of what went out is kept.
+    #[command(flatten)]
+    pub kept: KeptLimits,
 
     /// How much a query in SQL may cost.
     #[command(flatten)]

@@ -12,6 +12,7 @@ mod stage;
 
 use crate::export::{Bound, Export, ExportRequest};
 use crate::files::{FileFormat, FileOptions, FileSubject, Scratch, WRITER_VERSION};
+use crate::kept::KeptStreams;
 use crate::metrics::Metrics;
 use crate::staging::Room;
 use crate::usage::Usage;
@@ -52,6 +53,7 @@ pub struct Downloads {
     export: Export,
     metrics: Arc<Metrics>,
     usage: Usage,
+    kept: KeptStreams,
     /// Where files are made that are sent when they are complete.
     scratch: PathBuf,
     room: Room,
@@ -85,6 +87,8 @@ pub struct Representation {
     pub version: Version,
     /// The strong entity tag, quoted: the same for the same bytes only.
     pub tag: String,
+    /// Whether it has all rows of the version.
+    pub is_whole: bool,
 }
 
 /// Where downloads find what they need.
@@ -95,6 +99,8 @@ pub struct DownloadParts {
     pub metrics: Arc<Metrics>,
     /// Who reads which columns.
     pub usage: Usage,
+    /// What went out before.
+    pub kept: KeptStreams,
     /// A folder that is emptied when the hub starts.
     pub scratch: PathBuf,
     /// Whether the disk has room.
@@ -104,10 +110,10 @@ pub struct DownloadParts {
 impl Downloads {
     /// The way out, with limits.
     pub fn new(parts: DownloadParts, limits: DownloadLimits) -> Self {
-        let DownloadParts { export, metrics, usage, scratch, room } = parts;
+        let DownloadParts { export, metrics, usage, kept, scratch, room } = parts;
         let files = Arc::new(Semaphore::new(limits.download_files_max.max(1)));
         let running = Arc::new(Semaphore::new(limits.downloads_max.max(1)));
-        Self { export, metrics, usage, scratch, room, limits, files, running, lengths: Arc::default() }
+        Self { export, metrics, usage, kept, scratch, room, limits, files, running, lengths: Arc::default() }
     }
 
     /// Who reads which columns.
@@ -133,9 +139,9 @@ impl Downloads {
 
     fn bind(&self, request: ExportRequest, form: Form) -> Result<(Bound, Representation)> {
         let bound = self.export.bind(request)?;
-        let tag = tag(&bound, form);
+        let (tag, is_whole) = (tag(&bound, form), bound.is_whole());
         let (request, dataset, version) = (bound.request.clone(), bound.dataset.clone(), bound.version.clone());
-        Ok((bound, Representation { request, form, dataset, version, tag }))
+        Ok((bound, Representation { request, form, dataset, version, tag, is_whole }))
     }
 
     /// Binds the rows of a representation again.
@@ -168,9 +174,7 @@ fn tag(bound: &Bound, form: Form) -> String {
     let Form { format, options, coding } = form;
     let of = json!({
         "writer": [WRITER_VERSION, env!("CARGO_PKG_VERSION"), rusqlite::version()],
-        "dataset": bound.dataset.uuid,
-        "version": [bound.version.number.0, bound.version.root_hash, bound.version.segments],
-        "request": ExportRequest { layout: None, ..bound.request.clone() },
+        "rows": bound.identity(),
         "format": [format.name(), options.is_raw, options.has_bom, coding.name()],
     });
     format!("\"{}\"", hex::encode(Sha256::digest(of.to_string().as_bytes())))

@@ -223,6 +223,21 @@ fn erased_last<'a>(versions: impl IntoIterator<Item = &'a Version>) -> Option<(V
 }
 
 impl Bound {
+    /// Whether it is a version, or a part of one, with all of its rows.
+    pub fn is_whole(&self) -> bool {
+        self.rows.is_some() && self.request.table.is_none() && self.request.limit.is_none() && self.diff.is_none()
+    }
+
+    /// What the rows and their order follow from: the files that hold them, and the question.
+    pub fn identity(&self) -> serde_json::Value {
+        let Self { dataset, version, request, .. } = self;
+        serde_json::json!({
+            "dataset": dataset.uuid,
+            "version": [version.number.0, version.root_hash, version.segments],
+            "request": ExportRequest { layout: None, ..request.clone() },
+        })
+    }
+
     /// The commit of the last erasure of what is read.
     pub fn erased_in(&self) -> Option<SnapshotId> {
         self.erased.as_ref().map(|(_, erased)| erased.snapshot)

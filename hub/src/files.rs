@@ -110,7 +110,7 @@ impl RowFile {
     /// `InvalidRequest` if the format has no place for a column, naming formats that have; `LimitReached` if there are
     /// more columns than it has place for.
     pub fn begin(format: FileFormat, sink: Sink, subject: &FileSubject) -> Result<Self> {
-        let (plain, subject) = plain::subject(subject);
+        let (plain, subject) = plain::subject(subject, format == FileFormat::ArrowStream);
         let writer = match format {
             FileFormat::Arrow => Writer::Streamed(ipc::file(sink, &subject)?),
             FileFormat::ArrowStream => Writer::Streamed(ipc::stream(sink, &subject)?),
@@ -165,7 +165,7 @@ pub struct StagedFile {
 impl StagedFile {
     /// Begins a file of a format that [`FileFormat::is_staged`]. Errors as [`RowFile::begin`].
     pub fn begin(format: FileFormat, subject: &FileSubject) -> Result<Self> {
-        let (plain, subject) = plain::subject(subject);
+        let (plain, subject) = plain::subject(subject, false);
         Ok(Self { plain, writer: staged(format, &subject)? })
     }
 

@@ -22,6 +22,7 @@ pub mod filter;
 pub mod fixes;
 pub mod hashing;
 pub mod ingest;
+pub mod kept;
 pub mod mapping;
 pub mod metrics;
 pub mod registers;

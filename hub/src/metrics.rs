@@ -16,6 +16,7 @@ pub struct Metrics {
     rows_read: Counter,
     bytes_received: Counter,
     exports: Counter,
+    exports_kept: Counter,
     rows_exported: Counter,
     snapshot: Gauge,
     datasets: Gauge,
@@ -49,6 +50,12 @@ impl Metrics {
         self.exports.inc();
     }
 
+    /// An export began of which the bytes are those that went out before.
+    pub fn kept_export_began(&self) {
+        self.exports.inc();
+        self.exports_kept.inc();
+    }
+
     /// Rows went out.
     pub fn rows_went_out(&self, rows: usize) {
         self.rows_exported.inc_by(rows as u64);
@@ -63,6 +70,7 @@ impl Metrics {
         registry.register("rows_read", "Rows read by adapters for pushes that ended well", self.rows_read.clone());
         registry.register("push_bytes", "Bytes of pushes that came completely", self.bytes_received.clone());
         registry.register("exports", "Exports that began", self.exports.clone());
+        registry.register("exports_kept", "Exports that were sent as they went out before", self.exports_kept.clone());
         registry.register("rows_exported", "Rows that went out", self.rows_exported.clone());
         registry.register("snapshot", "Number of the newest commit", self.snapshot.clone());
         registry.register("datasets", "Datasets in the newest snapshot", self.datasets.clone());

@@ -14,6 +14,7 @@ use crate::delta::DeltaLogs;
 use crate::download::{DownloadParts, Downloads};
 use crate::export::{Export, Receipts};
 use crate::ingest::Ingest;
+use crate::kept::KeptStreams;
 use crate::metrics::Metrics;
 use crate::registers::Registers;
 use crate::staging::{Room, Staging, StagingLimits};
@@ -49,6 +50,7 @@ pub struct Hub {
     drain_max: Duration,
     health: tonic_health::server::HealthReporter,
     staging: Staging,
+    kept: KeptStreams,
     gc_every: Duration,
     store_poll: Duration,
     deltas: Option<DeltaLogs>,
@@ -98,15 +100,17 @@ impl Hub {
             keep: config.staging_keep,
         };
         let staging = Staging::open(staged, limits, room(&catalog, config.disk_reserve))?;
+        let room_there = room(&catalog, config.disk_reserve);
+        let kept = KeptStreams::new(catalog.scratch_dir().to_owned(), config.kept, room_there);
         // Of what was erased while this hub was away, before anyone is served.
-        let (confirming, unfinished) = (catalog.clone(), staging.clone());
-        tokio::task::spawn_blocking(move || confirm_erasures(&confirming, &unfinished))
+        let (confirming, unfinished, forgetting) = (catalog.clone(), staging.clone(), kept.clone());
+        tokio::task::spawn_blocking(move || confirm_erasures(&confirming, &unfinished, &forgetting))
             .await
             .map_err(|e| Error::internal("confirming erasures").caused_by(e))??;
         let draining = CancellationToken::new();
         let (usage, usage_writer) = Usage::open(&config.data.join(USAGE), config.usage, Arc::new(SystemClock));
         let (health, routes) =
-            routes(&config, &catalog, (adapters, registers, usage), staging.clone(), &draining).await?;
+            routes(&config, &catalog, (adapters, registers, usage), (staging.clone(), kept.clone()), &draining).await?;
         let recorded = draining.clone().cancelled_owned();
         let usage_writer = tokio::spawn(async move { usage_writer.run(recorded).await });
         let deltas = DeltaLogs::start(&catalog, &config, room(&catalog, config.disk_reserve));
@@ -119,6 +123,7 @@ impl Hub {
             drain_max: config.drain_max,
             health,
             staging,
+            kept,
             gc_every: config.gc_every,
             store_poll: config.store_poll,
             deltas,
@@ -146,7 +151,7 @@ impl Hub {
             () = stop => (),
             () = expire(&self.staging) => (),
             () = tidy(&self.catalog, self.gc_every) => (),
-            () = follow_others(&self.catalog, &self.staging, self.store_poll) => (),
+            () = follow_others(&self.catalog, (&self.staging, &self.kept), self.store_poll) => (),
             () = Box::pin(compact_now_and_then(&self.catalog)) => (),
         }
         tracing::info!("stopping: running calls may end");
@@ -192,21 +197,24 @@ async fn expire(staging: &Staging) {
 }
 
 /// Lets go of what was kept here of rows that were erased, and tells the other hubs on the same store.
-fn confirm_erasures(catalog: &Catalog, staging: &Staging) -> Result<()> {
-    // Bytes of pushes that were cut may hold such rows, and nobody has looked into them.
-    catalog.confirm_erasures(&|dataset| staging.drop_unfinished(dataset).map(drop))
+fn confirm_erasures(catalog: &Catalog, staging: &Staging, kept: &KeptStreams) -> Result<()> {
+    catalog.confirm_erasures(&|dataset| {
+        kept.forget(dataset);
+        // Bytes of pushes that were cut may hold such rows, and nobody has looked into them.
+        staging.drop_unfinished(dataset).map(drop)
+    })
 }
 
 /// Applies, now and then, what other hubs on the same store have committed. Does not end.
-async fn follow_others(catalog: &Catalog, staging: &Staging, every: Duration) {
+async fn follow_others(catalog: &Catalog, (staging, kept): (&Staging, &KeptStreams), every: Duration) {
     if !catalog.is_shared() {
         return std::future::pending().await;
     }
     let mut is_behind = false;
     loop {
         tokio::time::sleep(every).await;
-        let (catalog, staging) = (catalog.clone(), staging.clone());
-        let follow = move || catalog.follow().and_then(|_| confirm_erasures(&catalog, &staging));
+        let (catalog, staging, kept) = (catalog.clone(), staging.clone(), kept.clone());
+        let follow = move || catalog.follow().and_then(|_| confirm_erasures(&catalog, &staging, &kept));
         let followed = tokio::task::spawn_blocking(follow).await;
         let followed = followed.map_err(|e| Error::internal("following other hubs").caused_by(e)).flatten();
         // One line when it begins to fail, one when it is over.
@@ -309,7 +317,7 @@ async fn routes(
     config: &Config,
     catalog: &Catalog,
     (adapters, registers, usage): (Adapters, Registers, Usage),
-    staging: Staging,
+    (staging, kept): (Staging, KeptStreams),
     draining: &CancellationToken,
 ) -> Result<(tonic_health::server::HealthReporter, Routes)> {
     let message_bytes_max = config.message_bytes_max as usize;
@@ -323,7 +331,8 @@ async fn routes(
         scratch: catalog.scratch_dir().to_owned(),
         bytes_max: config.raster_bytes_max,
     };
-    let operations = Operations { catalog: catalog.clone(), staging: staging.clone(), usage: usage.clone() };
+    let operations =
+        Operations { catalog: catalog.clone(), staging: staging.clone(), usage: usage.clone(), kept: kept.clone() };
     let pushes = Pushes {
         staging,
         ingest: Ingest {
@@ -359,6 +368,7 @@ async fn routes(
         metrics: Arc::clone(&metrics),
         usage: usage.clone(),
         sql,
+        kept: kept.clone(),
     };
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<IngestServiceServer<Pushes>>().await;
@@ -378,6 +388,7 @@ async fn routes(
         export: export.clone(),
         metrics: Arc::clone(&metrics),
         usage: usage.clone(),
+        kept,
         scratch: catalog.scratch_dir().to_owned(),
         room: room(catalog, config.disk_reserve),
     };

@@ -184,6 +184,20 @@ def test_arrow_and_parquet_are_read_by_all_who_read_them(parcels, source, tmp_pa
     assert (count, total) == (ROWS, source["floors"].sum())
 
 
+def test_an_arrow_stream_has_dictionaries_if_they_are_asked_for(parcels):
+    _, plain_headers, plain_body = fetch(parcels + "arrow")
+    status, headers, body = fetch(parcels + "arrow?text=dictionary")
+    assert status == 200 and headers["etag"] != plain_headers["etag"] and len(body) < len(plain_body)
+    packed = pa.ipc.open_stream(body).read_all()
+    coded = [field.name for field in packed.schema if pa.types.is_dictionary(field.type)]
+    assert "purpose_of_the_building" in coded and "code" not in coded
+    plain_table = pa.ipc.open_stream(plain_body).read_all()
+    assert packed.cast(plain_table.schema) == plain_table
+    assert list(polars.read_ipc_stream(body)["purpose_of_the_building"]) == plain_table["purpose_of_the_building"].to_pylist()
+    status, _, body = fetch(parcels + "parquet?text=dictionary")
+    assert status == 400 and b"data.arrow" in body
+
+
 def test_a_spreadsheet_has_values_and_nothing_that_acts(parcels, source, tmp_path):
     file = kept(parcels + "xlsx", tmp_path, "x.xlsx")
     sheet = openpyxl.load_workbook(file)["rows"]

@@ -5,7 +5,7 @@ use crate::api::conditions::{Asked, Verdict, parse_range, range_header, verdict}
 use crate::api::http::Pages;
 use crate::api::report::refusal;
 use crate::download::{Coding, Downloads, Form, Representation};
-use crate::export::ExportRequest;
+use crate::export::{ExportRequest, TextForm};
 use crate::files::{FileFormat, FileOptions, Losses};
 use crate::usage::{self, Client};
 use axum::Router;
@@ -56,6 +56,7 @@ struct Wishes {
     valid_during: Option<String>,
     limit: Option<u64>,
     snapshot: Option<u64>,
+    text: Option<TextForm>,
     raw: Option<bool>,
     bom: Option<bool>,
 }
@@ -67,6 +68,9 @@ impl Wishes {
                 "raw and bom go with data.csv, not with data.{}",
                 format.name()
             )));
+        }
+        if format != FileFormat::ArrowStream && self.text.is_some() {
+            return Err(Error::invalid_request(format!("text goes with data.arrow, not with data.{}", format.name())));
         }
         Ok(FileOptions { is_raw: self.raw.unwrap_or(false), has_bom: self.bom.unwrap_or(false) })
     }
@@ -85,6 +89,7 @@ impl Wishes {
             filter: self.filter.map(|filter| filter.parse()).transpose()?,
             limit: self.limit,
             snapshot: self.snapshot.map(SnapshotId),
+            text: self.text.unwrap_or_default(),
             ..ExportRequest::all(VersionSelector { dataset, version })
         };
         Ok(request.valid(valid))
@@ -297,9 +302,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_for_csv_alone_is_refused_elsewhere() {
+    fn what_is_for_one_format_alone_is_refused_elsewhere() {
         let raw = Wishes { raw: Some(true), ..Wishes::default() };
         assert!(raw.options(FileFormat::Csv).expect("known").is_raw);
         assert!(raw.options(FileFormat::GeoJson).expect_err("no meaning").message().contains("data.csv"));
+        let coded = Wishes { text: Some(TextForm::Dictionary), ..Wishes::default() };
+        assert!(coded.options(FileFormat::ArrowStream).is_ok());
+        assert!(coded.options(FileFormat::Parquet).expect_err("no meaning").message().contains("data.arrow"));
     }
 }

@@ -3,6 +3,7 @@
 mod actions;
 mod info;
 mod messages;
+mod replay;
 mod sql;
 mod ticket;
 
@@ -10,6 +11,7 @@ use crate::api::body::{catch_incident, incident};
 use crate::api::push::Pushes;
 use crate::export::{Bound, DiffFrom, Export, ExportRequest, Receipts};
 use crate::ingest::Ingested;
+use crate::kept::KeptStreams;
 use crate::metrics::Metrics;
 use crate::staging::{PushHeader, Upload};
 use crate::usage::{self, Client, Usage};
@@ -26,7 +28,9 @@ use futures::{StreamExt, TryStreamExt};
 pub use info::EndpointLimits;
 use info::info_of;
 use messages::{encode, message_bytes};
+use replay::{keep, replay};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 pub use sql::{Sql, SqlLimits};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -58,6 +62,8 @@ pub struct Flight {
     pub usage: Usage,
     /// Answers SQL.
     pub sql: Sql,
+    /// What went out before.
+    pub kept: KeptStreams,
 }
 
 /// Media type of a stream of batches.
@@ -237,6 +243,12 @@ fn framed(message: &FlightData) -> Vec<u8> {
     bytes
 }
 
+/// What the messages of a flight follow from.
+fn flight_key(bound: &Bound, message_bytes: usize) -> String {
+    let of = serde_json::json!({ "messages": message_bytes, "rows": bound.identity() });
+    hex::encode(Sha256::digest(of.to_string().as_bytes()))
+}
+
 /// What ends a stream of Arrow IPC messages.
 const END_OF_STREAM: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
@@ -246,6 +258,23 @@ impl Flight {
         let message_bytes = message_bytes(&request, &self.endpoints).map_err(|e| to_status(&e))?;
         let export = self.export.clone();
         blocking(move || export.bind(request)).await.map(|bound| (bound, message_bytes))
+    }
+
+    /// The messages of a flight, as they went out before if they are kept.
+    fn fly(&self, bound: Bound, message_bytes: usize, batches_there: u64) -> Result<Stream<FlightData>> {
+        let metrics = Arc::clone(&self.metrics);
+        let key = bound.is_whole().then(|| flight_key(&bound, message_bytes));
+        if let Some(kept) = key.as_ref().and_then(|key| self.kept.get(key)) {
+            return Ok(replay(kept, batches_there, self.export.permit()?, metrics));
+        }
+        let key = key.filter(|key| batches_there == 0 && self.kept.is_asked_again(key));
+        let keeping = key.and_then(|key| self.kept.keep(&key, &bound.dataset.id));
+        let schema = Arc::clone(&bound.schema);
+        let messages = encode(schema, self.export.read(bound)?, message_bytes, batches_there, metrics);
+        Ok(match keeping {
+            Some(keeping) => keep(messages, keeping),
+            None => messages,
+        })
     }
 
     /// Takes a note of who reads which columns, once for all endpoints of a flight.
@@ -370,15 +399,14 @@ impl FlightService for Flight {
         if sql::is_sql(&request.get_ref().ticket) {
             return self.sql.get(request.get_ref(), client).await;
         }
-        let TicketRequest { request, batches_there } =
+        let TicketRequest { request, batches_there, is_ticket } =
             TicketRequest::open(&request.into_inner().ticket).map_err(|e| to_status(&e))?;
         let (bound, message_bytes) = self.bind(request).await?;
-        bound.check_ticket().map_err(|e| to_status(&e))?;
+        if is_ticket {
+            bound.check_ticket().map_err(|e| to_status(&e))?;
+        }
         self.note(&bound, client);
-        let schema = Arc::clone(&bound.schema);
-        let batches = self.export.read(bound).map_err(|e| to_status(&e))?;
-        let messages = encode(schema, batches, message_bytes, batches_there, Arc::clone(&self.metrics));
-        Ok(Response::new(messages))
+        self.fly(bound, message_bytes, batches_there).map(Response::new).map_err(|e| to_status(&e))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {

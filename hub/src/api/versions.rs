@@ -1,6 +1,7 @@
 //! `ukimet.v1.VersionService`: what is done to datasets and their versions without a push.
 
 use crate::api::body::incident;
+use crate::kept::KeptStreams;
 use crate::staging::Staging;
 use crate::usage::Usage;
 use tonic::{Request, Response, Status};
@@ -20,6 +21,8 @@ pub struct Operations {
     pub usage: Usage,
     /// Where unfinished pushes wait.
     pub staging: Staging,
+    /// What went out before.
+    pub kept: KeptStreams,
 }
 
 /// Who does it, until callers say who they are.
@@ -138,13 +141,16 @@ impl VersionService for Operations {
         let request = request.into_inner();
         let dry_run = request.dry_run;
         let intent = erasure_intent(request).map_err(|error| to_status(&error))?;
-        let staging = self.staging.clone();
+        let (staging, kept) = (self.staging.clone(), self.kept.clone());
         self.blocking(move |catalog| {
             if dry_run {
                 let erasure = wire_erasure(&catalog.would_erase(&intent)?);
                 return Ok(v1::EraseRowsResponse { erasure: Some(erasure), replayed: false, left: None });
             }
-            let (erasure, replayed, _) = catalog.erase(&intent)?;
+            let erased = catalog.erase(&intent);
+            // Also if something of it is left to do.
+            kept.forget(&intent.dataset);
+            let (erasure, replayed, _) = erased?;
             // Bytes of pushes that were cut may hold such rows, and nobody has looked into them.
             staging.drop_unfinished(&intent.dataset)?;
             let left = wire_left(catalog.left_of_erasure(&intent.dataset, &erasure)?);

@@ -6,6 +6,7 @@ use super::{Downloads, Representation};
 use crate::api::body::{catch_incident, incident};
 use crate::export::{Batches, Bound};
 use crate::files::RowFile;
+use crate::kept::{Keeping, KeptStream};
 use arrow_array::RecordBatch;
 use bytes::{Bytes, BytesMut};
 use futures::Stream;
@@ -25,6 +26,8 @@ struct Parts {
     part: BytesMut,
     window: Range<u64>,
     written: u64,
+    /// Where all of them are kept, of the window or not.
+    keeping: Option<Keeping>,
     /// Cancelled once nobody waits for more.
     over: CancellationToken,
 }
@@ -40,6 +43,15 @@ impl Parts {
         let (Some(queue), false) = (&self.queue, self.part.is_empty()) else { return Ok(()) };
         let part = std::mem::replace(&mut self.part, BytesMut::with_capacity(PART_BYTES)).freeze();
         if Handle::current().block_on(queue.put(Ok(part))) { Ok(()) } else { Err(self.end()) }
+    }
+
+    /// Sends what is left of the file, and keeps it.
+    fn finish(&mut self) -> io::Result<()> {
+        self.complete()?;
+        if let Some(keeping) = self.keeping.take() {
+            keeping.finish();
+        }
+        Ok(())
     }
 
     /// Sends what is left of the window, behind which there is nothing.
@@ -60,6 +72,9 @@ impl Write for Parts {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.over.is_cancelled() {
             return Err(self.end());
+        }
+        if let Some(keeping) = &mut self.keeping {
+            keeping.write(bytes);
         }
         let mut wanted = self.wanted(bytes);
         while self.queue.is_some() && !wanted.is_empty() {
@@ -94,6 +109,20 @@ pub(super) fn next(batches: &mut Batches, over: &CancellationToken) -> Result<Op
     next.transpose()
 }
 
+/// Sends a window of what is kept; the queue's end is told from a reader that left.
+fn send_kept(kept: &KeptStream, window: Range<u64>, queue: &Queue) -> Result<()> {
+    let (mut at, end) = (window.start, window.end.min(kept.length));
+    while at < end {
+        let part = kept.read(at, (end - at).min(PART_BYTES as u64) as usize)?;
+        at += part.len() as u64;
+        if !Handle::current().block_on(queue.put(Ok(part))) {
+            return Ok(());
+        }
+    }
+    queue.complete();
+    Ok(())
+}
+
 impl Downloads {
     /// The bytes of a file in a range, in parts of about 1 MiB. They come as fast as they are taken; who drops the stream
     /// ends the reading.
@@ -108,13 +137,26 @@ impl Downloads {
     ) -> Result<impl Stream<Item = Result<Bytes>> + Send + use<>> {
         let permit = self.permit()?;
         let (queue, mut taken) = queue(self.limits.download_idle_max);
+        let kept = self.kept.get(&representation.tag);
+        let is_kept_again = kept.is_none() && window == (0..u64::MAX) && self.kept.is_asked_again(&representation.tag);
+        let keeping = if is_kept_again { self.keep(&representation) } else { None };
         let over = CancellationToken::new();
         let guard = over.clone().drop_guard();
         let (downloads, parts_over) = (self.clone(), over.clone());
         tokio::task::spawn_blocking(move || {
             let (_permit, failing) = (permit, queue.clone());
-            let parts = Parts { queue: Some(queue), part: BytesMut::new(), window, written: 0, over: parts_over };
-            if let Err(error) = catch_incident(|| downloads.write(&representation, parts)) {
+            let sent = catch_incident(|| match kept {
+                Some(kept) => {
+                    downloads.metrics.kept_export_began();
+                    send_kept(&kept, window, &queue)
+                }
+                None => {
+                    let (queue, part) = (Some(queue), BytesMut::new());
+                    let parts = Parts { queue, part, window, written: 0, keeping, over: parts_over };
+                    downloads.write(&representation, parts)
+                }
+            });
+            if let Err(error) = sent {
                 tracing::warn!(%error, dataset = %representation.dataset.id, "a download was broken off");
                 // A client that left does not hear it.
                 Handle::current().block_on(failing.put(Err(error)));
@@ -125,7 +167,13 @@ impl Downloads {
         Ok(taken.stream(first, over))
     }
 
-    /// How long a file is, bytes: remembered, or counted by writing it to nowhere.
+    /// A place for a file that is written, if it is of a whole version.
+    fn keep(&self, representation: &Representation) -> Option<Keeping> {
+        let Representation { tag, dataset, .. } = representation;
+        representation.is_whole.then(|| self.kept.keep(tag, &dataset.id)).flatten()
+    }
+
+    /// How long a file is, bytes: remembered, or counted by writing it, which then is kept if there is room.
     ///
     /// # Errors
     ///
@@ -140,7 +188,9 @@ impl Downloads {
         let (downloads, counted) = (self.clone(), representation.clone());
         let count = move || {
             let _permit = permit;
-            let sink = Parts { queue: None, part: BytesMut::new(), window: 0..u64::MAX, written: 0, over };
+            let keeping = downloads.keep(&counted);
+            let (part, window) = (BytesMut::new(), 0..u64::MAX);
+            let sink = Parts { queue: None, part, window, written: 0, keeping, over };
             downloads.write(&counted, sink)
         };
         let written = tokio::task::spawn_blocking(count).await;
@@ -185,7 +235,7 @@ impl Downloads {
         }
         file.finish()?;
         let mut parts = coded.finish().map_err(failed)?;
-        parts.complete().map_err(failed)?;
+        parts.finish().map_err(failed)?;
         Ok(parts.written)
     }
 }
@@ -200,7 +250,8 @@ mod tests {
     async fn sent(window: Range<u64>, writes: &[usize]) -> (Vec<u8>, u64, bool) {
         let (queue, taken) = queue(Duration::from_secs(30));
         let over = CancellationToken::new();
-        let mut parts = Parts { queue: Some(queue), part: BytesMut::new(), window, written: 0, over: over.clone() };
+        let (queue, part) = (Some(queue), BytesMut::new());
+        let mut parts = Parts { queue, part, window, written: 0, keeping: None, over: over.clone() };
         let writes = writes.to_vec();
         let writing = tokio::task::spawn_blocking(move || {
             let mut next = 0_u8;

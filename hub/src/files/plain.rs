@@ -1,4 +1,4 @@
-//! Columns without dictionaries: a transport may send texts as codes, a file says the values.
+//! Columns without dictionaries: a transport may send texts as codes, most files say the values.
 
 use super::{FileSubject, failed};
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -12,17 +12,18 @@ pub(super) struct Plain {
     has_codes: bool,
 }
 
-/// A subject without dictionaries.
-pub(super) fn subject(subject: &FileSubject) -> (Plain, FileSubject) {
+/// A subject without dictionaries, unless the format has them.
+pub(super) fn subject(subject: &FileSubject, has_dictionaries: bool) -> (Plain, FileSubject) {
+    let is_code = |field: &&Arc<Field>| matches!(field.data_type(), DataType::Dictionary(..));
+    let has_codes = !has_dictionaries && subject.schema.fields().iter().any(|field| is_code(&field));
     let fields = subject.schema.fields().iter().map(|field| match field.data_type() {
-        DataType::Dictionary(_, value) => {
+        DataType::Dictionary(_, value) if has_codes => {
             let plain = Field::new(field.name(), value.as_ref().clone(), field.is_nullable());
             Arc::new(plain.with_metadata(field.metadata().clone()))
         }
         _ => Arc::clone(field),
     });
     let fields: Vec<_> = fields.collect();
-    let has_codes = subject.schema.fields().iter().any(|field| matches!(field.data_type(), DataType::Dictionary(..)));
     let schema = Arc::new(Schema::new_with_metadata(fields, subject.schema.metadata().clone()));
     let plain = FileSubject {
         name: subject.name.clone(),

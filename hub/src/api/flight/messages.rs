@@ -67,16 +67,19 @@ pub(super) fn encode(
                 }
                 left -= 1;
             }
-            let has = batches_there - left;
-            let behind = format!("the flight has {has} batches, asked to go on behind {batches_there}");
-            if left == 0 { Ok(None) } else { Err(Status::invalid_argument(behind)) }
+            if left == 0 { Ok(None) } else { Err(to_status(&behind_the_end(batches_there - left, batches_there))) }
         }
     })
     .boxed()
 }
 
+/// What a client is told that has more batches than there are.
+pub(super) fn behind_the_end(batches: u64, batches_there: u64) -> Error {
+    Error::invalid_request(format!("the flight has {batches} batches, asked to go on behind {batches_there}"))
+}
+
 /// Rows of a message; `None` if it is no batch.
-fn rows_of(message: &FlightData) -> Option<usize> {
+pub(super) fn rows_of(message: &FlightData) -> Option<usize> {
     let header = arrow_ipc::root_as_message(&message.data_header).ok()?;
     header.header_as_record_batch().and_then(|batch| usize::try_from(batch.length()).ok())
 }

@@ -25,6 +25,8 @@ pub(super) struct TicketRequest {
     pub(super) request: ExportRequest,
     /// Batches that the client has already.
     pub(super) batches_there: u64,
+    /// Whether the hub said it so; a command in place of a ticket is a new question.
+    pub(super) is_ticket: bool,
 }
 
 /// Where a ticket goes on, beside the members of its request.
@@ -32,7 +34,7 @@ const BATCHES_THERE: &str = "batches_there";
 
 impl TicketRequest {
     pub(super) fn all(request: ExportRequest) -> Self {
-        Self { request, batches_there: 0 }
+        Self { request, batches_there: 0, is_ticket: true }
     }
 
     /// The ticket's bytes.
@@ -57,7 +59,8 @@ impl TicketRequest {
             || Error::invalid_request("a ticket is what GetFlightInfo gave, whole and unchanged, found other bytes");
         let text = std::str::from_utf8(ticket).map_err(|_| none())?;
         let Some((json, check)) = parted(text) else {
-            return ExportRequest::from_json(ticket).map(Self::all).map_err(|e| e.context("the ticket"));
+            let request = ExportRequest::from_json(ticket).map_err(|e| e.context("the ticket"))?;
+            return Ok(Self { is_ticket: false, ..Self::all(request) });
         };
         let expected = check_of(&json);
         if check != expected {
@@ -70,7 +73,7 @@ impl TicketRequest {
             serde_json::from_str(&json).map_err(|_| none())?;
         let batches_there = members.remove(BATCHES_THERE).and_then(|count| count.as_u64()).unwrap_or(0);
         let request = serde_json::Value::Object(members).to_string();
-        Ok(Self { request: ExportRequest::from_json(request.as_bytes())?, batches_there })
+        Ok(Self { request: ExportRequest::from_json(request.as_bytes())?, batches_there, is_ticket: true })
     }
 }
 
@@ -127,14 +130,16 @@ mod tests {
 
     fn ticket() -> TicketRequest {
         let command = r#"{"dataset":"a/b","version":3,"filter":"floors > 5","segments":[0,2]}"#;
-        TicketRequest { request: ExportRequest::from_json(command.as_bytes()).expect("a command"), batches_there: 7 }
+        let request = ExportRequest::from_json(command.as_bytes()).expect("a command");
+        TicketRequest { request, batches_there: 7, is_ticket: true }
     }
 
     #[test]
     fn a_ticket_opens_as_it_was_sealed_and_a_command_is_one_too() {
         assert_eq!(TicketRequest::open(&ticket().seal()).expect("opens"), ticket());
         let command = ticket().request.to_json();
-        assert_eq!(TicketRequest::open(&command).expect("opens"), TicketRequest::all(ticket().request));
+        let opened = TicketRequest::open(&command).expect("opens");
+        assert_eq!(opened, TicketRequest { is_ticket: false, ..TicketRequest::all(ticket().request) });
     }
 
     #[test]
