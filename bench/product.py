@@ -251,10 +251,18 @@ def _get_stream(dataset):
         return pa.ipc.open_stream(answer).read_all()
 
 
-if available():
+def _hot(way: str, pull):
+    """As the kit warms what it measures as a limit: asked for twice before, so the hub has kept what it sent."""
 
-    @case("W2", "product-http", servers=["product"], tag="product")
+    @case("W2", f"product-{way}", servers=["product"], tag="product")
     def _():
+        for _ in range(2):
+            pull("cad")
         with Timer() as timer:
-            table = _get_stream("cad")
-        return measure(timer, table.num_rows, table.nbytes, note="data.arrow over HTTP", version=version())
+            table = pull("cad")
+        return measure(timer, table.num_rows, table.nbytes, note="asked for twice before", version=version())
+
+
+if available():
+    _hot("hot", export_all)
+    _hot("http", _get_stream)
