@@ -25,6 +25,10 @@ pub struct KeptLimits {
     /// none.
     #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = parse_bytes)]
     pub kept_bytes_max: u64,
+
+    /// Streams that are kept so at most; each is an open file.
+    #[arg(long, value_name = "COUNT", default_value_t = 256)]
+    pub kept_streams_max: usize,
 }
 
 /// Streams of which is remembered that somebody asked for them.
@@ -39,7 +43,7 @@ pub struct KeptStreams(Arc<Shared>);
 struct Shared {
     /// Where the files are: a folder on the disk that `room` is about.
     dir: PathBuf,
-    bytes_max: u64,
+    limits: KeptLimits,
     room: Room,
     held: Mutex<Held>,
 }
@@ -91,7 +95,7 @@ impl KeptStreams {
             asked: LruCache::new(ASKED_MAX),
             forgets: 0,
         };
-        Self(Arc::new(Shared { dir, bytes_max: limits.kept_bytes_max, room, held: Mutex::new(held) }))
+        Self(Arc::new(Shared { dir, limits, room, held: Mutex::new(held) }))
     }
 
     /// The stream that a key stands for.
@@ -107,7 +111,8 @@ impl KeptStreams {
     /// A place for a stream that is to be sent; `None` if none may be kept, somebody writes it already, or the disk has no room.
     /// What is in it must be read from now on only: rows may be erased at any time.
     pub fn keep(&self, key: &str, dataset: &DatasetId) -> Option<Keeping> {
-        if self.0.bytes_max == 0 || (self.0.room)(0).is_err() {
+        let KeptLimits { kept_bytes_max, kept_streams_max } = self.0.limits;
+        if kept_bytes_max == 0 || kept_streams_max == 0 || (self.0.room)(0).is_err() {
             return None;
         }
         let file = tempfile::tempfile_in(&self.0.dir);
@@ -143,12 +148,22 @@ impl Shared {
     /// Makes room for further bytes, of streams that nobody asked for of late; `false` if there is none.
     fn reserve(&self, bytes: u64) -> bool {
         let mut held = self.held();
-        while held.bytes.saturating_add(bytes) > self.bytes_max {
-            let Some((_, oldest)) = held.streams.pop_lru() else { return false };
-            held.bytes -= oldest.length;
+        while held.bytes.saturating_add(bytes) > self.limits.kept_bytes_max {
+            if !held.drop_oldest() {
+                return false;
+            }
         }
         held.bytes += bytes;
         true
+    }
+}
+
+impl Held {
+    /// Whether there was one.
+    fn drop_oldest(&mut self) -> bool {
+        let oldest = self.streams.pop_lru();
+        self.bytes -= oldest.as_ref().map_or(0, |(_, stream)| stream.length);
+        oldest.is_some()
     }
 }
 
@@ -188,6 +203,9 @@ impl Keeping {
             let length = std::mem::take(&mut counted.bytes);
             let stream = KeptStream { file, dataset: self.dataset, length, is_forgotten: AtomicBool::new(false) };
             held.streams.put(counted.key.clone(), Arc::new(stream));
+            if held.streams.len() > shared.limits.kept_streams_max {
+                held.drop_oldest();
+            }
         }
         // Before what is left of the writer goes, which counts.
         drop(held);
@@ -222,7 +240,7 @@ mod tests {
 
     fn kept(bytes_max: u64) -> (KeptStreams, tempfile::TempDir, DatasetId) {
         let dir = tempfile::tempdir().expect("a folder");
-        let limits = KeptLimits { kept_bytes_max: bytes_max };
+        let limits = KeptLimits { kept_bytes_max: bytes_max, kept_streams_max: 4 };
         let streams = KeptStreams::new(dir.path().to_owned(), limits, Arc::new(|_| Ok(())));
         (streams, dir, "almaty/schools".parse().expect("an id"))
     }
@@ -262,6 +280,9 @@ mod tests {
         assert!(streams.0.held().bytes <= 9_000_000, "what did not fit takes no room");
         put(&streams, "f", &schools, 9_000_000);
         assert!(streams.get("f").is_some());
+        ["g", "h", "i", "j"].iter().for_each(|key| put(&streams, key, &schools, 1));
+        assert!(streams.get("f").is_none() && streams.get("g").is_some(), "four files at most");
+        assert_eq!(streams.0.held().bytes, 4);
         let (none, _dir, _) = kept(0);
         assert!(none.keep("a", &schools).is_none());
     }
@@ -299,7 +320,7 @@ mod tests {
     fn nothing_is_kept_on_a_disk_without_room() {
         let (streams, dir, schools) = kept(1 << 30);
         let full: Room = Arc::new(|_| Err(Error::limit_reached("the disk has no room")));
-        let full = KeptStreams::new(dir.path().to_owned(), KeptLimits { kept_bytes_max: 1 << 30 }, full);
+        let full = KeptStreams::new(dir.path().to_owned(), streams.0.limits, full);
         assert!(full.keep("a", &schools).is_none() && streams.keep("a", &schools).is_some());
     }
 }

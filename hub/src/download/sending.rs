@@ -148,6 +148,9 @@ impl Downloads {
             let sent = catch_incident(|| match kept {
                 Some(kept) => {
                     downloads.metrics.kept_export_began();
+                    if window.start == 0 {
+                        downloads.metrics.rows_went_out(representation.version.rows as usize);
+                    }
                     send_kept(&kept, window, &queue)
                 }
                 None => {

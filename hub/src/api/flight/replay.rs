@@ -169,7 +169,7 @@ mod tests {
     #[tokio::test]
     async fn a_kept_flight_is_the_flight_from_any_batch_on() {
         let dir = tempfile::tempdir().expect("a folder");
-        let limits = KeptLimits { kept_bytes_max: 1 << 30 };
+        let limits = KeptLimits { kept_bytes_max: 1 << 30, kept_streams_max: 1 };
         let streams = KeptStreams::new(dir.path().to_owned(), limits, Arc::new(|_| Ok(())));
         let dataset = "almaty/schools".parse().expect("an id");
         let given_up = keep(encoded(0), streams.keep("key", &dataset).expect("a place"));
