@@ -4,7 +4,7 @@ mod datasets;
 mod dictionaries;
 mod exact;
 
-pub(crate) use datasets::search_datasets;
+pub(crate) use datasets::{needs_index, search_datasets};
 pub(crate) use dictionaries::{dictionary_columns, with_dictionaries};
 
 use crate::filter::RowFilter;

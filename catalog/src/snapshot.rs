@@ -8,7 +8,7 @@ use crate::diff::Diff;
 use crate::erase::erased_object;
 use crate::erasure::Erasure;
 use crate::filter::RowFilter;
-use crate::index::text::{PastIndexes, TextSnapshot, query_words};
+use crate::index::text::{PastIndexes, TextSnapshot};
 use crate::invariants::segments_objects_of;
 use crate::layer::schema_of;
 use crate::log;
@@ -17,7 +17,7 @@ use crate::operation::OperationRecord;
 use crate::paths;
 use crate::push::PushRecord;
 use crate::receipt::read_receipt;
-use crate::search::{Scan, dictionary_columns, search_datasets, with_dictionaries};
+use crate::search::{Scan, dictionary_columns, needs_index, search_datasets, with_dictionaries};
 use crate::segments::SegmentCache;
 use crate::selecting::{no_dataset, select};
 use crate::state::{Damage, StateSlot, View};
@@ -31,8 +31,8 @@ use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 use ukimet_model::{
-    Asset, Dataset, DatasetId, DatasetQuery, DerivedAsset, Error, LayerReport, Note, OperationId, PushId, Removal,
-    Result, RetentionRule, RowQuery, SegmentRef, Sha256, SnapshotId, TableRef, Tag, Version, VersionNumber,
+    Asset, Dataset, DatasetId, DatasetQuery, DerivedAsset, Error, FacetCounts, LayerReport, Note, OperationId, PushId,
+    Removal, Result, RetentionRule, RowQuery, SegmentRef, Sha256, SnapshotId, TableRef, Tag, Version, VersionNumber,
     VersionSelector,
 };
 
@@ -102,6 +102,8 @@ pub struct SearchResult {
     pub total: u64,
     /// This page's datasets, each with its newest version.
     pub datasets: Vec<(Dataset, Version)>,
+    /// The datasets on all pages by facet; empty unless that was asked.
+    pub facets: FacetCounts,
 }
 
 /// A writer that hashes what goes through it.
@@ -284,21 +286,24 @@ impl Snapshot {
 
     /// The datasets that match, with the exact total.
     ///
-    /// All words must occur, each in any of title, description, keywords, column names, layer or file name, as
-    /// written or, for Russian, in another form. Words in titles weigh most; equal weights, and a query without
-    /// words, are in the order of ids. A dataset without places is never inside a box.
+    /// All words must occur, each in any of title, description, keywords, agency, columns, the dataset's own name, layer or
+    /// file name: in any script, in another form of the word in Kazakh, Russian or English, as the beginning of a word if it
+    /// is the last, and with one typing error if no dataset has it otherwise. Words in titles weigh most, rare words more
+    /// than frequent ones; of equal hits the fresher come first, then those with more texts, then the order of ids, which a
+    /// query without words has alone. A dataset without places is never inside a box.
     ///
     /// An earlier snapshot finds what it found then: its words are looked up in an index of the descriptions as they
     /// were, which is built in memory the first time, at the cost of a look at every dataset.
     ///
     /// # Errors
     ///
-    /// `InvalidRequest` naming the limit if the text has more than 256 bytes or 16 words.
+    /// `InvalidRequest` naming the limit if the text has more than 256 bytes or 16 words, or if the region is no code;
+    /// `Unavailable` if the index that the answer needs could not be built.
     pub fn search(&self, query: &DatasetQuery) -> Result<SearchResult> {
-        let (state, has_words) = (&self.sources.state, !query_words(&query.text)?.is_empty());
+        let (state, needs_index) = (&self.sources.state, needs_index(query)?);
         let text = match self.is_past() {
             false => self.published.text.clone(),
-            true if has_words => Some(self.sources.past_indexes.get(state, self.sequence)?),
+            true if needs_index => Some(self.sources.past_indexes.get(state, self.sequence)?),
             true => None,
         };
         search_datasets(query, text.as_ref(), state, (self.sequence, self.published.sequence))

@@ -1,27 +1,39 @@
 //! Words and boxes to datasets: the only files that name tantivy.
 //!
-//! One document a dataset, as of its newest version. Every commit to the index carries the catalog's commit that it
+//! One document a dataset, as of its newest version: `document.rs` says what is in it, `analysis.rs` what words are, `request.rs`
+//! what may be typed, `query.rs` what is asked, and `hits.rs` in which order hits come. Every commit to the index carries the catalog's commit that it
 //! shows, and a seal beside the index holds the hashes of all its files, so that whatever happened to them shows when
 //! the index is opened; it is then built anew from the state.
 
 mod analysis;
 mod document;
+mod folding;
+#[cfg(test)]
+mod gold;
+mod hits;
+mod kazakh;
 mod past;
 mod query;
+mod request;
+mod romanized;
+mod rounded;
 mod seal;
+mod statistics;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use analysis::query_words;
 pub(crate) use past::PastIndexes;
+pub(crate) use request::{Clause, clauses};
 
 use crate::state::{StateSlot, Watermark};
-use document::Schema;
+use document::{Described, Schema};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use tantivy::directory::MmapDirectory;
 use tantivy::indexer::{LogMergePolicy, MergePolicy, NoMergePolicy};
 use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, TantivyError};
-use ukimet_model::{BoundingBox, DatasetId, Error, Result, Sha256};
+use ukimet_model::{DatasetId, DatasetQuery, Error, FacetCounts, Result, Sha256};
 
 /// Why the index cannot be used as it is.
 pub(crate) type Unusable = String;
@@ -48,17 +60,30 @@ pub(crate) struct TextSnapshot {
     schema: Schema,
 }
 
+/// What matches a query.
+#[derive(Debug)]
+pub(crate) struct Matches {
+    /// How many datasets, on all pages.
+    pub(crate) total: u64,
+    /// The page's.
+    pub(crate) ids: Vec<DatasetId>,
+    /// The datasets on all pages by facet; empty unless that was asked.
+    pub(crate) facets: FacetCounts,
+}
+
 impl TextSnapshot {
-    /// How many datasets match, and the ids of one page of them.
-    pub(crate) fn search(
-        &self,
-        words: &[String],
-        bbox: Option<&BoundingBox>,
-        offset: usize,
-        limit: usize,
-    ) -> Result<(u64, Vec<DatasetId>)> {
-        query::search(&self.searcher, &self.schema, words, bbox, offset, limit)
-            .map_err(|e| Error::internal("searching the text index failed").caused_by(e))
+    /// What matches a query whose text was read to these clauses.
+    pub(crate) fn search(&self, clauses: &[Clause], query: &DatasetQuery) -> Result<Matches> {
+        query.region.as_deref().map_or(Ok(()), query::check_region)?;
+        let question = query::Question { searcher: &self.searcher, schema: &self.schema };
+        let found = question
+            .search(clauses, query)
+            .map_err(|e| Error::internal("searching the text index failed").caused_by(e))?;
+        let id = |hit: hits::Hit| {
+            hit.id.parse().map_err(|e| Error::internal("a document of the text index has no dataset id").caused_by(e))
+        };
+        let ids = found.first.into_iter().map(id).collect::<Result<_>>()?;
+        Ok(Matches { total: found.total, ids, facets: found.facets })
     }
 }
 
@@ -222,10 +247,10 @@ impl Parts {
         datasets: &BTreeSet<DatasetId>,
     ) -> Result<TextSnapshot, Unusable> {
         for id in datasets {
-            let found = state.read(watermark.sequence, |view| Ok(view.dataset(id)?.zip(view.newest_version(id)?)));
+            let described = state.read(watermark.sequence, |view| Described::read(view, id));
             self.writer.delete_term(self.schema.id_term(id));
-            if let Some((dataset, version)) = found.map_err(|e| e.to_string())? {
-                self.writer.add_document(self.schema.document(&dataset, &version)).map_err(text)?;
+            if let Some(described) = described.map_err(|e| e.to_string())? {
+                self.writer.add_document(self.schema.document(&described)).map_err(text)?;
             }
         }
         let mut commit = self.writer.prepare_commit().map_err(text)?;

@@ -1,9 +1,18 @@
 //! Which datasets match: by the text index, or without it by walking all of them.
 
-use crate::index::text::{TextSnapshot, query_words};
+use crate::index::text::{Matches, TextSnapshot, clauses};
 use crate::snapshot::SearchResult;
 use crate::state::StateSlot;
-use ukimet_model::{DatasetId, DatasetQuery, Error, Result};
+use ukimet_model::{DatasetQuery, Error, FacetCounts, Result};
+
+/// Whether a query asks for what only the text index answers.
+///
+/// # Errors
+///
+/// `InvalidRequest` naming the limit that the query's text passes.
+pub(crate) fn needs_index(query: &DatasetQuery) -> Result<bool> {
+    Ok(query.has_properties() || !clauses(&query.text)?.is_empty())
+}
 
 /// Answers a dataset query as of a commit, knowing what is gone up to another.
 pub(crate) fn search_datasets(
@@ -12,10 +21,10 @@ pub(crate) fn search_datasets(
     state: &StateSlot,
     (sequence, known): (u64, u64),
 ) -> Result<SearchResult> {
-    let words = query_words(&query.text)?;
-    let (total, ids) = match text {
-        Some(text) => text.search(&words, query.bbox.as_ref(), query.offset, query.limit)?,
-        None if words.is_empty() => walk(query, state, sequence)?,
+    let clauses = clauses(&query.text)?;
+    let Matches { total, ids, facets } = match text {
+        Some(text) => text.search(&clauses, query)?,
+        None if !needs_index(query)? => walk(query, state, sequence)?,
         None => {
             return Err(Error::unavailable("the text index could not be built, so words cannot be searched for now"));
         }
@@ -27,11 +36,11 @@ pub(crate) fn search_datasets(
         }
         Ok(datasets)
     })?;
-    Ok(SearchResult { total, datasets })
+    Ok(SearchResult { total, datasets, facets })
 }
 
 /// Looks at every dataset. Costs time for each, but needs no index.
-fn walk(query: &DatasetQuery, state: &StateSlot, sequence: u64) -> Result<(u64, Vec<DatasetId>)> {
+fn walk(query: &DatasetQuery, state: &StateSlot, sequence: u64) -> Result<Matches> {
     let ids = state.read(sequence, |view| {
         let mut ids = Vec::new();
         view.each_dataset(&mut |dataset| ids.push(dataset.id))?;
@@ -45,5 +54,6 @@ fn walk(query: &DatasetQuery, state: &StateSlot, sequence: u64) -> Result<(u64, 
         Ok(matching)
     })?;
     let total = ids.len() as u64;
-    Ok((total, ids.into_iter().skip(query.offset).take(query.limit).collect()))
+    let ids = ids.into_iter().skip(query.offset).take(query.limit).collect();
+    Ok(Matches { total, ids, facets: FacetCounts::new() })
 }

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-use ukimet_model::{DatasetId, Result, Sha256};
+use ukimet_model::{DatasetId, DatasetQuery, Result, Sha256};
 
 /// Memory for reading a copied state, in bytes.
 const CACHE_BYTES: u64 = 16 << 20;
@@ -139,7 +139,8 @@ fn compare_text(copy: &Path, truth: &Truth) -> Result<ProjectionState, String> {
     let compared = compare_commit(truth, reached.sequence, &reached.hash);
     let (ProjectionState::Behind(_), Some(snapshot)) = (&compared, index.snapshot()) else { return Ok(compared) };
     let expected = datasets_at(&truth.state, reached.sequence).map_err(|damage| damage.to_string())?;
-    let (_, found) = snapshot.search(&[], None, 0, expected.len() + 1).map_err(|e| e.to_string())?;
+    let every = DatasetQuery { limit: expected.len() + 1, ..DatasetQuery::default() };
+    let found = snapshot.search(&[], &every).map_err(|e| e.to_string())?.ids;
     if found.iter().eq(&expected) {
         return Ok(compared);
     }

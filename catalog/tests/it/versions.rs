@@ -239,7 +239,7 @@ fn the_past_is_found_by_the_words_and_places_of_then() {
     let west = Some([69.0, 42.0, 71.0, 44.0].into());
     for (text, bbox) in [("школа", None), ("лицей", None), ("", None), ("", west), ("школа", west), ("города", west)]
     {
-        let query = DatasetQuery { text: text.to_owned(), bbox, limit: 10, offset: 0 };
+        let query = DatasetQuery { text: text.to_owned(), bbox, limit: 10, ..DatasetQuery::default() };
         let (expected, found) = (then.search(&query).expect("an answer"), past.search(&query).expect("an answer"));
         assert_eq!(found, expected, "{query:?}");
         assert_ne!(found, catalog.snapshot().search(&query).expect("an answer"), "{query:?}");

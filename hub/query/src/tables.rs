@@ -125,7 +125,7 @@ fn near(snapshot: &Snapshot, selector: &VersionSelector) -> Vec<String> {
         return Vec::new();
     }
     let text = selector.dataset.name().replace(['-', '_', '.'], " ");
-    let found = snapshot.search(&DatasetQuery { text, bbox: None, offset: 0, limit: NEAR_MAX });
+    let found = snapshot.search(&DatasetQuery { text, limit: NEAR_MAX, ..DatasetQuery::default() });
     let found = found.map(|found| found.datasets).unwrap_or_default();
     found.into_iter().map(|(dataset, _)| format!("\"{}\"", dataset.id)).collect()
 }

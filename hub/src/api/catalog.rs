@@ -11,10 +11,14 @@ use crate::report::texts::Language;
 use crate::report::{Filter, ReportRequest};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use tonic::{Request, Response, Status};
 use ukimet_catalog::Snapshot;
 use ukimet_model::{
-    BoundingBox, DatasetId, DatasetQuery, Error, Result, SnapshotId, Tag, Version, VersionNumber, VersionSelector,
+    BoundingBox, DatasetId, DatasetQuery, Error, Facet, Result, SnapshotId, Tag, Version, VersionNumber,
+    VersionSelector,
 };
 use ukimet_proto::status::to_status;
 use ukimet_proto::v1;
@@ -68,6 +72,41 @@ fn page(limit: u32, default: u32) -> Result<usize> {
         1..=PAGE_MAX => Ok(limit as usize),
         _ => Err(Error::invalid_request(format!("limit is 1 to {PAGE_MAX}, found {limit}"))),
     }
+}
+
+fn dataset_query(request: v1::SearchRequest) -> Result<DatasetQuery> {
+    let chosen = request.facets.into_iter().map(|chosen| {
+        let value = Some(chosen.value).filter(|value| !value.is_empty());
+        Ok((chosen.facet.parse()?, value))
+    });
+    Ok(DatasetQuery {
+        text: request.text,
+        bbox: request.bbox.map(TryInto::try_into).transpose()?,
+        region: Some(request.region).filter(|region| !region.is_empty()),
+        updated_from: request.updated_from.map(time).transpose()?,
+        updated_before: request.updated_before.map(time).transpose()?,
+        facets: chosen.collect::<Result<_>>()?,
+        with_facets: request.with_facets,
+        offset: request.offset as usize,
+        limit: page(request.limit, 20)?,
+    })
+}
+
+fn time(time: prost_types::Timestamp) -> Result<Timestamp> {
+    Timestamp::new(time.seconds, time.nanos)
+        .map_err(|e| Error::invalid_request("a time lies between the years -9999 and 9999").caused_by(e))
+}
+
+/// How many datasets have each value of a facet, the most frequent first.
+fn facet_values((facet, counts): (Facet, BTreeMap<Option<String>, u64>)) -> Vec<v1::FacetValue> {
+    let value = |(value, datasets): (Option<String>, u64)| v1::FacetValue {
+        facet: facet.name().to_owned(),
+        value: value.unwrap_or_default(),
+        datasets,
+    };
+    let mut values: Vec<_> = counts.into_iter().map(value).collect();
+    values.sort_by_key(|value| Reverse(value.datasets));
+    values
 }
 
 /// The version that a dataset, perhaps with one, and perhaps a number of its own name.
@@ -155,13 +194,7 @@ impl CatalogService for Questions {
     async fn search(&self, request: Request<v1::SearchRequest>) -> Result<Response<v1::SearchResponse>, Status> {
         let request = request.into_inner();
         self.ask(request.snapshot, move |snapshot| {
-            let query = DatasetQuery {
-                text: request.text,
-                bbox: request.bbox.map(TryInto::try_into).transpose()?,
-                offset: request.offset as usize,
-                limit: page(request.limit, 20)?,
-            };
-            let found = snapshot.search(&query)?;
+            let found = snapshot.search(&dataset_query(request)?)?;
             Ok(v1::SearchResponse {
                 snapshot: snapshot.id().0,
                 total: found.total,
@@ -170,6 +203,7 @@ impl CatalogService for Questions {
                     .into_iter()
                     .map(|found| v1::Dataset { mapping: None, ..found.into() })
                     .collect(),
+                facets: found.facets.into_iter().flat_map(facet_values).collect(),
             })
         })
         .await

@@ -475,7 +475,7 @@ fn list(
     let snapshot = export.snapshot();
     let mut offset = 0;
     loop {
-        let query = DatasetQuery { text: text.to_owned(), bbox: None, offset, limit: LIST_PAGE };
+        let query = DatasetQuery { text: text.to_owned(), offset, limit: LIST_PAGE, ..DatasetQuery::default() };
         let found = snapshot.search(&query)?;
         if found.datasets.is_empty() {
             return Ok(());

@@ -3,20 +3,41 @@
 use crate::cli::output;
 use crate::client::{Client, DEFAULT_HUB};
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::process::ExitCode;
-use ukimet_model::{BoundingBox, Result};
+use std::str::FromStr;
+use ukimet_model::error::quoted;
+use ukimet_model::{BoundingBox, Error, Facet, Result};
+use ukimet_proto::convert::wire_time;
 use ukimet_proto::status::from_status;
 use ukimet_proto::v1;
 
-/// Find datasets by words and place.
+/// Find datasets by words, place, time and properties.
 #[derive(Args)]
 pub struct Search {
-    /// Words that must all occur, in any language; none lists every dataset.
+    /// Words that must all occur, in any language and script; none lists every dataset. Words in quotes ('"дом культуры"') stand
+    /// side by side; title:, description:, keywords:, agency:, columns: or source: before a word says where it must be.
     words: Vec<String>,
     /// Only datasets that share a place with this box, degrees.
     #[arg(long, value_name = "WEST,SOUTH,EAST,NORTH", allow_hyphen_values = true)]
     bbox: Option<BoundingBox>,
+    /// Only datasets of this region: a KATO code, its first digits (75, 7511) or KZ-75.
+    #[arg(long, value_name = "CODE")]
+    region: Option<String>,
+    /// Only datasets whose newest version was committed at this time or later: RFC 3339, e.g. 2026-03-01T00:00:00+05:00.
+    #[arg(long, value_name = "TIME")]
+    updated_from: Option<Timestamp>,
+    /// Only datasets whose newest version was committed before this time.
+    #[arg(long, value_name = "TIME")]
+    updated_before: Option<Timestamp>,
+    /// Only datasets with this value of a facet (agency, region, format, geometry, updated), none for an unknown one; several
+    /// of one facet are alternatives.
+    #[arg(long, value_name = "FACET=VALUE")]
+    only: Vec<Chosen>,
+    /// Count the datasets found by agency, region, format, geometry type and month of the newest version.
+    #[arg(long)]
+    facets: bool,
     /// How many hits at most.
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     limit: u32,
@@ -35,17 +56,84 @@ impl Search {
     /// Searches and prints the hits.
     pub async fn run(self) -> Result<ExitCode> {
         let client = Client::connect(&self.hub).await?;
-        let (text, bbox) = (self.words.join(" "), self.bbox.map(Into::into));
-        let request = v1::SearchRequest { text, bbox, offset: 0, limit: self.limit, snapshot: self.snapshot };
-        let found = search(&client, request).await?;
-        if self.json {
+        let is_json = self.json;
+        let found = search(&client, self.into_request()).await?;
+        if is_json {
             let datasets: Vec<_> = found.datasets.iter().map(dataset_json).collect();
-            output::document(&json!({ "snapshot": found.snapshot, "total": found.total, "datasets": datasets }));
+            let facets = facets_json(&found.facets);
+            let (snapshot, total) = (found.snapshot, found.total);
+            output::document(&json!({ "snapshot": snapshot, "total": total, "datasets": datasets, "facets": facets }));
         } else {
             print_datasets(&found);
+            print_facets(&found.facets);
         }
         Ok(ExitCode::SUCCESS)
     }
+
+    fn into_request(self) -> v1::SearchRequest {
+        v1::SearchRequest {
+            text: self.words.join(" "),
+            bbox: self.bbox.map(Into::into),
+            offset: 0,
+            limit: self.limit,
+            snapshot: self.snapshot,
+            region: self.region.unwrap_or_default(),
+            updated_from: self.updated_from.map(wire_time),
+            updated_before: self.updated_before.map(wire_time),
+            facets: self.only.into_iter().map(Chosen::into_wire).collect(),
+            with_facets: self.facets,
+        }
+    }
+}
+
+/// A value of a facet, as it is chosen: `format=GeoJSON`.
+#[derive(Clone)]
+struct Chosen {
+    facet: Facet,
+    value: String,
+}
+
+impl Chosen {
+    fn into_wire(self) -> v1::FacetValue {
+        v1::FacetValue { facet: self.facet.name().to_owned(), value: self.value, datasets: 0 }
+    }
+}
+
+impl FromStr for Chosen {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (facet, value) = text.split_once('=').ok_or_else(|| {
+            Error::invalid_request(format!("a choice is FACET=VALUE, e.g. format=GeoJSON, found {}", quoted(text)))
+        })?;
+        Ok(Self { facet: facet.parse()?, value: value.to_owned() })
+    }
+}
+
+/// Values printed of one facet at most; JSON has all of them.
+const VALUES_PRINTED_MAX: usize = 10;
+
+fn print_facets(facets: &[v1::FacetValue]) {
+    for values in facets.chunk_by(|a, b| a.facet == b.facet) {
+        output::line(&format!("\n{}", values[0].facet));
+        for value in values.iter().take(VALUES_PRINTED_MAX) {
+            let name = if value.value.is_empty() { "(unknown)" } else { &value.value };
+            output::line(&format!("  {name}: {}", output::grouped(value.datasets)));
+        }
+        if let Some(more) = values.len().checked_sub(VALUES_PRINTED_MAX).filter(|more| *more > 0) {
+            output::line(&format!("  and {more} more"));
+        }
+    }
+}
+
+/// The counts by facet: lists of value (`null` for an unknown one) and number of datasets, the most frequent first.
+fn facets_json(facets: &[v1::FacetValue]) -> Value {
+    let value = |value: &v1::FacetValue| {
+        let name = Some(&value.value).filter(|value| !value.is_empty());
+        json!({ "value": name, "datasets": value.datasets })
+    };
+    let facet = |values: &[v1::FacetValue]| (values[0].facet.clone(), values.iter().map(value).collect());
+    Value::Object(facets.chunk_by(|a, b| a.facet == b.facet).map(facet).collect())
 }
 
 /// Asks a hub for datasets.

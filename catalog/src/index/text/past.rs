@@ -1,6 +1,6 @@
 //! The index as of an earlier commit: built in memory from the state as it was, so that words find what they found then.
 
-use super::{Schema, TextSnapshot, Unusable, text};
+use super::{Described, Schema, TextSnapshot, Unusable, text};
 use crate::state::StateSlot;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -50,9 +50,9 @@ fn build(state: &StateSlot, sequence: u64) -> Result<TextSnapshot, Unusable> {
     let mut writer: IndexWriter<TantivyDocument> = index.writer_with_num_threads(1, WRITER_BYTES).map_err(text)?;
     let described = state.read(sequence, |view| {
         let (mut ids, mut described) = (Vec::new(), Vec::new());
-        view.each_dataset(&mut |dataset| ids.push(dataset))?;
-        for dataset in ids {
-            described.extend(view.newest_version(&dataset.id)?.map(|version| schema.document(&dataset, &version)));
+        view.each_dataset(&mut |dataset| ids.push(dataset.id))?;
+        for id in &ids {
+            described.extend(Described::read(view, id)?.map(|described| schema.document(&described)));
         }
         Ok(described)
     });

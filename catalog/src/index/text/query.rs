@@ -1,101 +1,246 @@
-//! Queries built from words and boxes, never parsed from text.
+//! Queries built from what was read of a text, from boxes, regions, times and facets; never parsed from text.
 
-use super::analysis::RussianStems;
-use super::document::{ID, Schema};
+use super::analysis::{Analyzer, Word};
+use super::document::{Schema, UNKNOWN, enclosing, region_code};
+use super::hits::{Found, Hits};
+use super::request::{Clause, Scope};
+use super::rounded::Rounded;
+use super::statistics::Frequencies;
 use std::ops::Bound;
-use tantivy::collector::sort_key::{SortBySimilarityScore, SortByString};
-use tantivy::collector::{Collector, Count, TopDocs};
 use tantivy::query::{
-    AllQuery, BooleanQuery, ConstScoreQuery, DisjunctionMaxQuery, Occur, Query, RangeQuery, TermQuery,
+    AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, EnableScoring,
+    FuzzyTermQuery, PhraseQuery, Query, RangeQuery, TermQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{Order, Searcher, TantivyError, Term};
-use ukimet_model::{BoundingBox, DatasetId};
+use tantivy::{DocSet, Searcher, TERMINATED, TantivyError, Term};
+use ukimet_model::{BoundingBox, DatasetQuery, Error, Facet};
 
-/// What a word counts for where it is found; the best place counts. Whole numbers, so that sums are exact.
-const TITLE_SCORE: f32 = 8.0;
-const TITLE_STEM_SCORE: f32 = 6.0;
-const BODY_SCORE: f32 = 2.0;
-const BODY_STEM_SCORE: f32 = 1.0;
+/// What a stem counts for beside the word itself.
+const STEM_WEIGHT: f32 = 0.75;
+/// What a word counts for that only begins as asked, or is one typing error away; it has no frequency of its own.
+const NEAR_SCORE: f32 = 1.0;
+/// Sounds of a beginning that finds longer words, at least.
+const PREFIX_MIN: usize = 2;
+/// Sounds of a word that may have a typing error, at least.
+const TYPO_MIN: usize = 5;
+/// Ways to read a phrase at most.
+const PHRASES_MAX: usize = 8;
 
-pub(super) fn search(
-    searcher: &Searcher,
-    schema: &Schema,
-    words: &[String],
-    bbox: Option<&BoundingBox>,
-    offset: usize,
-    limit: usize,
-) -> Result<(u64, Vec<DatasetId>), TantivyError> {
-    let query = query(schema, words, bbox);
-    let total = searcher.search(&query, &Count)?;
-    let limit = limit.min(total.saturating_sub(offset));
-    if limit == 0 {
-        return Ok((total as u64, Vec::new()));
+/// What a word counts for where it is found; the best place counts.
+fn weight(scope: Scope) -> f32 {
+    match scope {
+        Scope::Title => 4.0,
+        Scope::Keywords => 2.5,
+        Scope::Agency | Scope::Source => 2.0,
+        Scope::Description | Scope::Columns => 1.0,
     }
-    let page = TopDocs::with_limit(limit).and_offset(offset);
-    let by_id = (SortByString::for_field(ID), Order::Asc);
-    let ids: Vec<Option<String>> = if words.is_empty() {
-        first(searcher, &query, &page.order_by(by_id))?
-    } else {
-        let hits = searcher.search(&query, &page.order_by((SortBySimilarityScore, by_id)))?;
-        hits.into_iter().map(|((_, id), _)| id).collect()
-    };
-    let id = |id: Option<String>| {
-        let id = id.and_then(|id| id.parse().ok());
-        id.ok_or_else(|| TantivyError::InternalError("a document has no dataset id".to_owned()))
-    };
-    Ok((total as u64, ids.into_iter().map(id).collect::<Result<_, _>>()?))
 }
 
-fn first<K, A>(
-    searcher: &Searcher,
-    query: &BooleanQuery,
-    page: &impl Collector<Fruit = Vec<(K, A)>>,
-) -> Result<Vec<K>, TantivyError> {
-    Ok(searcher.search(query, page)?.into_iter().map(|(key, _)| key).collect())
+/// What is looked for among the documents of a searcher.
+pub(super) struct Question<'a> {
+    pub(super) searcher: &'a Searcher,
+    pub(super) schema: &'a Schema,
 }
 
-fn query(schema: &Schema, words: &[String], bbox: Option<&BoundingBox>) -> BooleanQuery {
-    let mut stems = RussianStems::new();
-    let mut all: Vec<(Occur, Box<dyn Query>)> = vec![(Occur::Must, scored(AllQuery, 0.0))];
-    all.extend(words.iter().map(|word| (Occur::Must, word_query(schema, word, &stems.stem(word)))));
-    all.extend(bbox.map(|bbox| (Occur::Must, bbox_query(schema, bbox))));
-    BooleanQuery::new(all)
+impl Question<'_> {
+    /// Finds the page that a query asks for.
+    pub(super) fn search(&self, clauses: &[Clause], query: &DatasetQuery) -> Result<Found, TantivyError> {
+        let mut frequencies = Frequencies::new(self.searcher);
+        let all = self.query(clauses, query, &mut frequencies)?;
+        let live = usize::try_from(self.searcher.num_docs()).unwrap_or(usize::MAX);
+        let wanted = if query.limit == 0 { 0 } else { query.offset.saturating_add(query.limit).min(live) };
+        let hits = Hits { is_ranked: !clauses.is_empty(), wanted, with_facets: query.with_facets };
+        let mut found = self.searcher.search_with_statistics_provider(&all, &hits, &frequencies)?;
+        found.first.drain(..query.offset.min(found.first.len()));
+        Ok(found)
+    }
+
+    fn query(
+        &self,
+        clauses: &[Clause],
+        query: &DatasetQuery,
+        frequencies: &mut Frequencies<'_>,
+    ) -> Result<BooleanQuery, TantivyError> {
+        let mut analyzer = Analyzer::new();
+        let mut all: Vec<Box<dyn Query>> = vec![unscored(AllQuery)];
+        for clause in clauses {
+            all.push(Box::new(Rounded(self.clause(clause, &mut analyzer, frequencies)?)));
+        }
+        all.extend(query.bbox.as_ref().map(|bbox| self.bbox(bbox)));
+        all.extend(query.region.as_deref().and_then(region_code).map(|code| self.region(&code)));
+        if query.updated_from.is_some() || query.updated_before.is_some() {
+            let bound = |time: jiff::Timestamp| Term::from_field_i64(self.schema.updated, time.as_second());
+            let from = query.updated_from.map_or(Bound::Unbounded, |time| Bound::Included(bound(time)));
+            let before = query.updated_before.map_or(Bound::Unbounded, |time| Bound::Excluded(bound(time)));
+            all.push(unscored(RangeQuery::new(from, before)));
+        }
+        all.extend(Facet::ALL.into_iter().filter_map(|facet| self.facet(facet, query)));
+        Ok(BooleanQuery::intersection(all))
+    }
+
+    /// A word or a phrase: as it is, or if nobody has it, with a typing error.
+    fn clause(
+        &self,
+        clause: &Clause,
+        analyzer: &mut Analyzer,
+        frequencies: &mut Frequencies<'_>,
+    ) -> Result<Box<dyn Query>, TantivyError> {
+        let words: Vec<Word> = clause.words.iter().map(|word| analyzer.word(word, "und")).collect();
+        let scopes = clause.scope.map_or(Scope::ALL.to_vec(), |scope| vec![scope]);
+        let fields: Vec<_> = scopes.into_iter().map(|scope| (self.schema.scope(scope), weight(scope))).collect();
+        let each = |ways: &dyn Fn(Field) -> Vec<Box<dyn Query>>| -> Box<dyn Query> {
+            let boosted = |(field, weight): &(Field, f32)| {
+                ways(*field).into_iter().map(|way| boxed(BoostQuery::new(way, *weight))).collect::<Vec<_>>()
+            };
+            let all: Vec<_> = fields.iter().flat_map(boosted).collect();
+            if all.is_empty() { boxed(EmptyQuery) } else { boxed(DisjunctionMaxQuery::new(all)) }
+        };
+        let word = match words.as_slice() {
+            [word] if !clause.is_quoted => word,
+            words => return Ok(each(&|field| phrases(field, words))),
+        };
+        let stems = stems(word);
+        let fields: Vec<Field> = fields.iter().map(|(field, _)| *field).collect();
+        frequencies.count(&[word.forms.as_slice(), &stems].concat(), &fields)?;
+        let exact = each(&|field| ways(field, word, &stems, clause.is_open));
+        if self.matches_any(exact.as_ref())? {
+            return Ok(exact);
+        }
+        Ok(each(&|field| typos(field, word)))
+    }
+
+    /// Whether any document that is there matches.
+    fn matches_any(&self, query: &dyn Query) -> Result<bool, TantivyError> {
+        let weight = query.weight(EnableScoring::disabled_from_searcher(self.searcher))?;
+        for reader in self.searcher.segment_readers() {
+            let mut scorer = weight.scorer(reader, 1.0)?;
+            while scorer.doc() != TERMINATED {
+                if reader.alive_bitset().is_none_or(|alive| alive.is_alive(scorer.doc())) {
+                    return Ok(true);
+                }
+                scorer.advance();
+            }
+        }
+        Ok(false)
+    }
+
+    /// Datasets whose box shares a place with one part of the window, borders included.
+    fn bbox(&self, window: &BoundingBox) -> Box<dyn Query> {
+        let up_to = |field: Field, degrees: f64| {
+            boxed(RangeQuery::new(Bound::Unbounded, Bound::Included(Term::from_field_f64(field, degrees))))
+        };
+        let from = |field: Field, degrees: f64| {
+            boxed(RangeQuery::new(Bound::Included(Term::from_field_f64(field, degrees)), Bound::Unbounded))
+        };
+        let part = |part: BoundingBox| {
+            boxed(BooleanQuery::intersection(vec![
+                up_to(self.schema.west, part.east),
+                from(self.schema.east, part.west),
+                up_to(self.schema.south, part.north),
+                from(self.schema.north, part.south),
+            ]))
+        };
+        unscored(BooleanQuery::union(window.parts().into_iter().map(part).collect()))
+    }
+
+    /// Datasets of a region: those declared for it, for one in it, or for one around it.
+    fn region(&self, code: &str) -> Box<dyn Query> {
+        let around = enclosing(code).filter(|around| *around != code).map(|around| term(self.schema.region, around));
+        unscored(BooleanQuery::union(std::iter::once(term(self.schema.within, code)).chain(around).collect()))
+    }
+
+    /// Datasets that have any of the values asked for; `None` if none is.
+    fn facet(&self, facet: Facet, query: &DatasetQuery) -> Option<Box<dyn Query>> {
+        let values = query.facets.iter().filter(|(asked, _)| *asked == facet);
+        let terms: Vec<_> =
+            values.map(|(_, value)| term(self.schema.facet(facet), value.as_deref().unwrap_or(UNKNOWN))).collect();
+        (!terms.is_empty()).then(|| unscored(BooleanQuery::union(terms)))
+    }
 }
 
-fn scored(query: impl Query, score: f32) -> Box<dyn Query> {
-    Box::new(ConstScoreQuery::new(Box::new(query), score))
+/// Refuses a region that is no KATO code.
+pub(super) fn check_region(region: &str) -> Result<(), Error> {
+    let is_code = region_code(region).is_some();
+    is_code.then_some(()).ok_or_else(|| {
+        let found = ukimet_model::error::quoted(region);
+        Error::invalid_request(format!(
+            "a region is a KATO code or its first digits (75, 751110000) or KZ-75, found {found}"
+        ))
+    })
 }
 
-fn word_query(schema: &Schema, word: &str, stem: &str) -> Box<dyn Query> {
-    let term = |field, text, score| {
-        scored(TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::Basic), score)
-    };
-    Box::new(DisjunctionMaxQuery::new(vec![
-        term(schema.title.words, word, TITLE_SCORE),
-        term(schema.title.stems, stem, TITLE_STEM_SCORE),
-        term(schema.body.words, word, BODY_SCORE),
-        term(schema.body.stems, stem, BODY_STEM_SCORE),
-    ]))
+fn boxed(query: impl Query) -> Box<dyn Query> {
+    Box::new(query)
 }
 
-/// Datasets whose box shares a place with one part of the window, borders included.
-fn bbox_query(schema: &Schema, window: &BoundingBox) -> Box<dyn Query> {
-    let up_to = |field: Field, degrees: f64| -> (Occur, Box<dyn Query>) {
-        let range = RangeQuery::new(Bound::Unbounded, Bound::Included(Term::from_field_f64(field, degrees)));
-        (Occur::Must, Box::new(range))
+fn unscored(query: impl Query) -> Box<dyn Query> {
+    Box::new(ConstScoreQuery::new(Box::new(query), 0.0))
+}
+
+fn term(field: Field, text: &str) -> Box<dyn Query> {
+    boxed(TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::WithFreqs))
+}
+
+/// What words that share a stem with this one have in the index.
+fn stems(word: &Word) -> Vec<String> {
+    // Kazakh stems stand beside a word only if they differ from it.
+    let bare = word.stems.iter().filter_map(|stem| stem.strip_prefix('K').map(str::to_owned));
+    let rooted = word.forms.iter().map(|form| format!("K{form}"));
+    word.stems.iter().cloned().chain(bare).chain(rooted).collect()
+}
+
+/// The word, the words that share a stem with it, and longer words if it may go on.
+fn ways(field: Field, word: &Word, stems: &[String], is_open: bool) -> Vec<Box<dyn Query>> {
+    let mut ways: Vec<_> = word.forms.iter().map(|form| term(field, form)).collect();
+    ways.extend(stems.iter().map(|stem| boxed(BoostQuery::new(term(field, stem), STEM_WEIGHT))));
+    if is_open {
+        let long = word.forms.iter().filter(|form| form.chars().count() >= PREFIX_MIN);
+        ways.extend(long.map(|form| near(beginning(field, form))));
+    }
+    ways
+}
+
+/// Words that begin so. Stems begin with a capital and are not among them.
+fn beginning(field: Field, form: &str) -> RangeQuery {
+    let end = format!("{form}\u{10ffff}");
+    let bound = |text| Bound::Included(Term::from_field_text(field, text));
+    RangeQuery::new(bound(form), bound(&end))
+}
+
+fn near(query: impl Query) -> Box<dyn Query> {
+    boxed(ConstScoreQuery::new(Box::new(query), NEAR_SCORE))
+}
+
+/// Words and stems that are one letter more, less, other or swapped away.
+fn typos(field: Field, word: &Word) -> Vec<Box<dyn Query>> {
+    let long = word.forms.iter().chain(&word.stems).filter(|text| {
+        let is_number = text.starts_with(|sign: char| sign.is_numeric());
+        !is_number && text.chars().count() >= TYPO_MIN
+    });
+    long.map(|text| near(FuzzyTermQuery::new(Term::from_field_text(field, text), 1, true))).collect()
+}
+
+/// The words side by side, in every reading.
+fn phrases(field: Field, words: &[Word]) -> Vec<Box<dyn Query>> {
+    let mut readings: Vec<Vec<Term>> = vec![Vec::new()];
+    for word in words {
+        let forms = if readings.len() * word.forms.len() > PHRASES_MAX { 1 } else { word.forms.len() };
+        let with = |form: &String| {
+            let term = Term::from_field_text(field, form);
+            readings
+                .iter()
+                .map(move |phrase| [phrase.as_slice(), std::slice::from_ref(&term)].concat())
+                .collect::<Vec<_>>()
+        };
+        let longer: Vec<_> = word.forms.iter().take(forms).flat_map(with).collect();
+        if !longer.is_empty() {
+            readings = longer;
+        }
+    }
+    let phrase = |terms: Vec<Term>| match terms.as_slice() {
+        [] => None,
+        [term] => Some(boxed(TermQuery::new(term.clone(), IndexRecordOption::WithFreqs))),
+        _ => Some(boxed(PhraseQuery::new(terms))),
     };
-    let from = |field: Field, degrees: f64| -> (Occur, Box<dyn Query>) {
-        let range = RangeQuery::new(Bound::Included(Term::from_field_f64(field, degrees)), Bound::Unbounded);
-        (Occur::Must, Box::new(range))
-    };
-    let part = |part: BoundingBox| -> Box<dyn Query> {
-        Box::new(BooleanQuery::new(vec![
-            up_to(schema.west, part.east),
-            from(schema.east, part.west),
-            up_to(schema.south, part.north),
-            from(schema.north, part.south),
-        ]))
-    };
-    scored(BooleanQuery::union(window.parts().into_iter().map(part).collect()), 0.0)
+    readings.into_iter().filter_map(phrase).collect()
 }

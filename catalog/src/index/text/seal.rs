@@ -1,5 +1,6 @@
-//! The hashes of the index's files, beside the index.
+//! The hashes of the index's files, beside the index, and the rules by which its words were found.
 
+use super::analysis::RULES;
 use crate::seal::sha256;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -12,6 +13,9 @@ const META: &str = "meta.json";
 /// Which files the index consists of.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Seal {
+    /// 0 for an index from before rules were counted.
+    #[serde(default)]
+    rules: u32,
     meta: Option<Sha256>,
     /// Files of segments: written once, so each is hashed once.
     files: BTreeMap<String, Sha256>,
@@ -34,6 +38,9 @@ impl Seal {
     pub(super) fn read_and_check(index: &Path) -> Result<Self, String> {
         let bytes = std::fs::read(path_of(index)).map_err(|e| format!("its seal cannot be read: {e}"))?;
         let seal: Self = serde_json::from_slice(&bytes).map_err(|e| format!("its seal does not parse: {e}"))?;
+        if seal.rules != RULES {
+            return Err(format!("its words were found by rules {}, those of today are {RULES}", seal.rules));
+        }
         if seal.meta != Some(hash(&index.join(META))?) {
             return Err("its list of segments is not the sealed one".to_owned());
         }
@@ -55,7 +62,7 @@ impl Seal {
             let sealed = self.files.get(&name).copied().map_or_else(|| hash(&dir.join(path)), Ok)?;
             files.insert(name, sealed);
         }
-        *self = Self { meta: Some(hash(&dir.join(META))?), files };
+        *self = Self { rules: RULES, meta: Some(hash(&dir.join(META))?), files };
         let json = serde_json::to_vec(self).map_err(|e| e.to_string())?;
         let (path, new) = (path_of(dir), dir.with_extension("seal.new"));
         std::fs::write(&new, json).and_then(|()| std::fs::rename(new, path)).map_err(|e| e.to_string())

@@ -111,7 +111,7 @@ fn named(snapshot: &Snapshot, name: &str) -> Option<(Dataset, Version)> {
 fn each_dataset(snapshot: &Snapshot, each: &mut dyn FnMut(&Dataset, &Version) -> Result<()>) -> Result<()> {
     let mut offset = 0;
     loop {
-        let query = DatasetQuery { text: String::new(), bbox: None, offset, limit: LIST_PAGE };
+        let query = DatasetQuery { offset, limit: LIST_PAGE, ..DatasetQuery::default() };
         let found = snapshot.search(&query)?.datasets;
         if found.is_empty() {
             return Ok(());
