@@ -11,6 +11,7 @@ pub mod read;
 pub mod refusal;
 pub mod resume;
 pub mod sample;
+pub mod search;
 pub mod served;
 pub mod snapshot;
 pub mod stress;
@@ -33,6 +34,7 @@ pub fn hub() -> Vec<Class<Hub>> {
         visibility::class(),
         snapshot::class(),
         refusal::class(),
+        search::class(),
         query_refusal::class(),
     ]
 }

@@ -17,6 +17,8 @@ mod query;
 mod request;
 mod romanized;
 mod rounded;
+#[cfg(test)]
+mod scale;
 mod seal;
 mod statistics;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::requirement::{Class, requirements};
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightDescriptor, Ticket};
 use tonic::Code;
-use ukimet_proto::v1::{BoundingBox, GetDatasetRequest, ListVersionsRequest, SearchRequest};
+use ukimet_proto::v1::{BoundingBox, FacetValue, GetDatasetRequest, ListVersionsRequest, SearchRequest};
 
 /// The class.
 pub fn class() -> Class<Hub> {
@@ -21,6 +21,7 @@ pub fn class() -> Class<Hub> {
             a_search_past_its_limits_is_refused,
             a_search_with_query_syntax_is_only_words,
             a_box_that_is_none_is_refused,
+            a_facet_or_region_that_is_none_is_refused,
             a_flight_of_an_unknown_dataset_is_not_found,
             a_ticket_that_is_none_is_refused,
         ],
@@ -85,6 +86,14 @@ async fn a_box_that_is_none_is_refused(hub: &Hub) -> Verdict {
         require_refusal(hub.catalog().search(request).await, Code::InvalidArgument, "bbox")?;
     }
     Ok(())
+}
+
+async fn a_facet_or_region_that_is_none_is_refused(hub: &Hub) -> Verdict {
+    let facets = vec![FacetValue { facet: "color".to_owned(), ..FacetValue::default() }];
+    let no_facet = SearchRequest { facets, ..words("") };
+    require_refusal(hub.catalog().search(no_facet).await, Code::InvalidArgument, "agency, region")?;
+    let no_region = SearchRequest { region: "Almaty".to_owned(), ..words("") };
+    require_refusal(hub.catalog().search(no_region).await, Code::InvalidArgument, "KATO")
 }
 
 async fn a_flight_of_an_unknown_dataset_is_not_found(hub: &Hub) -> Verdict {

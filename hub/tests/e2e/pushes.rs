@@ -1,7 +1,7 @@
 //! Files become versions, and versions come back.
 
 use crate::hub::{Hub, points, root, ukimet};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 
 /// What `demo/demo.json` lists.
@@ -147,6 +147,36 @@ fn words_of_three_languages_find_a_dataset() {
         let (_, found) = hub.ask(&["search", "школы", "--bbox", bbox]);
         assert_eq!(found["total"], total, "{bbox}");
     }
+}
+
+#[test]
+fn regions_formats_and_geometries_count_and_choose_datasets() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(&dir.path().join("data"), &[]);
+    let file = dir.path().join("points.csv");
+    fs::write(&file, points(10)).expect("written");
+    hub.publish(&file, "almaty/schools", &["--title", "kk=Мектептер", "--region", "751110000"]);
+    hub.publish(&file, "astana/schools", &["--title", "ru=Школы"]);
+    let (_, found) = hub.ask(&["search", "--facets"]);
+    assert_eq!(found["facets"]["region"], json!([{"value": null, "datasets": 1}, {"value": "75", "datasets": 1}]));
+    assert_eq!(found["facets"]["format"], json!([{"value": "CSV", "datasets": 2}]));
+    assert_eq!(found["facets"]["geometry"], json!([{"value": "Point", "datasets": 2}]));
+    for (asked, total) in [
+        (["--region", "75"], 1),
+        (["--region", "KZ-75"], 1),
+        (["--region", "751110100"], 1),
+        (["--region", "7513"], 0),
+        (["--only", "region="], 1),
+        (["--only", "agency=almaty"], 1),
+        (["--only", "format=GPKG"], 0),
+        (["--updated-from", "2020-01-01T00:00:00Z"], 2),
+        (["--updated-before", "2020-01-01T00:00:00Z"], 0),
+    ] {
+        assert_eq!(hub.ask(&["search", asked[0], asked[1]]).1["total"], total, "{asked:?}");
+    }
+    let (_, both) =
+        hub.ask(&["search", "mektep", "--only", "agency=almaty", "--only", "agency=astana", "--region", "75"]);
+    assert_eq!(both["total"], 1);
 }
 
 #[test]

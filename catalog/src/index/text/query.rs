@@ -101,9 +101,9 @@ impl Question<'_> {
         };
         let stems = stems(word);
         let fields: Vec<Field> = fields.iter().map(|(field, _)| *field).collect();
-        frequencies.count(&[word.forms.as_slice(), &stems].concat(), &fields)?;
+        let is_there = frequencies.count(&[word.forms.as_slice(), &stems].concat(), &fields)? > 0;
         let exact = each(&|field| ways(field, word, &stems, clause.is_open));
-        if self.matches_any(exact.as_ref())? {
+        if is_there || self.matches_any(exact.as_ref())? {
             return Ok(exact);
         }
         Ok(each(&|field| typos(field, word)))

@@ -23,8 +23,9 @@ impl<'a> Frequencies<'a> {
         Self { searcher, known: HashMap::new() }
     }
 
-    /// Takes forms of one word to be as frequent as the most frequent of them in any of the fields.
-    pub(super) fn count(&mut self, forms: &[String], fields: &[Field]) -> tantivy::Result<()> {
+    /// Takes forms of one word to be as frequent as the most frequent of them in any of the fields, and says how frequent
+    /// that is.
+    pub(super) fn count(&mut self, forms: &[String], fields: &[Field]) -> tantivy::Result<u64> {
         let mut most = 0;
         for form in forms {
             for field in fields {
@@ -35,7 +36,7 @@ impl<'a> Frequencies<'a> {
             let known = self.known.entry(form.clone()).or_default();
             *known = most.max(*known);
         }
-        Ok(())
+        Ok(most)
     }
 
     /// How many live documents have a term.
