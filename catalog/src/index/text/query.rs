@@ -23,6 +23,10 @@ const NEAR_SCORE: f32 = 1.0;
 const PREFIX_MIN: usize = 2;
 /// Sounds of a word that may have a typing error, at least.
 const TYPO_MIN: usize = 5;
+/// Sounds of a word that may have a typing error, at most: no word that people write is longer.
+const TYPO_MAX: usize = 40;
+/// Forms and stems of one word that are compared with every word of the index, at most.
+const TYPOS_MAX: usize = 8;
 /// Ways to read a phrase at most.
 const PHRASES_MAX: usize = 8;
 
@@ -215,9 +219,10 @@ fn near(query: impl Query) -> Box<dyn Query> {
 fn typos(field: Field, word: &Word) -> Vec<Box<dyn Query>> {
     let long = word.forms.iter().chain(&word.stems).filter(|text| {
         let is_number = text.starts_with(|sign: char| sign.is_numeric());
-        !is_number && text.chars().count() >= TYPO_MIN
+        !is_number && (TYPO_MIN..=TYPO_MAX).contains(&text.chars().count())
     });
-    long.map(|text| near(FuzzyTermQuery::new(Term::from_field_text(field, text), 1, true))).collect()
+    let compared = long.take(TYPOS_MAX);
+    compared.map(|text| near(FuzzyTermQuery::new(Term::from_field_text(field, text), 1, true))).collect()
 }
 
 /// The words side by side, in every reading.
@@ -243,4 +248,21 @@ fn phrases(field: Field, words: &[Word]) -> Vec<Box<dyn Query>> {
         _ => Some(boxed(PhraseQuery::new(terms))),
     };
     readings.into_iter().filter_map(phrase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_with_many_readings_or_letters_costs_a_bounded_number_of_comparisons() {
+        let field = Schema::build().0.scope(Scope::Title);
+        let compared = |word: &str| typos(field, &Analyzer::new().word(word, "und")).len();
+        assert_eq!(compared("jxwjxw"), TYPOS_MAX);
+        assert_eq!(compared(&"ба".repeat(20)), 2, "as a word and as a stem");
+        assert_eq!(compared(&"ба".repeat(21)), 0);
+        assert_eq!(compared("бант"), 1, "a stem with the mark of its language");
+        let phrase = vec![Analyzer::new().word("jxwjxw", "und"); 3];
+        assert_eq!(phrases(field, &phrase).len(), PHRASES_MAX);
+    }
 }
