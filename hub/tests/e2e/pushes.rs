@@ -155,17 +155,17 @@ fn regions_formats_and_geometries_count_and_choose_datasets() {
     let hub = Hub::start(&dir.path().join("data"), &[]);
     let file = dir.path().join("points.csv");
     fs::write(&file, points(10)).expect("written");
-    hub.publish(&file, "almaty/schools", &["--title", "kk=Мектептер", "--region", "751110000"]);
+    hub.publish(&file, "almaty/schools", &["--title", "kk=Мектептер", "--region", "191000000"]);
     hub.publish(&file, "astana/schools", &["--title", "ru=Школы"]);
     let (_, found) = hub.ask(&["search", "--facets"]);
-    assert_eq!(found["facets"]["region"], json!([{"value": null, "datasets": 1}, {"value": "75", "datasets": 1}]));
+    assert_eq!(found["facets"]["region"], json!([{"value": null, "datasets": 1}, {"value": "19", "datasets": 1}]));
     assert_eq!(found["facets"]["format"], json!([{"value": "CSV", "datasets": 2}]));
     assert_eq!(found["facets"]["geometry"], json!([{"value": "Point", "datasets": 2}]));
     for (asked, total) in [
-        (["--region", "75"], 1),
-        (["--region", "KZ-75"], 1),
-        (["--region", "751110100"], 1),
-        (["--region", "7513"], 0),
+        (["--region", "19"], 1),
+        (["--region", "KZ-19"], 1),
+        (["--region", "191031100"], 1),
+        (["--region", "1918"], 0),
         (["--only", "region="], 1),
         (["--only", "agency=almaty"], 1),
         (["--only", "format=GPKG"], 0),
@@ -175,7 +175,7 @@ fn regions_formats_and_geometries_count_and_choose_datasets() {
         assert_eq!(hub.ask(&["search", asked[0], asked[1]]).1["total"], total, "{asked:?}");
     }
     let (_, both) =
-        hub.ask(&["search", "mektep", "--only", "agency=almaty", "--only", "agency=astana", "--region", "75"]);
+        hub.ask(&["search", "mektep", "--only", "agency=almaty", "--only", "agency=astana", "--region", "19"]);
     assert_eq!(both["total"], 1);
 }
 
