@@ -16,6 +16,11 @@ pub(super) const ID: &str = "id";
 pub(super) const UPDATED: &str = "updated_seconds";
 /// Name of the field that counts the texts a description has.
 pub(super) const COMPLETENESS: &str = "completeness";
+/// Names of the fields with the sides of a dataset's box, degrees.
+pub(super) const WEST: &str = "west";
+pub(super) const SOUTH: &str = "south";
+pub(super) const EAST: &str = "east";
+pub(super) const NORTH: &str = "north";
 /// Stands for a facet's value that is not known: no value looks like this.
 pub(super) const UNKNOWN: &str = "?";
 
@@ -31,10 +36,10 @@ pub(crate) struct Schema {
     pub(super) within: Field,
     pub(super) updated: Field,
     completeness: Field,
-    pub(super) west: Field,
-    pub(super) south: Field,
-    pub(super) east: Field,
-    pub(super) north: Field,
+    west: Field,
+    south: Field,
+    east: Field,
+    north: Field,
 }
 
 impl Schema {
@@ -53,10 +58,10 @@ impl Schema {
             within: builder.add_text_field("within", STRING),
             updated: builder.add_i64_field(UPDATED, FAST),
             completeness: builder.add_u64_field(COMPLETENESS, FAST),
-            west: builder.add_f64_field("west", FAST),
-            south: builder.add_f64_field("south", FAST),
-            east: builder.add_f64_field("east", FAST),
-            north: builder.add_f64_field("north", FAST),
+            west: builder.add_f64_field(WEST, FAST),
+            south: builder.add_f64_field(SOUTH, FAST),
+            east: builder.add_f64_field(EAST, FAST),
+            north: builder.add_f64_field(NORTH, FAST),
         };
         (schema, builder.build())
     }
