@@ -18,8 +18,9 @@ use ukimet_model::{BoundingBox, DatasetQuery, Error, Facet};
 
 /// What a stem counts for beside the word itself.
 const STEM_WEIGHT: f32 = 0.75;
-/// What a word counts for that only begins as asked, or is one typing error away; it has no frequency of its own.
-const NEAR_SCORE: f32 = 1.0;
+/// What a word counts for that only begins as asked, or is one typing error away; it has no frequency of its own. Less than
+/// the word itself, unless that is in most datasets.
+const NEAR_SCORE: f32 = 0.25;
 /// Sounds of a beginning that finds longer words, at least.
 const PREFIX_MIN: usize = 2;
 /// Sounds of a word that may have a typing error, at least.

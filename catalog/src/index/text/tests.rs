@@ -153,7 +153,8 @@ fn better_places_and_rarer_words_come_first_then_fresher_then_fuller_ones() {
     described_so.dataset.metadata.description.insert("ru".to_owned(), "школы".to_owned());
     let mut fresh = described("a/fresh", &[("ru", "Школы")]);
     fresh.version.committed = "2026-11-02T00:00:00Z".parse().expect("a time");
-    let full = described("a/full", &[("ru", "Школы"), ("kk", "Мектептер")]);
+    let mut full = described("a/full", &[("ru", "Школы")]);
+    full.dataset.metadata.keywords.insert("ru".to_owned(), vec!["дети".to_owned()]);
     let inflected = described("a/inflected", &[("ru", "О школах")]);
     let index = built(&[described("a/old", &[("ru", "Школы")]), described_so, inflected, full, fresh]);
     assert_eq!(found(&index, "школы"), ["fresh", "full", "old", "inflected", "z-described"]);
