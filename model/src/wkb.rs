@@ -122,16 +122,42 @@ pub struct Shape {
     pub is_canonical: bool,
 }
 
-/// A position's place in the bytes.
+/// The place of positions that follow each other, all of them inside of the bytes.
 #[derive(Clone, Copy, Debug)]
-struct Position {
+struct Run {
     offset: usize,
+    /// Bytes of all positions, and of one.
+    size: usize,
+    position_size: usize,
     little_endian: bool,
 }
 
-impl Position {
-    fn read_xy(self, bytes: &[u8]) -> (f64, f64) {
-        (number(bytes, self.offset, self.little_endian), number(bytes, self.offset + 8, self.little_endian))
+/// Bytes of a position without height and measure.
+const FLAT_SIZE: usize = 16;
+
+impl Run {
+    /// Every x and y.
+    fn for_each(self, bytes: &[u8], mut take: impl FnMut(f64, f64)) {
+        let run = &bytes[self.offset..self.offset + self.size];
+        if self.little_endian && self.position_size == FLAT_SIZE {
+            for position in run.as_chunks::<FLAT_SIZE>().0 {
+                take(number(position, 0, true), number(position, 8, true));
+            }
+            return;
+        }
+        for position in run.chunks_exact(self.position_size) {
+            take(number(position, 0, self.little_endian), number(position, 8, self.little_endian));
+        }
+    }
+
+    /// Puts every x and y that `next` gives in the place of what stands there.
+    fn replace(self, bytes: &mut [u8], next: &mut impl FnMut() -> (f64, f64)) {
+        for position in bytes[self.offset..self.offset + self.size].chunks_exact_mut(self.position_size) {
+            let (x, y) = next();
+            let bytes = |value: f64| if self.little_endian { value.to_le_bytes() } else { value.to_be_bytes() };
+            position[..8].copy_from_slice(&bytes(x));
+            position[8..16].copy_from_slice(&bytes(y));
+        }
     }
 }
 
@@ -150,7 +176,7 @@ struct Header {
     little_endian: bool,
 }
 
-impl<F: FnMut(Position)> Walker<'_, F> {
+impl<F: FnMut(Run)> Walker<'_, F> {
     fn u32(&mut self, little_endian: bool) -> Result<u32, WkbError> {
         let bytes = self
             .bytes
@@ -188,13 +214,12 @@ impl<F: FnMut(Position)> Walker<'_, F> {
     }
 
     fn positions(&mut self, header: Header, count: usize) -> Result<(), WkbError> {
-        let dimensions = 2 + usize::from(header.has_z) + usize::from(header.has_m);
-        let end = count.checked_mul(dimensions * 8).and_then(|size| size.checked_add(self.at));
-        let end = end.filter(|end| *end <= self.bytes.len()).ok_or(WkbError::ExceedsBuffer { offset: self.at })?;
-        while self.at < end {
-            (self.visit)(Position { offset: self.at, little_endian: header.little_endian });
-            self.at += dimensions * 8;
-        }
+        let position_size = FLAT_SIZE + 8 * (usize::from(header.has_z) + usize::from(header.has_m));
+        let left = self.bytes.len() - self.at;
+        let size = count.checked_mul(position_size).filter(|size| *size <= left);
+        let size = size.ok_or(WkbError::ExceedsBuffer { offset: self.at })?;
+        (self.visit)(Run { offset: self.at, size, position_size, little_endian: header.little_endian });
+        self.at += size;
         Ok(())
     }
 
@@ -250,7 +275,7 @@ fn number(bytes: &[u8], offset: usize, little_endian: bool) -> f64 {
     if little_endian { f64::from_le_bytes(bytes) } else { f64::from_be_bytes(bytes) }
 }
 
-fn walk(bytes: &[u8], visit: impl FnMut(Position)) -> Result<(Header, bool), WkbError> {
+fn walk(bytes: &[u8], visit: impl FnMut(Run)) -> Result<(Header, bool), WkbError> {
     let mut walker = Walker { bytes, at: 0, canonical: true, visit };
     let header = walker.geometry(1)?;
     match bytes.len() - walker.at {
@@ -267,15 +292,16 @@ fn walk(bytes: &[u8], visit: impl FnMut(Position)) -> Result<(Header, bool), Wkb
 pub fn inspect(bytes: &[u8]) -> Result<Shape, WkbError> {
     let mut bounds = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY];
     let (mut vertices, mut empty_positions, mut is_finite) = (0, 0_u64, true);
-    let (header, is_canonical) = walk(bytes, |position| {
-        let (x, y) = position.read_xy(bytes);
-        if x.is_nan() && y.is_nan() {
-            empty_positions += 1;
-            return;
-        }
-        vertices += 1;
-        is_finite &= x.is_finite() && y.is_finite();
-        bounds = [bounds[0].min(x), bounds[1].min(y), bounds[2].max(x), bounds[3].max(y)];
+    let (header, is_canonical) = walk(bytes, |run| {
+        run.for_each(bytes, |x, y| {
+            if x.is_nan() && y.is_nan() {
+                empty_positions += 1;
+                return;
+            }
+            vertices += 1;
+            is_finite &= x.is_finite() && y.is_finite();
+            bounds = [bounds[0].min(x), bounds[1].min(y), bounds[2].max(x), bounds[3].max(y)];
+        });
     })?;
     // Only a point may be empty by NaN; in a path it is a damaged position.
     let points_only =
@@ -296,11 +322,10 @@ pub fn inspect(bytes: &[u8]) -> Result<Shape, WkbError> {
 /// # Errors
 ///
 /// As [`inspect`].
-pub fn read_xy(bytes: &[u8], xs: &mut Vec<f64>, ys: &mut Vec<f64>) -> Result<(), WkbError> {
-    walk(bytes, |position| {
-        let (x, y) = position.read_xy(bytes);
-        xs.push(x);
-        ys.push(y);
+pub fn read_xy(bytes: &[u8], points: &mut Vec<(f64, f64)>) -> Result<(), WkbError> {
+    walk(bytes, |run| {
+        points.reserve(run.size / run.position_size);
+        run.for_each(bytes, |x, y| points.push((x, y)));
     })?;
     Ok(())
 }
@@ -311,16 +336,10 @@ pub fn read_xy(bytes: &[u8], xs: &mut Vec<f64>, ys: &mut Vec<f64>) -> Result<(),
 ///
 /// As [`inspect`]; the bytes are then unchanged.
 pub fn write_xy(bytes: &mut [u8], mut next: impl FnMut() -> (f64, f64)) -> Result<(), WkbError> {
-    let mut positions = Vec::new();
-    walk(bytes, |position| positions.push(position))?;
-    for position in positions {
-        let (x, y) = next();
-        let mut put = |offset: usize, value: f64| {
-            let value = if position.little_endian { value.to_le_bytes() } else { value.to_be_bytes() };
-            bytes[offset..offset + 8].copy_from_slice(&value);
-        };
-        put(position.offset, x);
-        put(position.offset + 8, y);
+    let mut runs = Vec::new();
+    walk(bytes, |run| runs.push(run))?;
+    for run in runs {
+        run.replace(bytes, &mut next);
     }
     Ok(())
 }
@@ -362,7 +381,7 @@ fn copied(bytes: &[u8], kept: Kept) -> Result<Vec<u8>, WkbError> {
 
 /// Copies the geometry at `at`, which a walk has already checked.
 fn copy_canonical(bytes: &[u8], at: &mut usize, kept: Kept, out: &mut Vec<u8>) {
-    let mut walker = Walker { bytes, at: *at, canonical: true, visit: |_: Position| () };
+    let mut walker = Walker { bytes, at: *at, canonical: true, visit: |_: Run| () };
     let header = walker.header().expect("a walk has read this header");
     *at = walker.at;
     let (has_z, has_m) = (header.has_z && kept.heights, header.has_m && kept.measures);
@@ -449,9 +468,9 @@ mod tests {
     #[test]
     fn coordinates_are_replaced_in_place() {
         let mut bytes = line(true, 1002, &[1.0, 2.0, 9.0, 3.0, 4.0, 8.0], 2);
-        let (mut xs, mut ys) = (Vec::new(), Vec::new());
-        read_xy(&bytes, &mut xs, &mut ys).expect("valid");
-        assert_eq!((xs, ys), (vec![1.0, 3.0], vec![2.0, 4.0]));
+        let mut points = Vec::new();
+        read_xy(&bytes, &mut points).expect("valid");
+        assert_eq!(points, [(1.0, 2.0), (3.0, 4.0)]);
         let mut i = 0.0;
         write_xy(&mut bytes, || {
             i += 1.0;
@@ -459,6 +478,36 @@ mod tests {
         })
         .expect("valid");
         assert_eq!(bytes, line(true, 1002, &[1.0, -1.0, 9.0, 2.0, -2.0, 8.0], 2));
+    }
+
+    #[test]
+    fn flat_positions_are_read_as_those_with_heights_and_in_the_other_byte_order() {
+        let flat = [1.0, 2.0, -0.0, 4.0, f64::NAN, 6.0, f64::NAN, f64::NAN, 7.0, f64::INFINITY];
+        let high: Vec<f64> = flat.chunks(2).flat_map(|xy| [xy[0], xy[1], 9.0]).collect();
+        let forms = [
+            line(true, 2, &flat, 5),
+            line(false, 2, &flat, 5),
+            line(true, 1002, &high, 5),
+            line(false, 1002, &high, 5),
+        ];
+        let read = |bytes: &Vec<u8>| {
+            let mut points = Vec::new();
+            read_xy(bytes, &mut points).expect("valid");
+            let shape = inspect(bytes).expect("valid");
+            let bits: Vec<[u64; 2]> = points.iter().map(|(x, y)| [x.to_bits(), y.to_bits()]).collect();
+            (bits, shape.vertices, shape.bounds.map(|bounds| bounds.map(f64::to_bits)), shape.is_finite)
+        };
+        for other in &forms[1..] {
+            assert_eq!(read(other), read(&forms[0]));
+        }
+        assert_eq!(read(&forms[0]).0, flat.chunks(2).map(|xy| [xy[0].to_bits(), xy[1].to_bits()]).collect::<Vec<_>>());
+        for mut bytes in forms {
+            let mut next = flat.chunks(2).rev().map(|xy| (xy[0], xy[1]));
+            write_xy(&mut bytes, || next.next().expect("as many")).expect("valid");
+            let mut points = Vec::new();
+            read_xy(&bytes, &mut points).expect("valid");
+            assert_eq!((points[0].0, points[4]), (7.0, (1.0, 2.0)));
+        }
     }
 
     #[test]

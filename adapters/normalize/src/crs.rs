@@ -136,9 +136,11 @@ impl CrsSurvey {
             }
             return;
         }
-        let (mut xs, mut ys) = (Vec::new(), Vec::new());
-        if wkb::read_xy(bytes, &mut xs, &mut ys).is_ok() {
-            xs.into_iter().zip(ys).for_each(|(x, y)| self.observe_xy(x, y));
+        let mut points = Vec::new();
+        if wkb::read_xy(bytes, &mut points).is_ok() {
+            for (x, y) in points {
+                self.observe_xy(x, y);
+            }
         }
     }
 

@@ -14,8 +14,8 @@ pub(crate) use validity::canonical;
 use crate::Limits;
 use crate::crs::Transform;
 use crate::findings::{Findings, example, show, step};
-use arrow_array::builder::BinaryBuilder;
 use arrow_array::{Array, BinaryArray};
+use arrow_buffer::{NullBuffer, OffsetBuffer};
 use std::collections::BTreeMap;
 use ukimet_model::wkb::{self, Shape, WkbError};
 use ukimet_model::{BoundingBox, Error, LayerReport, ProcessStep, Result, Severity};
@@ -335,35 +335,57 @@ fn transformed(
     findings: &mut Findings,
 ) -> Result<BinaryArray> {
     let damaged = |error: WkbError| Error::internal(format!("a geometry changed between two walks: {error}"));
-    let mut rows: Vec<Option<Vec<u8>>> = Vec::with_capacity(raw.len());
-    let (mut xs, mut ys, mut ends) = (Vec::new(), Vec::new(), Vec::with_capacity(raw.len()));
+    // Where the bytes and the positions of each row end.
+    let mut offsets = vec![0_usize];
+    let (mut bytes, mut points, mut ends) = (Vec::new(), Vec::new(), Vec::with_capacity(raw.len()));
+    bytes.reserve(raw.value_data().len());
     for (i, shape) in shapes.iter().enumerate() {
-        let bytes = match shape {
-            Some(shape) if shape.is_canonical => Some(raw.value(i).to_vec()),
-            Some(_) => Some(wkb::to_canonical(raw.value(i), false).map_err(damaged)?),
-            None => None,
-        };
-        if let (Some(bytes), false) = (&bytes, transform.is_identity()) {
-            wkb::read_xy(bytes, &mut xs, &mut ys).map_err(damaged)?;
+        let begin = bytes.len();
+        match shape {
+            Some(shape) if shape.is_canonical => bytes.extend_from_slice(raw.value(i)),
+            Some(_) => bytes.extend(wkb::to_canonical(raw.value(i), false).map_err(damaged)?),
+            None => (),
         }
-        ends.push(xs.len());
-        rows.push(bytes);
+        if shape.is_some() && !transform.is_identity() {
+            wkb::read_xy(&bytes[begin..], &mut points).map_err(damaged)?;
+        }
+        ends.push(points.len());
+        offsets.push(bytes.len());
     }
-    let mut points: Vec<(f64, f64)> = xs.into_iter().zip(ys).collect();
     let index_of = |at: usize| ends.partition_point(|end| *end <= at);
     for at in transform.apply(&mut points, |at| row_first + index_of(at) as u64, findings)? {
         refused[index_of(at)] = true;
     }
+    let is_there: NullBuffer = shapes.iter().map(Option::is_some).collect();
     let mut next = points.into_iter();
-    let mut column = BinaryBuilder::with_capacity(raw.len(), raw.value_data().len());
-    for ((bytes, shape), is_refused) in rows.iter_mut().zip(shapes).zip(refused) {
-        if let (Some(bytes), false) = (bytes.as_mut(), transform.is_identity()) {
+    for ((place, shape), is_refused) in offsets.windows(2).zip(shapes).zip(refused) {
+        if shape.is_some() && !transform.is_identity() {
+            let bytes = &mut bytes[place[0]..place[1]];
             wkb::write_xy(bytes, || next.next().unwrap_or((f64::NAN, f64::NAN))).map_err(damaged)?;
             *shape = if *is_refused { None } else { Some(wkb::inspect(bytes).map_err(damaged)?) };
         }
-        column.append_option(bytes.as_deref());
     }
-    Ok(column.finish())
+    column(&offsets, bytes, is_there)
+}
+
+/// A column of these bytes; `offsets` are where each row begins, and where the last one ends.
+///
+/// # Errors
+///
+/// `LimitReached` if they are more than a batch holds.
+fn column(offsets: &[usize], bytes: Vec<u8>, is_there: NullBuffer) -> Result<BinaryArray> {
+    let offset = |offset: &usize| i32::try_from(*offset).ok();
+    let offsets: Option<Vec<i32>> = offsets.iter().map(offset).collect();
+    let offsets = offsets.ok_or_else(|| {
+        Error::limit_reached(format!(
+            "the geometries of a batch have at most {} bytes, found {}",
+            i32::MAX,
+            bytes.len()
+        ))
+    })?;
+    let is_there = Some(is_there).filter(|is_there| is_there.null_count() > 0);
+    BinaryArray::try_new(OffsetBuffer::new(offsets.into()), bytes.into(), is_there)
+        .map_err(|error| Error::internal("geometries do not make a column").caused_by(error))
 }
 
 fn replaced(column: &BinaryArray, repairs: &BTreeMap<usize, Vec<u8>>) -> BinaryArray {

@@ -76,20 +76,20 @@ impl Tiles {
     /// Converts the positions that are in tiles with a polynomial; the others, which stay as they are, by number.
     pub(super) fn apply(&mut self, proj: &Proj, points: &mut [(f64, f64)]) -> Vec<usize> {
         let mut others = Vec::new();
-        let mut last = None;
-        for (at, point) in points.iter_mut().enumerate() {
-            let Some(tile) = self.tile_of(*point) else {
+        let mut at = 0;
+        while at < points.len() {
+            let Some(tile) = self.tile_of(points[at]) else {
                 others.push(at);
+                at += 1;
                 continue;
             };
-            if last != Some(tile) {
-                self.fit(proj, tile);
-                last = Some(tile);
-            }
+            self.fit(proj, tile);
+            let here = points[at..].iter().take_while(|point| self.is_in(tile, **point)).count();
             match self.patches.get(&tile) {
-                Some(Some(patch)) => *point = patch.at(*point),
-                _ => others.push(at),
+                Some(Some(patch)) => points[at..at + here].iter_mut().for_each(|point| *point = patch.at(*point)),
+                _ => others.extend(at..at + here),
             }
+            at += here;
         }
         others
     }
@@ -98,6 +98,12 @@ impl Tiles {
     fn tile_of(&self, (x, y): (f64, f64)) -> Option<(i32, i32)> {
         let (column, row) = ((x / self.side).floor(), (y / self.side).floor());
         (column.abs() < TILE_NUMBER_MAX && row.abs() < TILE_NUMBER_MAX).then_some((column as i32, row as i32))
+    }
+
+    /// Whether this is the tile of a position: the quotients are those of [`Self::tile_of`].
+    fn is_in(&self, tile: (i32, i32), (x, y): (f64, f64)) -> bool {
+        let is_from = |quotient: f64, number: i32| f64::from(number) <= quotient && quotient < f64::from(number + 1);
+        is_from(x / self.side, tile.0) && is_from(y / self.side, tile.1)
     }
 
     fn fit(&mut self, proj: &Proj, tile: (i32, i32)) {
@@ -125,9 +131,9 @@ struct Patch {
     half: f64,
     /// Longitude and latitude of the middle node, which the polynomials begin at.
     origin: (f64, f64),
-    /// Coefficients of `u^i v^j`, at `[i][j]`.
-    longitude: [[f64; NODES]; NODES],
-    latitude: [[f64; NODES]; NODES],
+    /// Coefficients of `u^i v^j`, at `[i][j]`: that of the longitude, then that of the latitude, side by side as a processor takes
+    /// two numbers at once.
+    coefficients: [[[f64; 2]; NODES]; NODES],
 }
 
 impl Patch {
@@ -147,7 +153,8 @@ impl Patch {
         }
         let basis = basis();
         let (longitude, latitude) = (coefficients(&basis, &longitude), coefficients(&basis, &latitude));
-        let patch = Self { center, half, origin, longitude, latitude };
+        let coefficients = std::array::from_fn(|i| std::array::from_fn(|j| [longitude[i][j], latitude[i][j]]));
+        let patch = Self { center, half, origin, coefficients };
         let checks = (0..CHECKS).map(|i| -1.0 + 2.0 * i as f64 / (CHECKS - 1) as f64);
         for (u, v) in checks.clone().flat_map(|u| checks.clone().map(move |v| (u, v))) {
             let (place, expected) = convert((u, v))?;
@@ -161,10 +168,10 @@ impl Patch {
 
     fn at(&self, (x, y): (f64, f64)) -> (f64, f64) {
         let (u, v) = ((x - self.center.0) / self.half, (y - self.center.1) / self.half);
-        let value = |coefficients: &[[f64; NODES]; NODES]| {
-            coefficients.iter().rev().fold(0.0, |sum, row| sum * u + row.iter().rev().fold(0.0, |sum, c| sum * v + c))
-        };
-        (self.origin.0 + value(&self.longitude), self.origin.1 + value(&self.latitude))
+        let next = |sum: [f64; 2], by: f64, more: [f64; 2]| [sum[0] * by + more[0], sum[1] * by + more[1]];
+        let row = |row: &[[f64; 2]; NODES]| row.iter().rev().fold([0.0; 2], |sum, more| next(sum, v, *more));
+        let [x, y] = self.coefficients.iter().rev().fold([0.0; 2], |sum, more| next(sum, u, row(more)));
+        (self.origin.0 + x, self.origin.1 + y)
     }
 }
 
@@ -278,6 +285,21 @@ mod tests {
         }
         alone.reverse();
         assert_eq!(together, alone);
+    }
+
+    #[test]
+    fn a_position_is_in_its_own_tile_and_in_no_other() {
+        for side in [TILE_PROJECTED, TILE_DEGREES] {
+            let tiles = Tiles { side, patches: HashMap::new() };
+            let edges = (-3..4).map(|number| f64::from(number) * side);
+            let around = edges.flat_map(|edge| [edge.next_down(), edge, edge.next_up(), edge + side / 3.0]);
+            for (x, y) in around.clone().flat_map(|x| around.clone().map(move |y| (x, y))) {
+                let own = tiles.tile_of((x, y)).expect("near");
+                let all = (-6..6).flat_map(|column| (-6..6).map(move |row| (column, row)));
+                assert!(all.clone().all(|tile| tiles.is_in(tile, (x, y)) == (tile == own)), "{x} {y}");
+            }
+            assert!(!tiles.is_in((0, 0), (f64::NAN, 0.0)) && !tiles.is_in((0, 0), (0.0, f64::INFINITY)));
+        }
     }
 
     #[test]

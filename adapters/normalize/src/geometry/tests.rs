@@ -165,10 +165,10 @@ fn heights_and_measures_pass_through_the_operation() {
     let run = run(&[Some(before.clone())], Limits::default(), "EPSG:28413").expect("normalizes");
     let after = run.column.value(0);
     assert_eq!(after[25..33], before[25..33], "the first height");
-    let (mut xs, mut ys) = (Vec::new(), Vec::new());
-    wkb::read_xy(after, &mut xs, &mut ys).expect("WKB");
-    assert!((xs[0] - 76.772_304_98).abs() < 1e-7 && (ys[0] - 43.240_348_38).abs() < 1e-7);
-    assert!(run.report.bbox.is_some_and(|bbox| (bbox.west - xs[0]).abs() < 1e-12));
+    let mut points = Vec::new();
+    wkb::read_xy(after, &mut points).expect("WKB");
+    assert!((points[0].0 - 76.772_304_98).abs() < 1e-7 && (points[0].1 - 43.240_348_38).abs() < 1e-7);
+    assert!(run.report.bbox.is_some_and(|bbox| (bbox.west - points[0].0).abs() < 1e-12));
 }
 
 #[test]

@@ -311,10 +311,9 @@ impl Column {
                 _ => typed,
             });
         }
-        let digits = || digits_of(decoded).filter(|_| self.code.is_some());
         let text = match self.role {
             Role::RawText | Role::Text => Some(decoded.as_string::<i32>().clone()),
-            Role::Geometry | Role::Value => digits(),
+            Role::Geometry | Role::Value => self.code.as_ref().and_then(|_| digits_of(decoded)),
         };
         match (text, &self.code) {
             (None, _) => self.value(decoded, name, row_first, findings),

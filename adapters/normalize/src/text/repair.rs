@@ -1,6 +1,6 @@
 //! Repairs of decoded values: decided by the evidence of a column, done cell by cell, every one with its verdict.
 
-use super::letters::fit;
+use super::letters::{Fit, fit};
 use super::marks::{composed, flags, scripts, without_controls};
 use super::reversal::{Neighbors, REVERSALS, Reversal, Strength, Undone, has_kazakh_marker, has_pieces_of_utf8};
 use std::collections::BTreeSet;
@@ -74,20 +74,21 @@ impl ColumnRepair {
 
     /// The wrong decoding for which these values speak most, if they do so beyond doubt.
     fn likeliest(&self, values: &[String]) -> Option<Reversal> {
+        let values: Vec<(&str, Fit)> = values.iter().map(|value| (value.as_str(), fit(value))).collect();
         let open = REVERSALS.into_iter().filter(|reversal| !self.reversals.contains(reversal));
-        let weighed = open.filter_map(|reversal| Some((reversal, self.evidence(reversal, values)?)));
+        let weighed = open.filter_map(|reversal| Some((reversal, self.evidence(reversal, &values)?)));
         weighed.max_by(|one, other| one.1.total_cmp(&other.1)).map(|(reversal, _)| reversal)
     }
 
-    /// The sum of what is gained by a reversal; `None` if the values do not suffice or contradict it.
-    fn evidence(&self, reversal: Reversal, values: &[String]) -> Option<f64> {
+    /// The sum of what is gained by a reversal of values that fit so; `None` if they do not suffice or contradict it.
+    fn evidence(&self, reversal: Reversal, values: &[(&str, Fit)]) -> Option<f64> {
         /// Enough for letters that other languages have as well.
         const KAZAKH_MIN: f64 = 12.0;
         /// Enough for everything else: three letters of UTF-8, or a few words.
         const GAIN_MIN: f64 = 30.0;
         /// What counts against a reading as Kazakh.
         const LOSS: f64 = -1.0;
-        let undo = |value: &String| reversal.undo(value, fit(value)).filter(Undone::is_evidence);
+        let undo = |(value, before): &(&str, Fit)| reversal.undo(value, *before).filter(Undone::is_evidence);
         let undone: Vec<Undone> = values.iter().filter_map(undo).collect();
         let gain: f64 = undone.iter().map(|undone| undone.gain.max(0.0)).sum();
         if reversal.is_kazakh() {
