@@ -4,11 +4,14 @@
 //! numbers, `abc` in one of numbers, the 30th of February. So the cells are counted in the database first; a column with
 //! any that do not fit is read again as text, and one whose every time is UTC becomes one of instants.
 
+mod glance;
+
 use super::{OgrSource, watched};
 use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_schema::{DataType, Field, FieldRef, Schema, TimeUnit};
 use gdal::vector::sql::{Dialect, ResultSet};
 use gdal::vector::{Feature, LayerAccess};
+use rusqlite::Connection;
 use std::sync::Arc;
 use ukimet_model::error::quoted;
 use ukimet_model::{Diagnostic, Error, Result, Severity};
@@ -46,15 +49,30 @@ pub(crate) struct CellPlace {
 /// Results of one query; `SQLite` itself gives no more than 2,000.
 const RESULTS_MAX: usize = 999;
 
+/// Whole numbers up to here are floats without loss.
+const LARGEST_IN_FLOAT: u64 = 1 << 53;
+
 /// What one column's cells are.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 struct Counts {
     misfits: u64,
+    /// Times in UTC, or geometries that are null.
     zoned: u64,
     unzoned: u64,
 }
 
 impl OgrSource {
+    /// Looks into the database of a file that is one; `None` for any other file.
+    fn look_into<T>(&self, look: impl FnOnce(&Connection) -> T) -> Option<T> {
+        // SAFETY: the dataset is open. For a database of SQLite the answer is its handle, which stays GDAL's own: the
+        // connection does not close it, and is gone before the dataset is.
+        let database = unsafe {
+            let handle = gdal_sys::GDALGetInternalHandle(self.dataset.c_dataset(), c"SQLITE_HANDLE".as_ptr());
+            if handle.is_null() { None } else { Connection::from_handle(handle.cast()).ok() }
+        };
+        database.as_ref().map(look)
+    }
+
     /// Rows of a query, every cell as text.
     ///
     /// # Errors
@@ -112,23 +130,14 @@ impl CellColumns {
             cells.is_key_unique = is_table;
         }
         cells.names = schema.fields().iter().map(|field| field.name().clone()).collect();
-        // Columns of one name would become one.
-        let sums = schema.fields().iter().flat_map(|field| sums(field)).enumerate();
-        let sums: Vec<String> = sums.map(|(i, sum)| format!("{sum} AS c{i}")).collect();
-        let mut row = Vec::with_capacity(sums.len());
-        for sums in sums.chunks(RESULTS_MAX) {
-            row.extend(source.select(&format!("SELECT {} {from}", sums.join(", ")))?.pop().unwrap_or_default());
-        }
-        let number = |i: usize| row.get(i).and_then(Option::as_deref).and_then(|text| text.parse::<f64>().ok());
+        let counts = counts(source, &from, schema)?;
         let mut tallies = Tallies::default();
-        for (i, field) in schema.fields().iter().enumerate() {
-            let count = |part: usize| number(3 * i + part).unwrap_or_default() as u64;
-            let counts = Counts { misfits: count(0), zoned: count(1), unzoned: count(2) };
+        for (i, (field, counts)) in schema.fields().iter().zip(&counts).enumerate() {
             if field.metadata().contains_key(GEOMETRY_KEY) {
                 cells.geometry_nulls = Some(counts.zoned);
                 continue;
             }
-            cells.decide(i, field, &counts, source, &from, &mut tallies)?;
+            cells.decide(i, field, counts, source, &from, &mut tallies)?;
         }
         cells.findings = tallies.diagnostics();
         Ok(cells)
@@ -251,6 +260,25 @@ fn retold(cell: &str) -> String {
     }
 }
 
+/// What the cells of every column are: seen at a glance, or by a query over those columns of which that is not sure.
+fn counts(source: &OgrSource, from: &str, schema: &Schema) -> Result<Vec<Counts>> {
+    let mut counts = glance::counts(source, from, schema);
+    let unsure: Vec<usize> = (0..counts.len()).filter(|i| counts[*i].is_none()).collect();
+    // Columns of one name would become one.
+    let sums = unsure.iter().flat_map(|i| sums(schema.field(*i))).enumerate();
+    let sums: Vec<String> = sums.map(|(i, sum)| format!("{sum} AS c{i}")).collect();
+    let mut row = Vec::with_capacity(sums.len());
+    for sums in sums.chunks(RESULTS_MAX) {
+        row.extend(source.select(&format!("SELECT {} {from}", sums.join(", ")))?.pop().unwrap_or_default());
+    }
+    let number = |i: usize| row.get(i).and_then(Option::as_deref).and_then(|text| text.parse::<f64>().ok());
+    for (at, i) in unsure.into_iter().enumerate() {
+        let count = |part: usize| number(3 * at + part).unwrap_or_default() as u64;
+        counts[i] = Some(Counts { misfits: count(0), zoned: count(1), unzoned: count(2) });
+    }
+    Ok(counts.into_iter().map(Option::unwrap_or_default).collect())
+}
+
 /// Three sums over a column: cells that do not fit; times in UTC, or null geometries; times without a zone.
 fn sums(field: &Field) -> [String; 3] {
     let column = identifier(field.name());
@@ -278,8 +306,8 @@ fn misfit(field: &Field) -> Option<String> {
         DataType::Int64 => format!("typeof({q}) <> 'integer'"),
         DataType::Float32 | DataType::Float64 => {
             format!(
-                "typeof({q}) <> 'real' AND (typeof({q}) <> 'integer' OR {q} NOT BETWEEN -{MAX} AND {MAX})",
-                MAX = 1_u64 << 53
+                "typeof({q}) <> 'real' AND (typeof({q}) <> 'integer' \
+                 OR {q} NOT BETWEEN -{LARGEST_IN_FLOAT} AND {LARGEST_IN_FLOAT})"
             )
         }
         DataType::Date32 => format!("(typeof({q}) <> 'text' OR date({q}, '+0 days') IS NOT {q})"),

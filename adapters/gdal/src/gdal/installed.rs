@@ -5,16 +5,18 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Parts the two coordinate libraries of this process, GDAL keeps the system's database, ours its own embedded one; and
-/// sends temporary files of every library to `scratch`.
+/// sends temporary files of every library to `scratch`. `SQLite` does not count its memory, for which it locks at every piece.
 ///
 /// Both coordinate libraries look for `proj.db` where the environment says. So the environment is made to name a folder
 /// without one, after GDAL was told where the system's is.
 ///
 /// Call it first in `main`, while the process has one thread.
 pub fn prepare_libraries(empty_folder: &Path, scratch: &Path) {
-    // SAFETY: there is no other thread yet that could read the environment; the list of paths is GDAL's own, handed
-    // back to it, and freed once.
+    // SAFETY: there is no other thread yet that could read the environment or use SQLite; the list of paths is GDAL's own,
+    // handed back to it, and freed once.
     unsafe {
+        // Where it is in use already it says no, and goes on counting.
+        rusqlite::ffi::sqlite3_config(rusqlite::ffi::SQLITE_CONFIG_MEMSTATUS, 0);
         let paths = gdal_sys::OSRGetPROJSearchPaths();
         std::env::set_var("PROJ_DATA", empty_folder);
         std::env::remove_var("PROJ_LIB");
