@@ -124,16 +124,16 @@ impl Objects {
     /// Begins an object whose key is not known yet.
     pub(crate) fn writer(&self) -> Result<ObjectWriter> {
         self.check_writable()?;
-        self.temporary()
+        Ok(ObjectWriter { hasher: Some(Hasher::new()), ..self.temporary()? })
     }
 
-    /// Begins a file outside of the truth, for reading back with [`ObjectWriter::into_spill`].
+    /// Begins a file outside of the truth, for reading back with [`ObjectWriter::into_spill`]. Its bytes are not hashed.
     pub(crate) fn temporary(&self) -> Result<ObjectWriter> {
         let number = self.0.temporaries.fetch_add(1, Ordering::Relaxed);
         let path = format!("{}/object-{number}", paths::SCRATCH);
         let file = self.0.disk.create(&path).map_err(|e| self.write_error("creating", &path, e))?;
         let temporary = Temporary { objects: self.clone(), path };
-        Ok(ObjectWriter { temporary, file: Some(file), hasher: Hasher::new(), size_bytes: 0, ran_full: Arc::default() })
+        Ok(ObjectWriter { temporary, file: Some(file), hasher: None, size_bytes: 0, ran_full: Arc::default() })
     }
 
     /// Whether other processes write to the store as well: then it can be asked again what an operation did that failed.
@@ -313,7 +313,8 @@ impl Drop for Temporary {
 pub(crate) struct ObjectWriter {
     temporary: Temporary,
     file: Option<Box<dyn DiskFile>>,
-    hasher: Hasher,
+    /// Of the bytes of an object; of others nobody asks.
+    hasher: Option<Hasher>,
     size_bytes: u64,
     ran_full: Arc<AtomicBool>,
 }
@@ -326,7 +327,7 @@ impl ObjectWriter {
 
     /// The hash of what was written so far.
     pub(crate) fn sha256_so_far(&self) -> Sha256 {
-        Sha256(self.hasher.clone().finalize().into())
+        hash_of(self.hasher.clone())
     }
 
     /// Makes the bytes durable. The object has no key yet.
@@ -335,11 +336,7 @@ impl ObjectWriter {
         let objects = &self.temporary.objects;
         file.flush().map_err(|e| objects.write_error("writing", &self.temporary.path, e))?;
         file.sync().map_err(|e| objects.unknown_state("syncing", &self.temporary.path, e))?;
-        Ok(FinishedObject {
-            temporary: self.temporary,
-            sha256: Sha256(self.hasher.finalize().into()),
-            size_bytes: self.size_bytes,
-        })
+        Ok(FinishedObject { temporary: self.temporary, sha256: hash_of(self.hasher), size_bytes: self.size_bytes })
     }
 
     /// As [`ObjectWriter::finish`] and [`FinishedObject::publish`], for a file that is no part of the truth: whatever
@@ -376,11 +373,17 @@ impl ObjectWriter {
     }
 }
 
+fn hash_of(hasher: Option<Hasher>) -> Sha256 {
+    Sha256(hasher.expect("whoever writes an object hashes it from its first byte").finalize().into())
+}
+
 impl Write for ObjectWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let file = self.file.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         let count = file.write(bytes).inspect_err(|e| self.ran_full.store(is_full(e), Ordering::Relaxed))?;
-        self.hasher.update(&bytes[..count]);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&bytes[..count]);
+        }
         self.size_bytes += count as u64;
         Ok(count)
     }
