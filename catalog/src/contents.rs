@@ -1,7 +1,7 @@
 //! How the bytes of an object prove that they are the ones its key names.
 
 use crate::paths;
-use crate::transaction::RAW_SEAL;
+use crate::raw::RAW_SEAL;
 use sha2::{Digest, Sha256 as Hasher};
 use ukimet_model::Sha256;
 

@@ -52,6 +52,7 @@ mod place;
 mod progress;
 mod prospect;
 mod push;
+mod raw;
 mod readers;
 mod receipt;
 mod renewed;

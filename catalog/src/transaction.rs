@@ -7,9 +7,9 @@ use crate::erasure::Erasure;
 use crate::key::declared_key;
 use crate::layer::{LayerPlan, LayerWriter, check_columns, fields_of, published_schema, schema_of};
 use crate::majors::{LayerBreaks, breaks_of, major_after, with_units};
-use crate::objects::Objects;
 use crate::paths;
 use crate::push::PushIntent;
+use crate::raw::{self, StoringRaw};
 use crate::receipt::write_receipt;
 use crate::renewed::RenewingColumn;
 use crate::rows::LiveRows;
@@ -19,8 +19,6 @@ use crate::tables::WrittenTables;
 use crate::valid::{declared_valid_time, kept_valid_time};
 use arrow_schema::{Schema, SchemaRef};
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
-use std::io::{Read, Write};
 use std::sync::Arc;
 use ukimet_model::batch::check_schema;
 use ukimet_model::error::quoted;
@@ -29,9 +27,6 @@ use ukimet_model::{
     PushMode, PushOutcome, Result, SchemaBreak, Severity, Sha256, SnapshotId, ValidTime, Verdict, Version,
     VersionNumber,
 };
-
-/// Compression of the bytes as sent: they are read again only to be replayed.
-const RAW_ZSTD_LEVEL: i32 = 1;
 
 /// A push that is being taken in. Dropped without a commit, it leaves nothing.
 #[must_use = "a transaction that is not committed changes nothing"]
@@ -43,6 +38,8 @@ pub struct Transaction {
     begun: Vec<(DatasetId, u64)>,
     /// That of the dataset that was looked at last.
     last_erasure: u64,
+    /// The bytes as sent, if they are stored meanwhile.
+    raw: Option<StoringRaw>,
     /// Pins every version from the beginning on that the push may be compared with or built on.
     _pin: Snapshot,
 }
@@ -90,7 +87,7 @@ impl Transaction {
         if let Some(record) = snapshot.push(&push.agency, &push.push_id)? {
             replay(&push, record)?;
         }
-        Ok(Self { shared, push, layers: Vec::new(), begun: Vec::new(), last_erasure: 0, _pin: snapshot })
+        Ok(Self { shared, push, layers: Vec::new(), begun: Vec::new(), last_erasure: 0, raw: None, _pin: snapshot })
     }
 
     /// Begins a layer: rows of one dataset, which are to those that are there what the push declared.
@@ -273,6 +270,14 @@ impl Transaction {
         Ok(())
     }
 
+    /// Begins to store the bytes as sent, which a commit else does, on a thread of its own: other processors have nothing to
+    /// do while a layer ends. Nothing is left of them without a commit.
+    pub fn store_raw_beside(&mut self) {
+        if self.raw.is_none() {
+            self.raw = StoringRaw::begin(&self.shared, &self.push);
+        }
+    }
+
     /// What the push breaks that the newest versions of its datasets promise their readers; nothing for a new major.
     pub fn breaks(&self) -> Vec<LayerBreaks> {
         let broken = self.layers.iter().filter(|layer| !layer.breaks.is_empty() && !layer.is_new_major);
@@ -337,7 +342,10 @@ impl Transaction {
         }
         self.shared.check_takes_commits()?;
         self.layers.iter().try_for_each(|layer| layer.major().map(|_| ()))?;
-        let raw = self.store_raw()?;
+        let raw = match self.raw.take() {
+            Some(storing) => storing.finish()?,
+            None => raw::store(&self.shared, &self.push)?,
+        };
         let mut layers: Vec<_> = std::mem::take(&mut self.layers).into_iter().map(Arc::new).collect();
         loop {
             let proposal = Proposal { push: self.push.clone(), layers: layers.clone() };
@@ -365,15 +373,6 @@ impl Transaction {
                 }
             }
         }
-    }
-
-    /// Stores the bytes as sent, compressed, unless a committed push brought them before.
-    fn store_raw(&self) -> Result<ObjectClaim> {
-        let claim = self.shared.claims.claim(paths::raw(&self.push.asset.sha256))?;
-        if !claim.is_there()? {
-            compress(&self.shared.objects, &self.push, &claim.key)?;
-        }
-        Ok(claim)
     }
 }
 
@@ -541,39 +540,4 @@ fn still_newest(newest: Option<Version>, wanted: VersionNumber) -> Result<Versio
         let message = format!("rows were to be added to {wanted}, but the newest version is {found}");
         Error::conflict(message)
     })
-}
-
-/// Marks the end of a stored raw file: a zstd frame that decoders skip, with the hash of everything before it, so
-/// that a changed byte shows even where zstd does not look.
-pub(crate) const RAW_SEAL: [u8; 8] = [0x50, 0x2a, 0x4d, 0x18, 32, 0, 0, 0];
-
-fn compress(objects: &Objects, push: &PushIntent, key: &str) -> Result<()> {
-    let read_failed = |e| Error::internal("reading the received file failed").caused_by(e);
-    let write_failed = |e| objects.write_error("writing", key, e);
-    let mut file = File::open(&push.raw).map_err(read_failed)?;
-    let mut encoder = zstd::Encoder::new(objects.writer()?, RAW_ZSTD_LEVEL).map_err(write_failed)?;
-    let (mut hasher, mut size_bytes) = (<sha2::Sha256 as sha2::Digest>::new(), 0);
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let count = file.read(&mut buffer).map_err(read_failed)?;
-        if count == 0 {
-            break;
-        }
-        sha2::Digest::update(&mut hasher, &buffer[..count]);
-        encoder.write_all(&buffer[..count]).map_err(write_failed)?;
-        size_bytes += count as u64;
-    }
-    let found = Sha256(sha2::Digest::finalize(hasher).into());
-    if (found, size_bytes) != (push.asset.sha256, push.asset.size_bytes) {
-        return Err(Error::data_loss(format!(
-            "the push declares {} bytes with sha256 {}, the received file has {size_bytes} with {}",
-            push.asset.size_bytes,
-            push.asset.sha256.short(),
-            found.short()
-        )));
-    }
-    let mut writer = encoder.finish().map_err(write_failed)?;
-    let seal = writer.sha256_so_far();
-    writer.write_all(&RAW_SEAL).and_then(|()| writer.write_all(&seal.0)).map_err(write_failed)?;
-    writer.finish()?.publish(key).map(|_| ())
 }

@@ -148,21 +148,54 @@ fn a_dropped_transaction_leaves_nothing() {
 
 #[test]
 fn received_bytes_that_are_not_the_declared_ones_are_not_committed() {
+    for is_beside in [false, true] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let catalog = open(dir.path());
+        let push = Push::new("p1", "almaty/schools", &points(0..4));
+        let raw = dir.path().join("received");
+        std::fs::write(&raw, b"other bytes").expect("room");
+        let mut transaction = catalog.begin(push.intent(&raw)).expect("begun");
+        let mut layer = transaction
+            .begin_layer("almaty/schools".parse().expect("valid"), push.batches[0].rows().schema())
+            .expect("begun");
+        layer.append(push.batches[0].clone()).expect("taken");
+        if is_beside {
+            transaction.store_raw_beside();
+        }
+        let report = ukimet_model::LayerReport { rows_taken: 4, ..Default::default() };
+        transaction.end_layer(layer, report).expect("written");
+        let error = transaction.commit().map(|(outcome, _)| outcome).expect_err("other bytes");
+        assert_eq!(error.kind(), ErrorKind::DataLoss);
+        assert_eq!((catalog.snapshot().id().0, files(&dir.path().join("data"))), (0, vec![]));
+    }
+}
+
+#[test]
+fn bytes_that_are_stored_beside_are_those_of_the_push_and_go_with_it_if_it_is_not_committed() {
     let dir = tempfile::tempdir().expect("a directory");
     let catalog = open(dir.path());
+    let raw = || files(&dir.path().join("raw")).len();
     let push = Push::new("p1", "almaty/schools", &points(0..4));
-    let raw = dir.path().join("received");
-    std::fs::write(&raw, b"other bytes").expect("room");
-    let mut transaction = catalog.begin(push.intent(&raw)).expect("begun");
-    let mut layer = transaction
-        .begin_layer("almaty/schools".parse().expect("valid"), push.batches[0].rows().schema())
-        .expect("begun");
-    layer.append(push.batches[0].clone()).expect("taken");
-    let report = ukimet_model::LayerReport { rows_taken: 4, ..Default::default() };
-    transaction.end_layer(layer, report).expect("written");
-    let error = transaction.commit().map(|(outcome, _)| outcome).expect_err("other bytes");
-    assert_eq!(error.kind(), ErrorKind::DataLoss);
-    assert_eq!((catalog.snapshot().id().0, files(&dir.path().join("data"))), (0, vec![]));
+    let (_file, mut transaction) = push.prepared(&catalog).expect("written");
+    transaction.store_raw_beside();
+    drop(transaction);
+    assert_eq!((raw(), files(&dir.path().join("data"))), (0, vec![]));
+    let (file, mut transaction) = push.prepared(&catalog).expect("written");
+    // A second layer asks again.
+    transaction.store_raw_beside();
+    transaction.store_raw_beside();
+    let end = std::time::Instant::now() + std::time::Duration::from_mins(1);
+    while raw() == 0 && std::time::Instant::now() < end {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    assert_eq!(raw(), 1, "they do not wait for the commit");
+    // What was stored is not read again.
+    std::fs::write(file.path(), b"other bytes").expect("room");
+    let (_, snapshot) = transaction.commit().expect("committed");
+    let (_, version) = snapshot.dataset(&"almaty/schools".parse().expect("valid")).expect("there");
+    let mut stored = Vec::new();
+    snapshot.copy_raw(&version.asset, &mut stored).expect("whole");
+    assert_eq!(stored, push.bytes);
 }
 
 #[test]

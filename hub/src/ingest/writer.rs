@@ -86,6 +86,9 @@ impl Writer {
                     let open = layer.take().ok_or_else(|| out_of_order("a layer's end before its begin"))?;
                     found = Some((Arc::clone(&open.schema), decided(&report)));
                     misfits.clone_from(&open.told.misfits);
+                    if !self.dry_run {
+                        transaction.store_raw_beside();
+                    }
                     end_layer(&mut transaction, open, report, self.register.as_ref())?;
                 }
                 Message::Summary(summary) => {
