@@ -199,6 +199,22 @@ fn bytes_that_are_stored_beside_are_those_of_the_push_and_go_with_it_if_it_is_no
 }
 
 #[test]
+fn bytes_as_sent_are_the_same_when_they_are_read_back_whatever_their_size() {
+    const FRAME_BYTES: usize = 4 << 20;
+    let dir = tempfile::tempdir().expect("a directory");
+    let catalog = open(dir.path());
+    for (size, id) in [0, 1, FRAME_BYTES - 1, FRAME_BYTES, FRAME_BYTES + 1, 2 * FRAME_BYTES].into_iter().zip(1..) {
+        let mut push = Push::new(&format!("p{id}"), "almaty/schools", &points(0..id));
+        push.bytes = (0..size).map(|i| (i * i / 1000 % 251) as u8).collect();
+        let (_, snapshot) = push.send(&catalog).expect("committed");
+        let (_, version) = snapshot.dataset(&"almaty/schools".parse().expect("valid")).expect("there");
+        let mut stored = Vec::new();
+        snapshot.copy_raw(&version.asset, &mut stored).expect("whole");
+        assert!(stored == push.bytes, "{size} bytes");
+    }
+}
+
+#[test]
 fn pushes_from_many_threads_make_dense_versions() {
     let dir = tempfile::tempdir().expect("a directory");
     let catalog = open(dir.path());
