@@ -98,7 +98,7 @@ pub use progress::Progress;
 pub use prospect::Prospect;
 pub use push::{PushIntent, PushRecord};
 pub use rowhash::row_hashes;
-pub use search::{Scan, ScanCounts};
+pub use search::{OrderedScan, RowOrder, Scan, ScanCounts};
 pub use snapshot::{SearchResult, Snapshot};
 pub use tables::{SOURCE_COLUMNS_KEY, Table, quarantine_schema, severity_name, verdict_schema};
 pub use transaction::Transaction;

@@ -3,6 +3,7 @@
 mod datasets;
 mod dictionaries;
 mod exact;
+mod ordered;
 
 pub(crate) use datasets::{needs_index, search_datasets};
 pub(crate) use dictionaries::{dictionary_columns, with_dictionaries};
@@ -22,6 +23,8 @@ use arrow_schema::{ArrowError, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use dictionaries::open_with_dictionaries;
 pub(crate) use exact::Window;
+pub(crate) use ordered::check_order;
+pub use ordered::{OrderedScan, RowOrder};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelectionPolicy,

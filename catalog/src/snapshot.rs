@@ -17,7 +17,9 @@ use crate::operation::OperationRecord;
 use crate::paths;
 use crate::push::PushRecord;
 use crate::receipt::read_receipt;
-use crate::search::{Scan, dictionary_columns, needs_index, search_datasets, with_dictionaries};
+use crate::search::{
+    OrderedScan, RowOrder, Scan, check_order, dictionary_columns, needs_index, search_datasets, with_dictionaries,
+};
 use crate::segments::SegmentCache;
 use crate::selecting::{no_dataset, select};
 use crate::state::{Damage, StateSlot, View};
@@ -31,9 +33,9 @@ use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 use ukimet_model::{
-    Asset, Dataset, DatasetId, DatasetQuery, DerivedAsset, Error, FacetCounts, LayerReport, Note, OperationId, PushId,
-    Removal, Result, RetentionRule, RowQuery, SegmentRef, Sha256, SnapshotId, TableRef, Tag, Version, VersionNumber,
-    VersionSelector,
+    Asset, Dataset, DatasetId, DatasetQuery, DerivedAsset, Error, FacetCounts, LayerReport, Note, OperationId,
+    OrderColumn, PushId, Removal, Result, RetentionRule, RowQuery, SegmentRef, Sha256, SnapshotId, TableRef, Tag,
+    Version, VersionNumber, VersionSelector,
 };
 
 /// The catalog as of one commit. Cheap to clone.
@@ -463,6 +465,38 @@ impl Snapshot {
         let pin = self.pin(dataset, [(version, version.segments.get(read).unwrap_or_default())])?;
         let scan = Scan::try_new(Arc::clone(&self.sources.segments), dataset, version, query, segments)?;
         Ok(scan.pinning(pin))
+    }
+
+    /// Reads rows of a version in an order of their values, from the segments with these positions.
+    ///
+    /// A limit is of the first rows in this order. The same request of the same files gives the same batches.
+    ///
+    /// # Errors
+    ///
+    /// As [`Snapshot::scan`] and [`Snapshot::check_order`]. Reading fails with `LimitReached` if the values that the rows
+    /// are ordered by take more memory than they may.
+    pub fn scan_in_order(
+        &self,
+        (dataset, version): (&Dataset, &Version),
+        query: &RowQuery,
+        segments: Range<usize>,
+        order: RowOrder<'_>,
+    ) -> Result<OrderedScan> {
+        let read = segments.start.min(version.segments.len())..segments.end.min(version.segments.len());
+        let pin = self.pin(dataset, [(version, version.segments.get(read).unwrap_or_default())])?;
+        let scan = OrderedScan::try_new(&self.sources.segments, (dataset, version), query, segments, order)?;
+        Ok(scan.pinning(pin))
+    }
+
+    /// Whether the rows of a version can be ordered by these columns.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidRequest` listing the columns if there is none of the name, or naming one that is there twice or has values
+    /// without an order: geometries, lists, structures.
+    pub fn check_order(&self, version: &Version, columns: &[OrderColumn]) -> Result<()> {
+        let schema = schema_of(&version.fields)?;
+        check_order(&schema, columns)
     }
 
     /// Columns of text whose rows every file of a version keeps as a dictionary, for [`Scan::with_dictionaries`].

@@ -243,6 +243,11 @@ pub struct Config {
     #[arg(long, value_name = "COUNT", default_value_t = 2000)]
     pub filter_positions_max: usize,
 
+    /// Memory of one export whose rows are put into an order, for the values that they are ordered by: above it the export
+    /// is refused. Half of it is for rows that are read ahead, of which there is one batch at least.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_bytes)]
+    pub order_bytes_max: u64,
+
     /// How often versions that the rules of their datasets do not keep, and files that nobody needs, are removed; 0s for
     /// never.
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_time)]

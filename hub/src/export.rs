@@ -16,7 +16,7 @@ use std::io::Seek;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use ukimet_catalog::{Catalog, Diff, PushRecord, Snapshot};
+use ukimet_catalog::{Catalog, Diff, PushRecord, RowOrder, Snapshot};
 use ukimet_model::error::quoted;
 use ukimet_model::{Dataset, ErasedRows, Error, Result, RowQuery, SnapshotId, TableRef, Version, VersionNumber};
 
@@ -31,6 +31,7 @@ pub struct Export {
     catalog: Catalog,
     running: Arc<Semaphore>,
     filters: FilterLimits,
+    order_bytes_max: u64,
 }
 
 /// A request bound to the version it means.
@@ -49,6 +50,8 @@ pub struct Bound {
     pub rows: Option<u64>,
     /// What was erased last from the version, or from the one that it is compared with.
     pub erased: Option<(VersionNumber, ErasedRows)>,
+    /// Memory for putting rows into order, bytes.
+    order_bytes_max: u64,
     snapshot: Snapshot,
     /// A table, and the push that it is kept with.
     table: Option<(PushRecord, TableRef)>,
@@ -65,9 +68,9 @@ pub type Batches = mpsc::Receiver<Result<RecordBatch>>;
 const BATCHES_AHEAD_MAX: usize = 2;
 
 impl Export {
-    /// At most `exports_max` at the same time.
-    pub fn new(catalog: Catalog, exports_max: usize, filters: FilterLimits) -> Self {
-        Self { catalog, running: Arc::new(Semaphore::new(exports_max.max(1))), filters }
+    /// At most `exports_max` at the same time, each with `order_bytes_max` bytes of memory for putting rows into order.
+    pub fn new(catalog: Catalog, exports_max: usize, filters: FilterLimits, order_bytes_max: u64) -> Self {
+        Self { catalog, running: Arc::new(Semaphore::new(exports_max.max(1))), filters, order_bytes_max }
     }
 
     /// The newest snapshot.
@@ -95,6 +98,7 @@ impl Export {
         if let Some(table) = request.table {
             return bind_table(snapshot, request, table);
         }
+        request.check_order()?;
         let query = request.rows(self.filters)?;
         if let Some(from) = request.diff_from.clone() {
             return diff::bind_diff(snapshot, request, query, &from);
@@ -111,13 +115,28 @@ impl Export {
         };
         let schema = Snapshot::with_dictionaries(&schema, &dictionaries);
         let erased = erased_last([&version]);
-        let (number, layout) = (Some(version.number.into()), version.layout);
+        // Whatever is laid out anew meanwhile, the bound request means the rows as they are stored now.
+        let (number, layout) = (Some(version.number.into()), Some(version.layout.unwrap_or_default()));
         let request = ExportRequest { version: number, layout, snapshot: None, ..request };
         snapshot.check_query(&dataset, &version, &query)?;
+        snapshot.check_order(&version, request.order.as_deref().unwrap_or_default())?;
         let is_whole = query == RowQuery { columns: query.columns.clone(), ..RowQuery::default() };
         let rows = is_whole.then_some(version.rows);
-        let (table, diff) = (None, None);
-        Ok(Bound { request, query, dataset, version, schema, rows, erased, snapshot, table, dictionaries, diff })
+        let (table, diff, order_bytes_max) = (None, None, self.order_bytes_max);
+        Ok(Bound {
+            request,
+            query,
+            dataset,
+            version,
+            schema,
+            rows,
+            erased,
+            order_bytes_max,
+            snapshot,
+            table,
+            dictionaries,
+            diff,
+        })
     }
 
     /// Writes the report on a push into a file without a name, read from its beginning. Blocks on the catalog.
@@ -177,6 +196,12 @@ fn send_batches(bound: Bound, sender: &mpsc::Sender<Result<RecordBatch>>, _permi
     }
     let segments = segments(&bound)?;
     let listener = sender.clone();
+    if let Some(columns) = &bound.request.order {
+        let order = RowOrder { columns, bytes_max: bound.order_bytes_max };
+        let rows = (&bound.dataset, &bound.version);
+        let scan = bound.snapshot.scan_in_order(rows, &bound.query, segments, order)?;
+        return send_all(scan.while_wanted(move || !listener.is_closed()), sender);
+    }
     let scan = bound.snapshot.scan(&bound.dataset, &bound.version, &bound.query, segments)?;
     let scan = scan.with_dictionaries(bound.dictionaries);
     let scan = match bound.request.places {
@@ -212,8 +237,21 @@ fn bind_table(snapshot: Snapshot, request: ExportRequest, table: ReportTable) ->
     let (dataset, version) = (subject.dataset, subject.version);
     let erased = erased_last([&version]);
     let query = RowQuery::default();
-    let (dictionaries, diff) = (Vec::new(), None);
-    Ok(Bound { request, query, dataset, version, schema, rows, erased, snapshot, table, dictionaries, diff })
+    let (dictionaries, diff, order_bytes_max) = (Vec::new(), None, 0);
+    Ok(Bound {
+        request,
+        query,
+        dataset,
+        version,
+        schema,
+        rows,
+        erased,
+        order_bytes_max,
+        snapshot,
+        table,
+        dictionaries,
+        diff,
+    })
 }
 
 /// What was erased last from one of some versions.

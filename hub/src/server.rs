@@ -322,7 +322,7 @@ async fn routes(
 ) -> Result<(tonic_health::server::HealthReporter, Routes)> {
     let message_bytes_max = config.message_bytes_max as usize;
     let metrics = Arc::new(Metrics::default());
-    let export = Export::new(catalog.clone(), config.exports_max, config.filters());
+    let export = Export::new(catalog.clone(), config.exports_max, config.filters(), config.order_bytes_max);
     let coverages = Coverages {
         export: export.clone(),
         adapters: adapters.clone(),

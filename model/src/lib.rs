@@ -55,7 +55,7 @@ pub use profile::Profile;
 pub use push::{
     Declarations, LayerOutcome, LayerReport, LayerSelection, MappingChange, PushMode, PushOutcome, PushStatus, TableRef,
 };
-pub use query::{DatasetQuery, RowQuery};
+pub use query::{DatasetQuery, OrderColumn, RowQuery};
 pub use retention::{Removal, RetentionRule};
 pub use schema_rules::{BreakKind, Promise, SchemaBreak};
 pub use selector::{VersionChoice, VersionSelector};

@@ -1,10 +1,13 @@
 //! What may be asked of a snapshot.
 
+use crate::error::{Error, Result};
 use crate::extent::BoundingBox;
 use crate::facet::Facet;
 use crate::filter::Filter;
 use crate::valid::ValidQuery;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// Which datasets: words, place, time, properties, page.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,4 +54,42 @@ pub struct RowQuery {
     pub filter: Option<Filter>,
     /// How many rows at most, in the stored order.
     pub limit: Option<u64>,
+}
+
+/// A column that rows are ordered by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderColumn {
+    /// Its published name.
+    pub column: String,
+    /// Whether the greatest comes first. Missing values come last either way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub descending: bool,
+}
+
+impl FromStr for OrderColumn {
+    type Err = Error;
+
+    /// Reads `name`, or `-name` for the greatest first.
+    fn from_str(written: &str) -> Result<Self> {
+        let (column, descending) = written.strip_prefix('-').map_or((written, false), |column| (column, true));
+        if column.is_empty() {
+            return Err(Error::invalid_request("an order is columns such as name,-area, found one without a name"));
+        }
+        Ok(Self { column: column.to_owned(), descending })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_to_order_by_is_a_name_perhaps_with_a_minus() {
+        let of = |written: &str| written.parse::<OrderColumn>();
+        let column = |descending| OrderColumn { column: "area".to_owned(), descending };
+        assert_eq!(of("area").expect("a name"), column(false));
+        assert_eq!(of("-area").expect("a name"), column(true));
+        assert!(of("").is_err() && of("-").is_err());
+    }
 }

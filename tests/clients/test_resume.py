@@ -53,7 +53,7 @@ def as_bytes(parts: list[pa.RecordBatch]) -> list[bytes]:
     return [part.serialize().to_pybytes() for part in parts]
 
 
-@pytest.mark.parametrize("asked", [{}, {"filter": "n < 50000 AND word < 'c'"}, {"columns": ["word"], "limit": 44_000}], ids=str)
+@pytest.mark.parametrize("asked", [{}, {"filter": "n < 50000 AND word < 'c'"}, {"columns": ["word"], "limit": 44_000}, {"order": [{"column": "word"}], "filter": "n < 50000"}], ids=str)
 def test_a_flight_that_broke_off_goes_on_with_the_same_bytes(flight_client, readings, asked):
     chance = random.Random(SEED)
     for ticket in tickets(flight_client, dataset=readings, **asked):

@@ -22,16 +22,16 @@ use ukimet_model::{
 
 /// A row; every value may be missing.
 #[derive(Clone, Debug)]
-struct Row {
-    whole: Option<i64>,
-    fraction: Option<f64>,
-    hundredths: Option<i64>,
-    text: Option<&'static str>,
-    flag: Option<bool>,
-    day: Option<i32>,
+pub(crate) struct Row {
+    pub(crate) whole: Option<i64>,
+    pub(crate) fraction: Option<f64>,
+    pub(crate) hundredths: Option<i64>,
+    pub(crate) text: Option<&'static str>,
+    pub(crate) flag: Option<bool>,
+    pub(crate) day: Option<i32>,
     /// Seconds since 1970.
-    time: Option<i64>,
-    place: Option<(f64, f64)>,
+    pub(crate) time: Option<i64>,
+    pub(crate) place: Option<(f64, f64)>,
 }
 
 /// Bounds of pages keep only the first of long texts, which these share.
@@ -46,7 +46,7 @@ const TEXTS: [&str; 6] = [
 const PATTERNS: [&str; 6] = ["%", "абай%", "А_ай %", "%\\%%", "ұзақ%2", "%\\_2"];
 const COLUMNS: [&str; 6] = ["whole", "fraction", "hundredths", "text", "day", "time"];
 
-fn row() -> impl Strategy<Value = Row> {
+pub(crate) fn row() -> impl Strategy<Value = Row> {
     let some = 0.85;
     (
         proptest::option::weighted(some, -9..9_i64),
@@ -70,7 +70,7 @@ fn row() -> impl Strategy<Value = Row> {
         })
 }
 
-fn layer(rows: &[Row]) -> Batch {
+pub(crate) fn layer(rows: &[Row]) -> Batch {
     let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let schema = Schema::new(vec![
         attribute_field("n", "n", DataType::Int64),
@@ -151,7 +151,7 @@ fn spatial() -> impl Strategy<Value = Filter> {
     })
 }
 
-fn filter() -> impl Strategy<Value = Filter> {
+pub(crate) fn filter() -> impl Strategy<Value = Filter> {
     let leaf = prop_oneof![
         4 => (sides(), comparison(), any::<bool>()).prop_map(|((left, right), comparison, is_turned)| {
             let (left, right) = if is_turned { (right, left) } else { (left, right) };
@@ -272,11 +272,11 @@ fn is_like(text: &str, pattern: &str) -> bool {
     }
 }
 
-fn small() -> CatalogOptions {
+pub(crate) fn small() -> CatalogOptions {
     CatalogOptions { segment_rows_max: 50, row_group_rows: 20, page_rows: 7, ..options() }
 }
 
-fn ask(snapshot: &Snapshot, version: &Version, query: RowQuery) -> Result<Vec<i64>> {
+pub(crate) fn ask(snapshot: &Snapshot, version: &Version, query: RowQuery) -> Result<Vec<i64>> {
     let (dataset, _) = snapshot.dataset(&"a/rows".parse()?)?;
     let query = RowQuery { columns: Some(vec!["n".to_owned()]), ..query };
     let mut numbers = Vec::new();

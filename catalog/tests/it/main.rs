@@ -15,6 +15,7 @@ mod filters;
 mod fixture;
 mod limits;
 mod majors;
+mod ordered;
 mod projections;
 mod prospects;
 mod retention;

@@ -54,6 +54,7 @@ struct Wishes {
     filter: Option<String>,
     valid_at: Option<String>,
     valid_during: Option<String>,
+    order: Option<String>,
     limit: Option<u64>,
     snapshot: Option<u64>,
     text: Option<TextForm>,
@@ -87,6 +88,7 @@ impl Wishes {
             columns: self.columns.map(|names| names.split(',').map(str::to_owned).collect()),
             bbox: self.bbox.map(|bbox| bbox.parse()).transpose()?,
             filter: self.filter.map(|filter| filter.parse()).transpose()?,
+            order: self.order.map(|columns| columns.split(',').map(str::parse).collect()).transpose()?,
             limit: self.limit,
             snapshot: self.snapshot.map(SnapshotId),
             text: self.text.unwrap_or_default(),
@@ -108,6 +110,9 @@ async fn answer(
     let coding = if format.is_text() { Coding::preferred(accepted) } else { Coding::Identity };
     let form = Form { format, options: wishes.options(format)?, coding };
     let asked = wishes.request(place)?;
+    if asked.order.is_some() {
+        format.check_order()?;
+    }
     let is_fixed = matches!(asked.version, Some(VersionChoice::Number(_)));
     let binding = downloads.clone();
     let bound = tokio::task::spawn_blocking(move || binding.represent(asked, form)).await;
@@ -279,12 +284,14 @@ mod tests {
             columns: Some("name,geometry".to_owned()),
             bbox: Some("76,43,77,44".to_owned()),
             filter: Some("floors > 5".to_owned()),
+            order: Some("-floors,name".to_owned()),
             valid_during: Some("2026-03-01/2026-04-01".to_owned()),
             limit: Some(3),
             ..Wishes::default()
         };
         let command = r#"{"dataset":"almaty/schools","version":7,"columns":["name","geometry"],"bbox":[76,43,77,44],
-            "valid_during":["2026-03-01","2026-04-01"],"filter":"floors > 5","limit":3}"#;
+            "valid_during":["2026-03-01","2026-04-01"],"filter":"floors > 5","limit":3,
+            "order":[{"column":"floors","descending":true},{"column":"name"}]}"#;
         let request = wishes.request(&place("v7")).expect("valid");
         assert_eq!(request, ExportRequest::from_json(command.as_bytes()).expect("a command"));
         for newest in ["newest", "latest"] {
@@ -296,6 +303,7 @@ mod tests {
             ("v0", Wishes::default()),
             ("v1", Wishes { bbox: Some("1,2,3".to_owned()), ..Wishes::default() }),
             ("v1", Wishes { valid_at: Some("today".to_owned()), ..Wishes::default() }),
+            ("v1", Wishes { order: Some("name,".to_owned()), ..Wishes::default() }),
         ] {
             assert!(wishes.request(&place(version)).is_err());
         }

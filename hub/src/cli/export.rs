@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use ukimet_model::{BoundingBox, Error, Result, SnapshotId, VersionSelector};
+use ukimet_model::{BoundingBox, Error, OrderColumn, Result, SnapshotId, VersionSelector};
 use ukimet_proto::export_receipt::{ExportReceipt, SignedReceipt};
 use ukimet_proto::v1;
 
@@ -49,7 +49,10 @@ pub struct ExportCommand {
     /// Only these columns, in this order.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     columns: Option<Vec<String>>,
-    /// How many rows at most.
+    /// Rows ordered by these columns, -NAME from the greatest down; missing values come last.
+    #[arg(long, value_name = "NAME,-NAME,…", value_delimiter = ',', allow_hyphen_values = true)]
+    order: Option<Vec<OrderColumn>>,
+    /// How many rows at most, the first ones in their order.
     #[arg(long, value_name = "COUNT")]
     limit: Option<u64>,
     /// Get the hub's signed receipt, check the rows against it as they come, and keep it in this file.
@@ -76,6 +79,7 @@ impl ExportCommand {
             columns: self.columns.clone(),
             bbox: self.bbox,
             filter: self.filter.clone(),
+            order: self.order.clone(),
             limit: self.limit,
             snapshot: self.snapshot.map(SnapshotId),
             ..ExportRequest::all(self.dataset.clone())
@@ -85,6 +89,9 @@ impl ExportCommand {
         let ending = self.output.extension().map(|ending| ending.to_string_lossy().to_lowercase());
         if ending.is_some_and(|ending| ["tif", "tiff"].contains(&ending.as_str())) {
             return self.raster(&client).await;
+        }
+        if self.order.is_some() {
+            FileFormat::of_file(&self.output.to_string_lossy())?.check_order()?;
         }
         let target = Target { path: &self.output, options: FileOptions { is_raw: self.raw, has_bom: self.bom } };
         let (rows, losses) = match &self.receipt {
@@ -110,9 +117,9 @@ impl ExportCommand {
     /// Writes the dataset's raster, or a part of it.
     async fn raster(&self, client: &Client) -> Result<ExitCode> {
         let is_of_rows = self.filter.is_some() || self.valid.query()?.is_some() || self.receipt.is_some();
-        if self.columns.is_some() || self.limit.is_some() || is_of_rows {
+        if self.columns.is_some() || self.limit.is_some() || self.order.is_some() || is_of_rows {
             return Err(Error::invalid_request(
-                "a raster is exported with --bbox or whole, without --columns, --limit, --filter, valid time and --receipt",
+                "a raster is exported with --bbox or whole, without --columns, --limit, --order, --filter, valid time and --receipt",
             ));
         }
         let from_status = |status| ukimet_proto::status::from_status(&status);

@@ -25,8 +25,21 @@ pub(super) fn bind_diff(snapshot: Snapshot, request: ExportRequest, query: RowQu
     let rows = (diff.rows_max() == 0).then_some(0);
     let erased = erased_last([&earlier, &version]);
     let (schema, diff) = (diff.schema(), Some(Box::new((earlier, diff))));
-    let (table, dictionaries) = (None, Vec::new());
-    Ok(Bound { request, query, dataset, version, schema, rows, erased, snapshot, table, dictionaries, diff })
+    let (table, dictionaries, order_bytes_max) = (None, Vec::new(), 0);
+    Ok(Bound {
+        request,
+        query,
+        dataset,
+        version,
+        schema,
+        rows,
+        erased,
+        order_bytes_max,
+        snapshot,
+        table,
+        dictionaries,
+        diff,
+    })
 }
 
 fn compared_with(snapshot: &Snapshot, dataset: &Dataset, version: &Version, from: &DiffFrom) -> Result<Version> {

@@ -1,13 +1,18 @@
 //! The question of a reader, as a Flight command and inside a ticket.
 
+// By its path, since a fuzz target takes this file without its folder.
+#[cfg(test)]
+#[path = "request/tests.rs"]
+mod tests;
+
 use super::diff_from::DiffFrom;
 use crate::filter::{FilterLimits, WrittenFilter};
 use crate::report::ReportTable;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ukimet_model::{
-    BoundingBox, DatasetId, Error, PushId, Result, RowQuery, SnapshotId, ValidMoment, ValidQuery, VersionChoice,
-    VersionSelector,
+    BoundingBox, DatasetId, Error, OrderColumn, PushId, Result, RowQuery, SnapshotId, ValidMoment, ValidQuery,
+    VersionChoice, VersionSelector,
 };
 
 /// What is asked of one version, as a Flight command and inside a ticket: JSON.
@@ -41,7 +46,10 @@ pub struct ExportRequest {
     /// Rows for which this is true, in CQL2: text, or an object of the JSON form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<WrittenFilter>,
-    /// How many rows at most.
+    /// What the rows are ordered by, the first column first; `None` for the stored order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Vec<OrderColumn>>,
+    /// How many rows at most, the first ones in their order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
     /// How text comes.
@@ -105,6 +113,7 @@ impl ExportRequest {
             valid_at: None,
             valid_during: None,
             filter: None,
+            order: None,
             limit: None,
             text: TextForm::Plain,
             message_bytes: None,
@@ -141,6 +150,7 @@ impl ExportRequest {
         }
         request.check_table()?;
         request.check_diff()?;
+        request.check_order()?;
         request.check_places()?;
         Ok(request)
     }
@@ -165,14 +175,15 @@ impl ExportRequest {
     ///
     /// # Errors
     ///
-    /// `InvalidRequest` if it is asked for columns, a box, a limit or segments: a table of a push is read whole.
+    /// `InvalidRequest` if it is asked for columns, a box, an order, a limit or segments: a table of a push is read whole.
     pub fn check_table(&self) -> Result<()> {
         let is_some_columns = self.columns.is_some() || self.limit.is_some() || self.segments.is_some();
-        let is_of_rows = self.bbox.is_some() || self.valid_query().is_some() || self.filter.is_some();
+        let is_chosen = self.bbox.is_some() || self.valid_query().is_some() || self.filter.is_some();
+        let is_of_rows = is_chosen || self.order.is_some();
         let is_part = is_some_columns || is_of_rows;
         match (self.table, &self.push_id) {
             (Some(_), _) if is_part => Err(Error::invalid_request(
-                "a table of a push is read whole, without columns, bbox, valid time, filter, limit and segments",
+                "a table of a push is read whole, without columns, bbox, valid time, filter, order, limit and segments",
             )),
             (None, Some(_)) => Err(Error::invalid_request("push_id goes with table: verdicts or quarantine")),
             _ => Ok(()),
@@ -186,6 +197,25 @@ impl ExportRequest {
             ));
         }
         Ok(())
+    }
+
+    /// Checks that an order can be had with what else is asked for; whether its columns are there is seen in the version.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidRequest` if it names no column, or goes with a difference, dictionaries or a part of a file.
+    pub fn check_order(&self) -> Result<()> {
+        let Some(columns) = &self.order else { return Ok(()) };
+        let refused = if columns.is_empty() {
+            "order names at least one column, or is left out for the stored order"
+        } else if self.diff_from.is_some() || self.places.is_some() {
+            "order goes with the rows of a version, without diff_from and places"
+        } else if self.text == TextForm::Dictionary {
+            "order gives text as plain: ask for it without \"text\": \"dictionary\""
+        } else {
+            return Ok(());
+        };
+        Err(Error::invalid_request(refused))
     }
 
     fn check_places(&self) -> Result<()> {
@@ -233,67 +263,4 @@ fn take_version_out_of_dataset(command: &mut Value) -> Result<()> {
     }
     (command["dataset"], command["version"]) = (dataset.into(), version.into());
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ukimet_model::VersionNumber;
-
-    #[test]
-    fn a_command_is_json_that_means_one_thing() {
-        let request = ExportRequest::from_json(br#"{"dataset":"a/b","version":2,"bbox":[1,2,3,4]}"#).expect("valid");
-        assert_eq!(request.version, Some(VersionNumber(2).into()));
-        assert_eq!(ExportRequest::from_json(&request.to_json()).expect("own text"), request);
-        for (command, version) in [
-            (r#"{"dataset":"a/b@final"}"#, "final"),
-            (r#"{"dataset":"a/b","version":"v2","snapshot":3}"#, "v2"),
-            (r#"{"dataset":"a/b@2.x","valid_at":"2026-03-01"}"#, "2.x"),
-            (r#"{"dataset":"a/b@2.x","valid_during":["2026-03-01","2026-03-01T10:00:00Z"]}"#, "2.x"),
-            (r#"{"dataset":"a/b","version":"2026-03-01"}"#, "2026-03-01T00:00:00Z"),
-            (r#"{"dataset":"a/b@v2","text":"dictionary","message_bytes":9000000}"#, "v2"),
-            (r#"{"dataset":"a/b@v2","segments":[3,4],"places":[5,9]}"#, "v2"),
-        ] {
-            let request = ExportRequest::from_json(command.as_bytes()).expect(command);
-            assert_eq!(request.version.as_ref().map(ToString::to_string).as_deref(), Some(version));
-            assert_eq!(ExportRequest::from_json(&request.to_json()).expect("own text"), request);
-        }
-        for (written, from) in [("\"previous\"", DiffFrom::Previous), ("1", DiffFrom::Version(VersionNumber(1).into()))]
-        {
-            let command = format!(r#"{{"dataset":"a/b","version":2,"diff_from":{written},"limit":3}}"#);
-            let request = ExportRequest::from_json(command.as_bytes()).expect("valid");
-            assert_eq!(request.diff_from, Some(from));
-            assert_eq!(ExportRequest::from_json(&request.to_json()).expect("own text"), request);
-        }
-        for invalid in [
-            r#"{"dataset":"a/b@v1","version":2}"#,
-            r#"{"dataset":"a/b","version":0}"#,
-            r#"{"dataset":"a/b@"}"#,
-            r#"["a/b@v1"]"#,
-            r#"{"dataset":"a/b","diff_from":0}"#,
-            r#"{"dataset":"a/b","diff_from":1,"segments":[0,1]}"#,
-            r#"{"dataset":"a/b","diff_from":1,"table":"verdicts"}"#,
-            r#"{"dataset":"a"}"#,
-            r#"{"dataset":"a/b","colums":["x"]}"#,
-            r#"{"dataset":"a/b","columns":[]}"#,
-            r#"{"dataset":"a/b","bbox":[1,2,3]}"#,
-            r#"{"dataset":"a/b","bbox":[1,99,3,100]}"#,
-            r#"{"dataset":"a/b","table":"rows"}"#,
-            r#"{"dataset":"a/b","table":"verdicts","limit":1}"#,
-            r#"{"dataset":"a/b","push_id":"p"}"#,
-            r#"{"dataset":"a/b","valid_at":"today"}"#,
-            r#"{"dataset":"a/b","valid_during":["2026-03-01"]}"#,
-            r#"{"dataset":"a/b","valid_at":"2026-03-01","valid_during":["2026-03-01","2026-03-02"]}"#,
-            r#"{"dataset":"a/b","table":"verdicts","valid_at":"2026-03-01"}"#,
-            r#"{"dataset":"a/b","text":"packed"}"#,
-            r#"{"dataset":"a/b","message_bytes":-1}"#,
-            r#"{"dataset":"a/b","places":[0,1]}"#,
-            r#"{"dataset":"a/b","places":[0,1],"segments":[0,2]}"#,
-            r#"{"dataset":"a/b","places":[2,1],"segments":[0,1]}"#,
-            r#"{"dataset":"a/b","places":[0,1],"segments":[0,18446744073709551615]}"#,
-            "",
-        ] {
-            assert!(ExportRequest::from_json(invalid.as_bytes()).is_err(), "{invalid}");
-        }
-    }
 }

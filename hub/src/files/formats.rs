@@ -98,6 +98,20 @@ impl FileFormat {
         matches!(self, Self::FlatGeobuf | Self::GeoPackage | Self::Shapefile | Self::Xlsx)
     }
 
+    /// Checks that rows stay in the order in which they are written.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidRequest` for the format that puts them into an order of its own.
+    pub fn check_order(self) -> Result<()> {
+        if self == Self::FlatGeobuf {
+            return Err(Error::invalid_request(
+                "a .fgb has its rows in the order of its index: leave order out, or take another format",
+            ));
+        }
+        Ok(())
+    }
+
     /// Whether it is text, which compresses well on its way.
     pub fn is_text(self) -> bool {
         matches!(self, Self::GeoJson | Self::NdJson | Self::Csv)

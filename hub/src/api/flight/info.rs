@@ -74,12 +74,12 @@ fn pieces_of(number: usize, segment: &SegmentRef, pieces: u64) -> impl Iterator<
     })
 }
 
-/// Endpoints in the order of the rows, each of several segments, one, or a part of one; a table, a difference and what has a limit have
-/// one; a version without segments has one that gives the schema.
+/// Endpoints in the order of the rows, each of several segments, one, or a part of one; a table, a difference and what has an
+/// order or a limit have one; a version without segments has one that gives the schema.
 pub(super) fn info_of(bound: &Bound, limits: &EndpointLimits, descriptor: FlightDescriptor) -> Result<FlightInfo> {
     let segments = &bound.version.segments;
     let is_one = bound.request.table.is_some() || bound.request.diff_from.is_some();
-    let is_whole = bound.request.limit.is_some() || segments.is_empty();
+    let is_whole = bound.request.limit.is_some() || bound.request.order.is_some() || segments.is_empty();
     let parts = match segments.len() {
         _ if is_one => vec![None],
         count if is_whole => vec![Some(Part { segments: (0, count), places: None })],
