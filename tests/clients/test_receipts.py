@@ -105,7 +105,7 @@ def is_signed(signed: dict, folder) -> bool:
 
 @pytest.mark.parametrize(
     "asked",
-    [{}, {"columns": ["price", "name"]}, {"filter": "area > 0.25 AND name = 'мектеп'"}, {"limit": 7}, {"text": "dictionary"}],
+    [{}, {"columns": ["price", "name"]}, {"filter": "area > 0.25 AND name = 'мектеп'"}, {"limit": 7}, {"text": "dictionary"}, {"order": [{"column": "name", "descending": True}], "limit": 900}],
     ids=str,
 )
 def test_a_receipt_says_what_came(flight_client, readings, tmp_path, asked):
@@ -119,7 +119,12 @@ def test_a_receipt_says_what_came(flight_client, readings, tmp_path, asked):
         values = values.cast(pa.string()) if pa.types.is_dictionary(values.type) else values
         assert column["sha256"] == column_hash(values), column["name"]
     bound = json.loads(receipt["request"])
-    assert bound == {"dataset": readings, "version": 1, **{name: value for name, value in asked.items() if name != "text"}}
+    asked = {name: value for name, value in asked.items() if name != "text"}
+    assert bound == {"dataset": readings, "version": 1, "layout": 0, **asked}
+    # As a ticket it gives the rows that were signed for.
+    again = flight_client.do_get(flight.Ticket(receipt["request"].encode())).read_all()
+    assert again.num_rows == came.num_rows
+    assert column_hash(again["n" if "n" in again.column_names else "name"]) in {column["sha256"] for column in receipt["columns"]}
     assert signed["hub"] == act(flight_client, "receipt-key").decode()
     assert is_signed(signed, tmp_path)
     receipt["rows"] += 1
@@ -130,6 +135,28 @@ def test_a_ticket_has_a_receipt_of_its_own(flight_client, readings):
     [endpoint] = flight_client.get_flight_info(command(dataset=readings, columns=["n"])).endpoints
     signed = json.loads(act(flight_client, "receipt", endpoint.ticket.ticket))
     assert signed["receipt"]["columns"][0]["sha256"] == column_hash(flight_client.do_get(endpoint.ticket).read_all()["n"])
+
+
+def test_a_receipt_from_before_an_erasure_leads_to_no_rows(hub, flight_client):
+    rows, dataset = pa.table({"n": range(9), "name": ["x"] * 9}), "receipts/erased"
+    writer, reader = flight_client.do_put(command(dataset=dataset, key=["n"]), rows.schema)
+    writer.write_table(rows)
+    writer.done_writing()
+    assert json.loads(reader.read().to_pybytes())["status"] == "published"
+    writer.close()
+    bound = json.loads(act(flight_client, "receipt", json.dumps({"dataset": dataset}).encode()))["receipt"]["request"].encode()
+    assert pull(flight_client, **json.loads(bound)).num_rows == 9
+    done = ukimet("erase", dataset, "--key", "n=3", "--why", "a test", "--hub", hub.url)
+    assert done.returncode == 0, done.stderr
+    # What is asked for often is kept as it was sent; the receipt means something else.
+    assert [pull(flight_client, dataset=dataset).num_rows for _ in range(4)] == [8] * 4
+    for asked in [
+        lambda: flight_client.do_get(flight.Ticket(bound)).read_all(),
+        lambda: flight_client.get_flight_info(flight.FlightDescriptor.for_command(bound)),
+        lambda: act(flight_client, "receipt", bound),
+    ]:
+        with pytest.raises(flight.FlightError, match="erased"):
+            asked()
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"dataset": "receipts/nothing"}', b'{"dataset": "receipts/readings", "columns": ["x"]}'])

@@ -257,7 +257,13 @@ impl Flight {
     async fn bind(&self, request: ExportRequest) -> Result<(Bound, usize), Status> {
         let message_bytes = message_bytes(&request, &self.endpoints).map_err(|e| to_status(&e))?;
         let export = self.export.clone();
-        blocking(move || export.bind(request)).await.map(|bound| (bound, message_bytes))
+        let bind = move || {
+            let is_pinned = request.layout.is_some();
+            let bound = export.bind(request)?;
+            // A command that came with a receipt means the files of then, as a ticket does.
+            if is_pinned { bound.check_ticket().map(|()| bound) } else { Ok(bound) }
+        };
+        blocking(bind).await.map(|bound| (bound, message_bytes))
     }
 
     /// The messages of a flight, as they went out before if they are kept.

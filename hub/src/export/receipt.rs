@@ -43,13 +43,16 @@ impl Receipts {
         // The hashes are over values, however they travel.
         let request = ExportRequest { text: TextForm::Plain, message_bytes: None, ..request };
         let export = self.export.clone();
+        let is_pinned = request.segments.is_some() || request.layout.is_some();
         let bound = aside(move || export.bind(request)).await?;
-        if bound.request.segments.is_some() {
+        if is_pinned {
             bound.check_ticket()?;
         }
         let (dataset, dataset_uuid) = (bound.dataset.id.clone(), bound.dataset.uuid.clone());
         let (version, version_hash) = (bound.version.number, bound.version.root_hash);
-        let request = String::from_utf8(bound.request.to_json()).map_err(|e| Error::internal("JSON").caused_by(e))?;
+        // As a ticket it means the same rows, or none.
+        let request = ExportRequest { erased_in: bound.erased_in(), ..bound.request.clone() };
+        let request = String::from_utf8(request.to_json()).map_err(|e| Error::internal("JSON").caused_by(e))?;
         let schema = Arc::clone(&bound.schema);
         let mut digest = RowsDigest::new(&schema);
         let mut batches = self.export.read(bound)?;

@@ -2,7 +2,7 @@
 
 use crate::hub::{Hub, ukimet, verified, wait_until};
 use arrow_flight::flight_service_client::FlightServiceClient;
-use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
+use arrow_flight::{Action, FlightData, FlightDescriptor, FlightInfo, Ticket};
 use futures::TryStreamExt;
 use serde_json::Value;
 use std::fmt::Write;
@@ -119,6 +119,44 @@ async fn tickets_from_before_a_compaction_are_answered_with_the_same_bytes() {
     hub.signal("TERM");
     assert_eq!(hub.wait(Duration::from_secs(30)), Some(0));
     verify_is_clean(&data);
+}
+
+/// The receipt of a command or a ticket.
+async fn receipt_of(hub: &Hub, asked: &str) -> Value {
+    let action = Action { r#type: "receipt".to_owned(), body: asked.to_owned().into() };
+    let answers = flights(hub).await.do_action(action).await.expect("a receipt").into_inner();
+    let answers: Vec<_> = answers.try_collect().await.expect("a receipt");
+    serde_json::from_slice::<Value>(&answers[0].body).expect("JSON")["receipt"].clone()
+}
+
+#[tokio::test]
+async fn a_receipt_from_before_a_compaction_means_the_rows_as_they_lay_then() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(&dir.path().join("data"), &OFF);
+    publish(&hub, dir.path(), 5);
+    for (rows, is_ordered) in [
+        (r#"{"dataset":"a/b"}"#, false),
+        (r#"{"dataset":"a/b","order":[{"column":"id","descending":true}],"limit":60}"#, true),
+    ] {
+        upsert(&hub, &dir.path().join("rows.csv"), if is_ordered { 8 } else { 7 });
+        let before = receipt_of(&hub, rows).await;
+        let bound = before["request"].as_str().expect("the request").to_owned();
+        let info = info_of(&hub, &bound).await;
+        let there = messages(&hub, &info).await.expect("rows");
+        ask(&hub, &["compact", "a/b"]);
+        let again = receipt_of(&hub, &bound).await;
+        for member in ["version", "version_hash", "request", "rows", "columns"] {
+            assert_eq!(again[member], before[member], "{member}");
+        }
+        assert_eq!(messages(&hub, &info_of(&hub, &bound).await).await.expect("rows"), there);
+        let ticket = Ticket::new(bound);
+        let stream = flights(&hub).await.do_get(ticket).await.expect("rows").into_inner();
+        assert_eq!(stream.try_collect::<Vec<_>>().await.expect("rows"), there);
+        let newest = receipt_of(&hub, rows).await;
+        assert_eq!(newest["version_hash"], before["version_hash"]);
+        assert_ne!(newest["request"], before["request"]);
+        assert_eq!(newest["columns"] == before["columns"], is_ordered, "the stored order is another");
+    }
 }
 
 #[test]
