@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo build build-tests test check fmt conformance kill clients sail s3 instructions instructions-table bench fuzz root-hashes clean
+.PHONY: help setup packages demo build build-tests test check fmt conformance kill clients sail gpio s3 instructions instructions-table bench fuzz root-hashes clean
 
 # One selection of crates for every command, so that cargo builds nothing twice.
 CARGO_SELECTION := --workspace --locked
@@ -14,6 +14,7 @@ export CARGO_TERM_PROGRESS_WHEN ?= auto
 BIN := target/debug
 VENV := .venv
 SAIL_VENV := .venv-sail
+GPIO_VENV := .venv-gpio
 PYTHON := $(VENV)/bin/python
 # The hook that keeps bytecode out of the tree.
 export PYTHONDONTWRITEBYTECODE := 1
@@ -71,6 +72,15 @@ $(SAIL_VENV)/stamp: tests/sail/requirements.lock
 
 sail: build-tests $(SAIL_VENV)/stamp ## Sail with two workers reads Delta logs (600 MB of Python packages, not in make test)
 	$(SAIL_VENV)/bin/python -m pytest -q tests/sail -c tests/clients/pytest.ini --rootdir tests/sail -p no:cacheprovider
+
+$(GPIO_VENV)/stamp: tests/gpio/requirements.lock
+	rm -rf $(GPIO_VENV)
+	python3 -m venv $(GPIO_VENV)
+	$(GPIO_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	touch $@
+
+gpio: build-tests $(GPIO_VENV)/stamp ## GeoParquet of downloads and exports keeps its specification (600 MB of Python packages, not in make test)
+	$(GPIO_VENV)/bin/python -m pytest -q tests/gpio -c tests/clients/pytest.ini --rootdir tests/gpio -p no:cacheprovider
 
 s3: build-tests $(VENV)/stamp ## Two hubs on one Ceph, killed and cut off KILLS times (Debian packages of Ceph, not in make test)
 	$(PYTHON) tests/store/nodes.py --kills $(KILLS)
