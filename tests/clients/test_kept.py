@@ -52,9 +52,13 @@ def kept_exports(hub) -> int:
 
 def nameless_bytes(hub) -> int:
     """Bytes of files that the hub has open and nobody can find."""
-    folder = Path(f"/proc/{hub.process.pid}/fd")
-    open_files = [fd for fd in folder.iterdir() if os.readlink(fd).endswith(" (deleted)")]
-    return sum(os.stat(fd).st_size for fd in open_files)
+    found = 0
+    for fd in Path(f"/proc/{hub.process.pid}/fd").iterdir():
+        try:
+            found += os.stat(fd).st_size if os.readlink(fd).endswith(" (deleted)") else 0
+        except FileNotFoundError:
+            pass  # Closed meanwhile.
+    return found
 
 
 def messages(client, ticket) -> list[bytes]:
