@@ -270,7 +270,9 @@ mod tests {
     #[test]
     fn what_was_asked_for_longest_ago_goes_first_and_what_never_fits_is_not_kept() {
         let (streams, _dir, schools) = kept(10_000_000);
-        ["a", "b", "c"].iter().for_each(|key| put(&streams, key, &schools, 3_000_000));
+        for key in ["a", "b", "c"] {
+            put(&streams, key, &schools, 3_000_000);
+        }
         assert!(streams.get("a").is_some());
         put(&streams, "d", &schools, 3_000_000);
         let left = ["a", "b", "c", "d"].map(|key| streams.get(key).is_some());
@@ -280,7 +282,9 @@ mod tests {
         assert!(streams.0.held().bytes <= 9_000_000, "what did not fit takes no room");
         put(&streams, "f", &schools, 9_000_000);
         assert!(streams.get("f").is_some());
-        ["g", "h", "i", "j"].iter().for_each(|key| put(&streams, key, &schools, 1));
+        for key in ["g", "h", "i", "j"] {
+            put(&streams, key, &schools, 1);
+        }
         assert!(streams.get("f").is_none() && streams.get("g").is_some(), "four files at most");
         assert_eq!(streams.0.held().bytes, 4);
         let (none, _dir, _) = kept(0);
@@ -291,7 +295,7 @@ mod tests {
     fn what_is_cut_short_leaves_nothing() {
         let (streams, _dir, schools) = kept(1 << 30);
         let mut keeping = streams.keep("a", &schools).expect("a place");
-        keeping.write(&[1; 2_000_000]);
+        keeping.write(&vec![1; 2_000_000]);
         drop(keeping);
         assert!(streams.get("a").is_none());
         assert_eq!(streams.0.held().bytes, 0);

@@ -145,19 +145,17 @@ impl Downloads {
         let (downloads, parts_over) = (self.clone(), over.clone());
         tokio::task::spawn_blocking(move || {
             let (_permit, failing) = (permit, queue.clone());
-            let sent = catch_incident(|| match kept {
-                Some(kept) => {
+            let sent = catch_incident(|| {
+                if let Some(kept) = kept {
                     downloads.metrics.kept_export_began();
                     if window.start == 0 {
                         downloads.metrics.rows_went_out(representation.version.rows as usize);
                     }
-                    send_kept(&kept, window, &queue)
+                    return send_kept(&kept, window, &queue);
                 }
-                None => {
-                    let (queue, part) = (Some(queue), BytesMut::new());
-                    let parts = Parts { queue, part, window, written: 0, keeping, over: parts_over };
-                    downloads.write(&representation, parts)
-                }
+                let (queue, part) = (Some(queue), BytesMut::new());
+                let parts = Parts { queue, part, window, written: 0, keeping, over: parts_over };
+                downloads.write(&representation, parts)
             });
             if let Err(error) = sent {
                 tracing::warn!(%error, dataset = %representation.dataset.id, "a download was broken off");

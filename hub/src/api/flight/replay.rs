@@ -147,7 +147,9 @@ mod tests {
         let (sender, receiver) = mpsc::channel(8);
         let all = batches();
         let schema = all[0].schema();
-        all.into_iter().for_each(|batch| sender.try_send(Ok(batch)).expect("room"));
+        for batch in all {
+            sender.try_send(Ok(batch)).expect("room");
+        }
         encode(schema, receiver, 1 << 20, batches_there, Arc::default())
     }
 
