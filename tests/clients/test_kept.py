@@ -88,6 +88,19 @@ def test_a_flight_is_the_same_the_first_time_the_second_and_from_what_was_kept(o
         assert kept_exports(own_hub) == 3
 
 
+def test_what_is_left_of_a_flight_is_never_kept_for_all_of_it(own_hub):
+    with flight.connect(own_hub.flight_url) as client:
+        command = json.dumps({"dataset": DATASET, "message_bytes": 256 << 10}).encode()
+        [endpoint] = client.get_flight_info(flight.FlightDescriptor.for_command(command)).endpoints
+        body = json.dumps({"ticket": base64.b64encode(endpoint.ticket.ticket).decode(), "batches": 2}).encode()
+        [answer] = client.do_action(flight.Action("resume", body))
+        left = flight.Ticket(answer.body.to_pybytes())
+        parts = [messages(client, left) for _ in range(3)]
+        wholes = [messages(client, endpoint.ticket) for _ in range(3)]
+        assert all(part == wholes[0][2:] for part in parts) and wholes[0] == wholes[1] == wholes[2]
+        assert kept_exports(own_hub) == 1
+
+
 def fetch(url: str, **headers) -> tuple[dict, bytes]:
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
         return dict(answer.headers), answer.read()
