@@ -9,6 +9,11 @@ use ukimet_catalog::DirectoryInUse;
 use ukimet_hub::cli;
 use ukimet_model::{Error, ErrorKind, Result};
 
+/// Gives back what a push or an export needed. The C library's keeps it in an arena for each thread: after seven pushes of a million
+/// parcels 530 MB, with this 60 to 130.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Ukimet Hub: agencies push datasets, analysts pull Arrow, every version is kept.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]

@@ -1,4 +1,4 @@
-"""What a reader that stops reading costs the hub: so much, however large the dataset is."""
+"""What a reader that stops reading costs the hub: so much, however large the dataset is. And what pushes leave behind in its memory."""
 import json
 import os
 import random
@@ -18,6 +18,10 @@ STREAM_BYTES_MAX = 128 << 20
 # What two measurements of the same may differ by, a stream.
 NOISE_BYTES = 32 << 20
 TEXT_BYTES = 4000
+# Pushes one after the other, and what the hub may hold more than before them soon after: footers, trees, words.
+PUSHES = 6
+GIVEN_BACK_SECONDS_MAX = 40
+KEPT_BYTES_MAX = 64 << 20
 # Sizes in bytes of text.
 SMALL = int(os.environ.get("UKIMET_MEMORY_BYTES", 96 << 20))
 LARGE = 3 * SMALL
@@ -37,6 +41,26 @@ def publish(hub: HubProcess, dataset: str, size_bytes: int) -> None:
                 writer.write_batch(pa.record_batch([pa.array(range(start, start + 1000)), pa.array(texts)], schema=schema))
             writer.done_writing()
             assert json.loads(reader.read().to_pybytes())["status"] == "published"
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="private memory is told by Linux")
+def test_a_hub_gives_back_what_pushes_took(tmp_path, capsys):
+    hub = HubProcess(tmp_path / "data", tmp_path / "hub.log")
+    try:
+        before = settled_bytes(hub)
+        for number in range(PUSHES):
+            publish(hub, f"memory/push-{number}", SMALL)
+        most = private_bytes(hub)
+        end = time.monotonic() + GIVEN_BACK_SECONDS_MAX
+        while private_bytes(hub) - before > KEPT_BYTES_MAX and time.monotonic() < end:
+            time.sleep(0.5)
+        held = private_bytes(hub)
+        with capsys.disabled():
+            sizes = [size >> 20 for size in (before, most, held)]
+            print("\nthe hub holds {} MiB before {} pushes of {} MiB, {} right after, then {}".format(sizes[0], PUSHES, SMALL >> 20, *sizes[1:]))
+        assert held - before <= KEPT_BYTES_MAX
+    finally:
+        assert hub.stop() == 0
 
 
 @pytest.fixture(scope="module")
