@@ -16,7 +16,7 @@ STREAMS = 4
 # Of one stream, in private memory of the hub.
 STREAM_BYTES_MAX = 128 << 20
 # What two measurements of the same may differ by, a stream.
-NOISE_BYTES = 32 << 20
+NOISE_BYTES = 64 << 20
 TEXT_BYTES = 4000
 # Pushes one after the other, and what the hub may hold more than before them soon after: footers, trees, words.
 PUSHES = 6

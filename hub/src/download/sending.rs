@@ -45,13 +45,12 @@ impl Parts {
         if Handle::current().block_on(queue.put(Ok(part))) { Ok(()) } else { Err(self.end()) }
     }
 
-    /// Sends what is left of the file, and keeps it.
+    /// Keeps the file, and sends what is left of it: who has its end and asks again finds it.
     fn finish(&mut self) -> io::Result<()> {
-        self.complete()?;
         if let Some(keeping) = self.keeping.take() {
             keeping.finish();
         }
-        Ok(())
+        self.complete()
     }
 
     /// Sends what is left of the window, behind which there is nothing.
